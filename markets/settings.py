@@ -1,0 +1,161 @@
+"""Typed settings: frozen dataclasses built from plain mappings, with one line for each mistake.
+
+Every settings class of the project is a frozen dataclass whose fields carry their bounds as metadata, so that the
+core can be built in Python without any configuration library and a file of keys is checked before anything is
+compiled. A field is declared with `setting(default, ge=..., le=..., gt=..., lt=..., choices=...)`.
+"""
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from markets.errors import UserError
+
+__all__ = ["build", "check", "setting"]
+
+T = TypeVar("T")
+
+_BOUNDS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
+    "ge": ("at least", lambda value, bound: value >= bound),
+    "gt": ("above", lambda value, bound: value > bound),
+    "le": ("at most", lambda value, bound: value <= bound),
+    "lt": ("below", lambda value, bound: value < bound),
+}
+
+
+def setting(default: Any = dataclasses.MISSING, *, factory: Any = None, **bounds: Any) -> Any:
+    """Declare a settings field.
+
+    Args:
+        default: value where the user gives none; a field without one is required.
+        factory: makes the default where it is a settings class of its own or a mutable value.
+        **bounds: `ge`, `gt`, `le`, `lt` (numbers, also applied to every item of a sequence) and `choices`.
+    """
+    if factory is not None:
+        return dataclasses.field(default_factory=factory, metadata=bounds)
+    return dataclasses.field(default=default, metadata=bounds)
+
+
+def build(cls: type[T], values: Mapping[str, Any] | None, where: str = "") -> T:
+    """Make a settings object from a mapping of plain values.
+
+    Args:
+        cls: a frozen dataclass declared with `setting`.
+        values: its keys; a nested settings class takes a nested mapping, and None means all defaults.
+        where: dotted key of this group, for messages (`evolution`, `market.broker`); empty at the top.
+
+    Raises:
+        UserError: an unknown or missing key, a wrong type or a value out of bounds, named by its dotted key.
+    """
+    values = {} if values is None else values
+    if not isinstance(values, Mapping):
+        raise UserError(f"{where or 'settings'}: expected a group of keys, got {values!r}")
+    fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
+    for key in values:
+        if key not in fields:
+            close = difflib.get_close_matches(str(key), fields, n=1)
+            hint = f"did you mean {_dotted(where, close[0])}?" if close else f"known keys: {', '.join(fields)}"
+            raise UserError(f"{_dotted(where, key)}: unknown key; {hint}")
+    hints = typing.get_type_hints(cls)
+    made = {}
+    for name, field in fields.items():
+        key = _dotted(where, name)
+        if name in values:
+            made[name] = _coerce(values[name], hints[name], key)
+            _within(made[name], field.metadata, key)
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise UserError(f"{key}: missing; it has no default")
+    result = cls(**made)
+    check(result, where)
+    return result
+
+
+def check(settings: Any, where: str = "") -> None:
+    """Check bounds and, where the class has `problems(where)`, what its keys mean together.
+
+    Args:
+        settings: an object of a settings class, however it was made.
+        where: dotted key of this group.
+
+    Raises:
+        UserError: the first value out of bounds or impossible combination.
+    """
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        _within(value, field.metadata, _dotted(where, field.name))
+    if hasattr(settings, "problems"):
+        for problem in settings.problems(where):
+            raise UserError(problem)
+
+
+def _dotted(where: str, key: Any) -> str:
+    return f"{where}.{key}" if where else str(key)
+
+
+def _coerce(value: Any, hint: Any, key: str) -> Any:
+    """Turn a plain value into the field's type, without guessing."""
+    origin = typing.get_origin(hint)
+    if origin is typing.Union or origin is types.UnionType:
+        options = typing.get_args(hint)
+        if value is None and type(None) in options:
+            return None
+        kinds = [option for option in options if option is not type(None)]
+        for kind in kinds[:-1]:
+            try:
+                return _coerce(value, kind, key)
+            except UserError:
+                continue
+        return _coerce(value, kinds[-1], key)
+    if origin is typing.Literal:
+        choices = typing.get_args(hint)
+        if value in choices and not isinstance(value, bool):
+            return value
+        raise UserError(f"{key}: {value!r} is not one of {', '.join(map(str, choices))}")
+    if origin is tuple:
+        if isinstance(value, str | bytes) or not isinstance(value, typing.Sequence):
+            raise UserError(f"{key}: expected a list, got {value!r}")
+        kind = typing.get_args(hint)[0]
+        return tuple(_coerce(item, kind, f"{key}[{index}]") for index, item in enumerate(value))
+    if origin in (dict, Mapping) or hint is dict:
+        if not isinstance(value, Mapping):
+            raise UserError(f"{key}: expected a group of keys, got {value!r}")
+        kind = typing.get_args(hint)[1] if typing.get_args(hint) else Any
+        return {str(name): _coerce(item, kind, f"{key}.{name}") for name, item in value.items()}
+    if hint is Any:
+        return value
+    if dataclasses.is_dataclass(hint):
+        return value if isinstance(value, hint) else build(hint, value, key)  # type: ignore[arg-type]
+    return _scalar(value, hint, key)
+
+
+def _scalar(value: Any, kind: type, key: str) -> Any:
+    if kind is bool and isinstance(value, bool):
+        return value
+    if kind is int and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if kind is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if math.isfinite(value):
+            return float(value)
+        raise UserError(f"{key}: expected a finite number, got {value!r}")
+    if kind is str and isinstance(value, str):
+        return value
+    name = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "text"}
+    raise UserError(f"{key}: expected {name.get(kind.__name__, kind.__name__)}, got {value!r}")
+
+
+def _within(value: Any, bounds: Mapping[str, Any], key: str) -> None:
+    if value is None or not bounds:
+        return
+    items = value if isinstance(value, tuple) else (value,)
+    for item in items:
+        if "choices" in bounds and item not in bounds["choices"]:
+            raise UserError(f"{key}: {item!r} is not one of {', '.join(map(str, bounds['choices']))}")
+        for name, (words, holds) in _BOUNDS.items():
+            if name in bounds and not holds(item, bounds[name]):
+                raise UserError(f"{key}: {item!r} must be {words} {bounds[name]}")
