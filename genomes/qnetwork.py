@@ -1,0 +1,217 @@
+"""Q-network: a small multilayer perceptron that puts a value on each action.
+
+The first layer is kept in two parts, one that reads market features and one that reads the account: the market's part
+does not depend on what the agent did, so it is computed for whole chunks of bars outside the rollout's scan.
+Variation follows the units: a unit is its incoming weights and bias, and it is inherited, re-drawn and damaged whole.
+"""
+
+import dataclasses
+import itertools
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from genomes.species import Carry, Shape
+
+__all__ = ["Network", "QNetwork", "Settings", "make"]
+
+
+class Layer(NamedTuple):
+    """A dense layer."""
+
+    weight: Float[Array, "*batch inputs outputs"]
+    bias: Float[Array, "*batch outputs"]
+
+
+class Network(NamedTuple):
+    """The genome: weights of one network."""
+
+    market: Float[Array, "*batch features first"]
+    account: Float[Array, "*batch account first"]
+    bias: Float[Array, "*batch first"]
+    hidden: tuple[Layer, ...]
+    output: Layer
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Shape of the network and how it varies.
+
+    Attributes:
+        hidden: units of each hidden layer.
+        mutation_rate: share of weights a mutation moves.
+        redraw_rate: chance that a unit is drawn anew when its network mutates, times the mutation's strength.
+        damage: largest share of units a scar of severity 1 re-draws.
+    """
+
+    hidden: tuple[int, ...] = dataclasses.field(default=(32, 32), metadata={"ge": 1})
+    mutation_rate: float = dataclasses.field(default=0.25, metadata={"ge": 0.0, "le": 1.0})
+    redraw_rate: float = dataclasses.field(default=0.05, metadata={"ge": 0.0, "le": 1.0})
+    damage: float = dataclasses.field(default=0.25, metadata={"ge": 0.0, "le": 1.0})
+
+    def problems(self, where: str) -> list[str]:
+        """What is wrong with the settings, one line each."""
+        return [] if self.hidden else [f"{where}.hidden: expected at least one layer, for example [32, 32]"]
+
+
+def make(settings: Settings, shape: Shape) -> "QNetwork":
+    """The species with these settings, connected as `shape` says."""
+    return QNetwork(settings, shape)
+
+
+@dataclasses.dataclass(frozen=True)
+class QNetwork:
+    """The species; see `genomes.species.Species` for what each function promises."""
+
+    settings: Settings
+    shape: Shape
+    name: str = "qnetwork"
+    context: int = 0
+
+    @property
+    def units(self) -> int:
+        """Hidden units of all layers, first layer first."""
+        return sum(self.settings.hidden)
+
+    def init(self, key: PRNGKeyArray) -> Network:
+        """He's normal initialisation (He et al. 2015); a small output layer, so that founders start undecided."""
+        sizes = self.settings.hidden
+        inputs = self.shape.features + self.shape.account
+        keys = jax.random.split(key, len(sizes) + 2)
+        first = math.sqrt(2.0 / inputs)
+        hidden = tuple(
+            Layer(jax.random.normal(k, (a, b)) * math.sqrt(2.0 / a), jnp.zeros(b))
+            for k, a, b in zip(keys[2:-1], sizes[:-1], sizes[1:], strict=True)
+        )
+        return Network(
+            market=jax.random.normal(keys[0], (self.shape.features, sizes[0])) * first,
+            account=jax.random.normal(keys[1], (self.shape.account, sizes[0])) * first,
+            bias=jnp.zeros(sizes[0]),
+            hidden=hidden,
+            output=Layer(
+                jax.random.normal(keys[-1], (sizes[-1], len(self.shape.actions))) * math.sqrt(1.0 / sizes[-1]),
+                jnp.zeros(len(self.shape.actions)),
+            ),
+        )
+
+    def mutate(self, key: PRNGKeyArray, genome: Network, strength: Float[Array, ""]) -> Network:
+        """Gaussian steps on a share of the weights, in their layer's initial scale; now and then a unit anew."""
+        mask_key, noise_key, unit_key, fresh_key = jax.random.split(key, 4)
+        scales = self._scales()
+        leaves, tree = jax.tree.flatten(genome)
+        moved = []
+        for index, (leaf, scale) in enumerate(zip(leaves, jax.tree.leaves(scales), strict=True)):
+            hit = jax.random.bernoulli(jax.random.fold_in(mask_key, index), self.settings.mutation_rate, leaf.shape)
+            noise = jax.random.normal(jax.random.fold_in(noise_key, index), leaf.shape)
+            moved.append(leaf + jnp.where(hit, strength * scale * noise, 0.0))
+        varied: Network = jax.tree.unflatten(tree, moved)
+        redrawn = jax.random.bernoulli(
+            unit_key, self.settings.redraw_rate * jnp.clip(strength, 0.0, 1.0), (self.units,)
+        )
+        return self._replace_units(varied, self.init(fresh_key), redrawn, silence=False)
+
+    def crossover(self, key: PRNGKeyArray, first: Network, second: Network) -> Network:
+        """Each unit, with its incoming weights and bias, from either parent with equal chance."""
+        units_key, output_key = jax.random.split(key)
+        child = self._replace_units(first, second, jax.random.bernoulli(units_key, 0.5, (self.units,)), silence=False)
+        takes = jax.random.bernoulli(output_key, 0.5, (len(self.shape.actions),))
+        output = Layer(
+            jnp.where(takes, second.output.weight, first.output.weight),
+            jnp.where(takes, second.output.bias, first.output.bias),
+        )
+        return child._replace(output=output)
+
+    def distance(self, first: Network, second: Network) -> Float[Array, ""]:
+        """Root mean square difference over all weights, each in units of its layer's initial scale."""
+        parts = jax.tree.map(lambda a, b, s: (jnp.sum(((a - b) / s) ** 2), a.size), first, second, self._scales())
+        pairs = jax.tree.leaves(parts, is_leaf=lambda x: isinstance(x, tuple) and not hasattr(x, "_fields"))
+        total = sum(square for square, _ in pairs)
+        return jnp.sqrt(total / sum(count for _, count in pairs))
+
+    def damage(
+        self, key: PRNGKeyArray, genome: Network, activity: Float[Array, "units"], severity: Float[Array, ""]
+    ) -> tuple[Network, Float[Array, "units"]]:
+        """The most active units lose what they knew: incoming weights new, bias and outgoing weights zero."""
+        count = jnp.ceil(jnp.clip(severity, 0.0, 1.0) * self.settings.damage * self.units)
+        rank = jnp.argsort(jnp.argsort(-activity))
+        hit = rank < count
+        return self._replace_units(genome, self.init(key), hit, silence=True), hit.astype(jnp.float32)
+
+    def initial_carry(self) -> Carry:
+        """Nothing: a perceptron has no memory."""
+        return ()
+
+    def encode(self, genome: Network, features: Float[Array, "*rows features"]) -> Float[Array, "*rows code"]:
+        """The market's part of the first layer, before the non-linearity."""
+        return features @ genome.market + genome.bias
+
+    def values(
+        self,
+        genome: Network,
+        code: Float[Array, "*rows code"],
+        account: Float[Array, "*rows account"],
+        carry: Carry,
+    ) -> tuple[Float[Array, "*rows actions"], Carry]:
+        """Action values of one bar of many episodes."""
+        # The few account inputs are added one by one: this fuses, where a matrix product of depth 4 would not.
+        first = code + sum(account[..., i, None] * genome.account[i] for i in range(self.shape.account))
+        layers = self._hidden(genome, first)
+        return layers[-1] @ genome.output.weight + genome.output.bias, carry
+
+    def activity(
+        self, genome: Network, features: Float[Array, "*rows features"], account: Float[Array, "*rows account"]
+    ) -> Float[Array, "*rows units"]:
+        """Each unit's |output| times the absolute weights it speaks through, as a share of its layer."""
+        layers = self._hidden(genome, self.encode(genome, features) + account @ genome.account)
+        outgoing = [layer.weight for layer in genome.hidden] + [genome.output.weight]
+        spoken = [jnp.abs(h) * jnp.abs(w).sum(-1) for h, w in zip(layers, outgoing, strict=True)]
+        shares = [s / jnp.maximum(s.sum(-1, keepdims=True), 1e-30) for s in spoken]
+        return jnp.concatenate(shares, axis=-1)
+
+    def learnable(self, genome: Network) -> Network:
+        """Every weight."""
+        every: Network = jax.tree.map(lambda _: True, genome)
+        return every
+
+    def _hidden(self, genome: Network, first: Float[Array, "*rows first"]) -> list[Array]:
+        """Outputs of all hidden layers, from the first layer's sums."""
+        layers = [jax.nn.relu(first)]
+        for layer in genome.hidden:
+            layers.append(jax.nn.relu(layers[-1] @ layer.weight + layer.bias))
+        return layers
+
+    def _scales(self) -> Network:
+        """Initial standard deviation of the weights each leaf belongs to; a bias has that of its layer."""
+        sizes = self.settings.hidden
+        first = math.sqrt(2.0 / (self.shape.features + self.shape.account))
+        hidden = tuple(Layer(*(math.sqrt(2.0 / a),) * 2) for a in sizes[:-1])  # type: ignore[arg-type]
+        output = Layer(*(math.sqrt(1.0 / sizes[-1]),) * 2)  # type: ignore[arg-type]
+        return Network(first, first, first, hidden, output)  # type: ignore[arg-type]
+
+    def _replace_units(self, genome: Network, donor: Network, hit: Bool[Array, "units"], *, silence: bool) -> Network:
+        """`genome` with the hit units' incoming weights from `donor`; `silence` zeroes their bias and what they say."""
+        hits = jnp.split(hit, list(itertools.accumulate(self.settings.hidden))[:-1])
+
+        def incoming(own: Array, other: Array, units: Array) -> Array:
+            return jnp.where(units, other, own)
+
+        def bias(own: Array, other: Array, units: Array) -> Array:
+            return jnp.where(units, 0.0 if silence else other, own)
+
+        def outgoing(weight: Array, units: Array) -> Array:
+            return jnp.where(units[:, None], 0.0, weight) if silence else weight
+
+        hidden = tuple(
+            Layer(outgoing(incoming(own.weight, other.weight, into), out_of), bias(own.bias, other.bias, into))
+            for own, other, into, out_of in zip(genome.hidden, donor.hidden, hits[1:], hits[:-1], strict=True)
+        )
+        return Network(
+            market=incoming(genome.market, donor.market, hits[0]),
+            account=incoming(genome.account, donor.account, hits[0]),
+            bias=bias(genome.bias, donor.bias, hits[0]),
+            hidden=hidden,
+            output=Layer(outgoing(genome.output.weight, hits[-1]), genome.output.bias),
+        )
