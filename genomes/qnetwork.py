@@ -126,10 +126,9 @@ class QNetwork:
 
     def distance(self, first: Network, second: Network) -> Float[Array, ""]:
         """Root mean square difference over all weights, each in units of its layer's initial scale."""
-        parts = jax.tree.map(lambda a, b, s: (jnp.sum(((a - b) / s) ** 2), a.size), first, second, self._scales())
-        pairs = jax.tree.leaves(parts, is_leaf=lambda x: isinstance(x, tuple) and not hasattr(x, "_fields"))
-        total = sum(square for square, _ in pairs)
-        return jnp.sqrt(total / sum(count for _, count in pairs))
+        steps = jax.tree.map(lambda a, b, scale: (a - b) / scale, first, second, self._scales())
+        leaves = jax.tree.leaves(steps)
+        return jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in leaves) / sum(leaf.size for leaf in leaves))
 
     def damage(
         self, key: PRNGKeyArray, genome: Network, activity: Float[Array, "units"], severity: Float[Array, ""]
@@ -140,21 +139,21 @@ class QNetwork:
         hit = rank < count
         return self._replace_units(genome, self.init(key), hit, silence=True), hit.astype(jnp.float32)
 
-    def initial_carry(self) -> Carry:
+    def initial_carry(self, rows: int) -> Carry:  # noqa: ARG002 - the interface's
         """Nothing: a perceptron has no memory."""
         return ()
 
-    def encode(self, genome: Network, features: Float[Array, "*rows features"]) -> Float[Array, "*rows code"]:
+    def encode(self, genome: Network, features: Float[Array, "bars rows features"]) -> Float[Array, "bars rows code"]:
         """The market's part of the first layer, before the non-linearity."""
         return features @ genome.market + genome.bias
 
     def values(
         self,
         genome: Network,
-        code: Float[Array, "*rows code"],
-        account: Float[Array, "*rows account"],
+        code: Float[Array, "rows code"],
+        account: Float[Array, "rows account"],
         carry: Carry,
-    ) -> tuple[Float[Array, "*rows actions"], Carry]:
+    ) -> tuple[Float[Array, "rows actions"], Carry]:
         """Action values of one bar of many episodes."""
         # The few account inputs are added one by one: this fuses, where a matrix product of depth 4 would not.
         first = code + sum(account[..., i, None] * genome.account[i] for i in range(self.shape.account))
@@ -162,10 +161,10 @@ class QNetwork:
         return layers[-1] @ genome.output.weight + genome.output.bias, carry
 
     def activity(
-        self, genome: Network, features: Float[Array, "*rows features"], account: Float[Array, "*rows account"]
-    ) -> Float[Array, "*rows units"]:
+        self, genome: Network, code: Float[Array, "rows code"], account: Float[Array, "rows account"]
+    ) -> Float[Array, "rows units"]:
         """Each unit's |output| times the absolute weights it speaks through, as a share of its layer."""
-        layers = self._hidden(genome, self.encode(genome, features) + account @ genome.account)
+        layers = self._hidden(genome, code + account @ genome.account)
         outgoing = [layer.weight for layer in genome.hidden] + [genome.output.weight]
         spoken = [jnp.abs(h) * jnp.abs(w).sum(-1) for h, w in zip(layers, outgoing, strict=True)]
         shares = [s / jnp.maximum(s.sum(-1, keepdims=True), 1e-30) for s in spoken]
@@ -176,7 +175,7 @@ class QNetwork:
         every: Network = jax.tree.map(lambda _: True, genome)
         return every
 
-    def _hidden(self, genome: Network, first: Float[Array, "*rows first"]) -> list[Array]:
+    def _hidden(self, genome: Network, first: Float[Array, "rows first"]) -> list[Array]:
         """Outputs of all hidden layers, from the first layer's sums."""
         layers = [jax.nn.relu(first)]
         for layer in genome.hidden:

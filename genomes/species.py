@@ -99,25 +99,28 @@ class Species(Protocol):
         Severity in [0, 1] sets how many; 0 hits none and changes nothing.
         """
 
-    def initial_carry(self) -> Carry:
-        """The carry before an episode's first bar."""
+    def initial_carry(self, rows: int) -> Carry:
+        """The carry before the first bar, for each of `rows` rows."""
 
-    def encode(self, genome: Genome, features: Float[Array, "*rows features"]) -> Float[Array, "*rows code"]:
-        """Everything of the decision that does not depend on the account, for a chunk of bars at once."""
+    def encode(self, genome: Genome, features: Float[Array, "history rows features"]) -> Float[Array, "bars rows code"]:
+        """Everything of the decision that does not depend on the account, for a chunk of bars at once.
+
+        The leading axis is time: `context` bars of history, then the chunk's own; one code for each of the latter.
+        """
 
     def values(
         self,
         genome: Genome,
-        code: Float[Array, "*rows code"],
-        account: Float[Array, "*rows account"],
+        code: Float[Array, "rows code"],
+        account: Float[Array, "rows account"],
         carry: Carry,
-    ) -> tuple[Float[Array, "*rows actions"], Carry]:
-        """Action values for one bar of many episodes, and the carry for the next."""
+    ) -> tuple[Float[Array, "rows actions"], Carry]:
+        """Action values for one bar of many rows (episodes × instruments), and the carry for the next."""
 
     def activity(
-        self, genome: Genome, features: Float[Array, "*rows features"], account: Float[Array, "*rows account"]
-    ) -> Float[Array, "*rows units"]:
-        """How much each unit spoke: its share in the action values, never negative."""
+        self, genome: Genome, code: Float[Array, "rows code"], account: Float[Array, "rows account"]
+    ) -> Float[Array, "rows units"]:
+        """How much each unit spoke at each row: its share in the action values, never negative."""
 
     def learnable(self, genome: Genome) -> Any:
         """A tree of booleans like the genome: which leaves gradient learning may move."""

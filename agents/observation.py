@@ -1,0 +1,38 @@
+"""What an agent sees of itself: four numbers of its own account, clipped and of order one like market features."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from markets.account import Account
+
+__all__ = ["ACCOUNT_VIEW", "account_view"]
+
+ACCOUNT_VIEW = ("position", "unrealised", "drawdown", "holding")
+"""Position: exposure as a multiple of equity. Unrealised: profit of the open position in ATR. Drawdown: share below the
+peak of equity. Holding: log of bars in the position. Order is part of every file."""
+
+_CLIP = 5.0
+
+
+def account_view(
+    account: Account,
+    close: Float[Array, "*market instruments"],
+    atr: Float[Array, "*market instruments"],
+    peak: Float[Array, "*accounts"],
+    held: Float[Array, "*accounts instruments"],
+) -> Float[Array, "*accounts instruments view"]:
+    """The account as its agent sees it at the close of a bar, one row an instrument.
+
+    Args:
+        account: after that bar.
+        close: mid close, in price.
+        atr: average true range as a fraction of the close, > 0.
+        peak: highest equity so far in the episode.
+        held: bars the open position has been held; 0 when flat.
+    """
+    equity = jnp.maximum(account.equity, 1e-6 * peak)[..., None]
+    exposure = account.units * close / equity
+    profit = jnp.sign(account.units) * (close - account.entry) / (close * atr)
+    drawdown = jnp.broadcast_to((1.0 - account.equity / peak)[..., None], exposure.shape)
+    view = jnp.stack([exposure, 0.2 * profit, 5.0 * drawdown, 0.25 * jnp.log1p(held)], axis=-1)
+    return jnp.clip(view, -_CLIP, _CLIP)
