@@ -91,13 +91,17 @@ class Fills(NamedTuple):
 
 
 class Closed(NamedTuple):
-    """Trades that ended in each slot of `Fills`; a flip ends one and begins the next, and its costs are shared between
-    the two by units.
+    """Trades that ended, and whether one began. In a bar an instrument ends at most one trade at the open (by a resting
+    exit, a liquidation or the order) and one after it (inside the bar, or at its close). A flip ends one and begins the
+    next, and its costs are shared between the two by units. Leaves are apart, not stacked, so that tallies fuse.
     """
 
-    ended: Bool[Array, "4 *accounts instruments"]
-    profit: Float[Array, "4 *accounts instruments"]
+    ended_at_open: Bool[Array, "*accounts instruments"]
+    profit_at_open: Float[Array, "*accounts instruments"]
     """Money after all costs and financing of the trade; 0 where none ended."""
+    ended_after: Bool[Array, "*accounts instruments"]
+    profit_after: Float[Array, "*accounts instruments"]
+    """The same for a trade that ended after the open, which may be the one this bar's order began."""
     opened: Bool[Array, "*accounts instruments"]
     """Whether the order of this bar began a trade (from flat, or by a flip)."""
 
