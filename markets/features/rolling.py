@@ -1,0 +1,200 @@
+"""Rolling primitives whose bits depend on the last bars alone.
+
+A live process must get from a window of the last W bars the same bits as the arena got from the whole history. So every
+sum here is accumulated lag by lag, in one fixed order, vectorised over bars: `cumsum`, `convolve` and NumPy's pairwise
+reductions round differently with the length of the array and are not used. Elementwise +, −, ·, ÷ and √ are rounded
+correctly by IEEE 754 wherever a bar stands in the array. The logarithm is not, and NumPy takes another path for strided
+input, so it is only ever taken of contiguous arrays.
+
+All functions take and give float64 [bars], oldest first; a bar whose window is incomplete is NaN, and a NaN spoils
+exactly the windows that hold it.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = [
+    "NEGLIGIBLE",
+    "TAIL",
+    "change",
+    "contiguous",
+    "ema",
+    "ema_window",
+    "lagged",
+    "line",
+    "log",
+    "ratio",
+    "rolling_max",
+    "rolling_mean_deviation",
+    "rolling_median",
+    "rolling_min",
+    "rolling_sum",
+]
+
+Series = NDArray[np.float64]
+
+TAIL = 1e-9
+"""Weight a recursive average may still give to what lies before its window."""
+
+NEGLIGIBLE = 1e-12
+"""A scale below this share of the price (or of the volume) is rounding, and counts as zero."""
+
+_BLOCK = 65_536
+"""Windows sorted at a time, which bounds memory on long series."""
+
+
+def contiguous(values: ArrayLike) -> Series:
+    """The values as one contiguous float64 array, copied only where they are not."""
+    return np.ascontiguousarray(values, np.float64)
+
+
+def log(values: ArrayLike) -> Series:
+    """Natural logarithm with the same bits wherever a value stands; NaN where there is none (0 and below)."""
+    values = contiguous(values)
+    return np.log(np.where(values > 0, values, np.nan))
+
+
+def ratio(above: Series, below: Series, *, floor: Series | float, otherwise: float) -> Series:
+    """`above / below`, and `otherwise` where `below` is at most `floor`; NaN stays NaN."""
+    small = below <= floor
+    return np.where(small, np.where(np.isnan(above), np.nan, otherwise), above / np.where(small, 1.0, below))
+
+
+def lagged(values: Series, bars: int) -> Series:
+    """The values `bars` bars ago: x[t − bars]."""
+    if bars == 0:
+        return values
+    out = np.full(len(values), np.nan)
+    out[bars:] = values[:-bars]
+    return out
+
+
+def change(values: Series, bars: int = 1) -> Series:
+    """x[t] − x[t − bars]."""
+    return values - lagged(values, bars)
+
+
+def rolling_sum(values: Series, bars: int) -> Series:
+    """Σ of the last `bars` values, oldest first."""
+    out, rows = _started(values, bars)
+    if rows < bars:
+        return out
+    total = out[bars - 1 :]
+    for lag in range(bars - 2, -1, -1):
+        total += values[bars - 1 - lag : rows - lag]
+    return out
+
+
+def rolling_min(values: Series, bars: int) -> Series:
+    """Smallest of the last `bars` values."""
+    out, rows = _started(values, bars)
+    if rows < bars:
+        return out
+    best = out[bars - 1 :]
+    for lag in range(bars - 2, -1, -1):
+        np.minimum(best, values[bars - 1 - lag : rows - lag], out=best)
+    return out
+
+
+def rolling_max(values: Series, bars: int) -> Series:
+    """Largest of the last `bars` values."""
+    return -rolling_min(-values, bars)
+
+
+def rolling_mean_deviation(values: Series, bars: int, ddof: int = 0) -> tuple[Series, Series]:
+    """Last value less the mean, and the standard deviation, of the last `bars` values.
+
+    Both are taken in two passes from differences to the last value, so that a constant window gives exactly 0 and a
+    high price level costs no digits.
+
+    Returns:
+        x[t] − mean, and √(Σ(x − mean)² / (bars − ddof)).
+    """
+    out, deviation, rows = np.full(len(values), np.nan), np.full(len(values), np.nan), len(values)
+    if rows < bars or bars <= ddof:
+        return out, deviation
+    last = values[bars - 1 :]
+    mean, squares = np.zeros(len(last)), np.zeros(len(last))
+    for lag in range(bars - 1, -1, -1):
+        mean += values[bars - 1 - lag : rows - lag] - last
+    mean /= bars
+    for lag in range(bars - 1, -1, -1):
+        apart = values[bars - 1 - lag : rows - lag] - last
+        apart -= mean
+        apart *= apart
+        squares += apart
+    deviation[bars - 1 :] = np.sqrt(squares / (bars - ddof))
+    out[bars - 1 :] = -mean
+    return out, deviation
+
+
+def rolling_median(values: NDArray[np.int64], bars: int) -> NDArray[np.int64]:
+    """Lower median of the last `bars` whole numbers; the first bars − 1 rows, without a full window, are 0."""
+    out = np.zeros(len(values), np.int64)
+    if len(values) >= bars:
+        windows = np.lib.stride_tricks.sliding_window_view(values, bars)
+        middle = (bars - 1) // 2
+        for start in range(0, len(windows), _BLOCK):
+            block = np.partition(windows[start : start + _BLOCK], middle, axis=1)
+            out[bars - 1 + start : bars - 1 + start + len(block)] = block[:, middle]
+    return out
+
+
+def ema_window(alpha: float) -> int:
+    """Bars after which a recursive average with weight `alpha` has forgotten its start: (1 − α)^(W − 1) ≤ `TAIL`."""
+    return 1 if alpha >= 1 else 1 + math.ceil(math.log(TAIL) / math.log1p(-alpha))
+
+
+def ema(values: Series, alpha: float, bars: int) -> Series:
+    """Exponential average e ← e + α(x − e), started anew at every bar from the value `bars` − 1 bars before it.
+
+    It differs from the endless recursion by at most (1 − α)^(bars − 1) of the distance between their starts.
+    """
+    out, rows = _started(values, bars)
+    if rows < bars:
+        return out
+    average = out[bars - 1 :]
+    step = np.empty(len(average))
+    for lag in range(bars - 2, -1, -1):
+        np.subtract(values[bars - 1 - lag : rows - lag], average, out=step)
+        step *= alpha
+        average += step
+    return out
+
+
+def line(values: Series, bars: int) -> tuple[Series, Series]:
+    """Least-squares line through the last `bars` logarithms of a price, against 0, 1, …, bars − 1.
+
+    Returns:
+        Its slope a bar, and R² = Sxy² / (Sxx · Syy) in [0, 1]; R² is 0 where the standard deviation of the values is
+        at most `NEGLIGIBLE`.
+    """
+    slope, strength = np.full(len(values), np.nan), np.full(len(values), np.nan)
+    if bars < 2 or len(values) < bars:
+        return slope, strength
+    rows = len(values)
+    last = values[bars - 1 :]
+    away, deviation = rolling_mean_deviation(values, bars)
+    mean = -away[bars - 1 :]
+    sxy = np.zeros(len(last))
+    for lag in range(bars - 1, -1, -1):
+        apart = values[bars - 1 - lag : rows - lag] - last
+        apart -= mean
+        apart *= 0.5 * (bars - 1) - lag
+        sxy += apart
+    sxx = bars * (bars * bars - 1) / 12
+    syy = bars * deviation[bars - 1 :] * deviation[bars - 1 :]
+    slope[bars - 1 :] = sxy / sxx
+    least = sxx * bars * NEGLIGIBLE**2
+    strength[bars - 1 :] = np.minimum(ratio(sxy * sxy, sxx * syy, floor=least, otherwise=0.0), 1.0)
+    return slope, strength
+
+
+def _started(values: Series, bars: int) -> tuple[Series, int]:
+    """NaN for the incomplete windows and the oldest value of every complete one; and the number of rows."""
+    out = np.full(len(values), np.nan)
+    if len(values) >= bars:
+        out[bars - 1 :] = values[: len(values) - bars + 1]
+    return out, len(values)
