@@ -1,8 +1,8 @@
 """From action values to an order: the decoder every species shares.
 
 The best value names a direction; the agent's size gene, its caution and, where it scales capital, its trust say how
-much. Asking for the direction already held is no order, judged on units at the close. Stops and take-profits are asked for in
-ATR and sent as fractions of the entry price.
+much. Asking for the direction already held is no order, judged on units at the close. Stops and take-profits are asked
+for in ATR and sent as fractions of the entry price.
 """
 
 import jax.numpy as jnp

@@ -3,8 +3,8 @@
 One observation is one block: an episode's bars in one regime, if there are enough of them and the agent was not flat
 throughout. It is a success when the agent's log return beats x̄ · (mid return), x̄ its mean net exposure in the block.
 A failure weighs min(5, |loss| / median gain), so that rare large losses count. Evidence decays from generation to
-generation. The prior has weight κ at the population's own rate of success. Value = posterior mean − one standard deviation, and 0
-until there is evidence (Jøsang & Ismail 2002 for the reputation; the weights are this project's).
+generation. The prior has weight κ at the population's own rate of success. Value = posterior mean − one standard
+deviation, and 0 until there is evidence (Jøsang & Ismail 2002 for the reputation; the weights are this project's).
 """
 
 import dataclasses
