@@ -10,7 +10,6 @@ Only what is finite is ever multiplied by money. Account-level numbers keep a tr
 """
 
 import copy
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -19,11 +18,17 @@ from jaxtyping import Array, Float
 
 from markets.account import Account, Bar, Closed, Fills, Order, Outcome
 from markets.rules import BrokerRules
+from markets.sizing import (
+    Number,
+    capped_units,
+    margin_price,
+    off,
+    over_instruments,
+    shared_margin_price,
+    wanted_units,
+)
 
 __all__ = ["open_account", "step", "vary"]
-
-Number = float | Float[Array, "..."]
-"""A Python number, the same for all, or an array that broadcasts against [*accounts, instruments]."""
 
 _NONE, _ORDER, _STOP, _TAKE_PROFIT, _LIQUIDATION, _RUIN, _END = range(7)  # as in markets.account.REASONS
 
@@ -84,7 +89,7 @@ def step(account: Account, order: Order, bar: Bar, rules: BrokerRules) -> Outcom
     Returns:
         The accounts after bar t+1, and what happened; unused parts cost nothing once compiled.
     """
-    total, anywhere = _over_instruments(account.units.shape[-1])
+    total, anywhere = over_instruments(account.units.shape[-1])
     alive = account.alive[..., None]
     close_mid = 0.5 * (bar.close_bid + bar.close_ask)
 
@@ -100,7 +105,7 @@ def step(account: Account, order: Order, bar: Bar, rules: BrokerRules) -> Outcom
     # 3. Financing of what is held at the close.
     charge: Any = 0.0
     charged = jnp.zeros_like(funds)
-    if not (_off(rules.financing_long) and _off(rules.financing_short)):
+    if not (off(rules.financing_long) and off(rules.financing_short)):
         yearly = close_mid * bar.days / 365
         rate = jnp.where(short, rules.financing_short * yearly, rules.financing_long * yearly)
         charge = jnp.where(out.inside, 0, jnp.abs(held.units) * rate)
@@ -230,7 +235,7 @@ class _Out(NamedTuple):
 
 def _leave_at_open(start: _Position, funds: Array, bar: Bar, rules: BrokerRules) -> _Left:
     """1a, resting exits the open has reached, and 1b, liquidation: both at the open's own price."""
-    total, anywhere = _over_instruments(start.units.shape[-1])
+    total, anywhere = over_instruments(start.units.shape[-1])
     short, held, size = start.units < 0, start.units != 0, jnp.abs(start.units)
     side = _side(short, start.units)
     door = jnp.where(short, -bar.open_ask, bar.open_bid)
@@ -242,7 +247,7 @@ def _leave_at_open(start: _Position, funds: Array, bar: Bar, rules: BrokerRules)
     gain = size * (side * (price - start.entry)) - commission
 
     still = held & ~resting
-    margin = 1 if _off(rules.maintenance) else 1 - side * rules.maintenance
+    margin = 1 if off(rules.maintenance) else 1 - side * rules.maintenance
     surplus = size * (door * margin - side * start.entry)  # over maintenance
     if start.units.shape[-1] > 1:
         surplus = jnp.where(resting, gain, surplus)
@@ -269,18 +274,18 @@ def _leave_at_open(start: _Position, funds: Array, bar: Bar, rules: BrokerRules)
 
 def _fill_order(account: Account, order: Order, left: _Left, bar: Bar, rules: BrokerRules) -> _Bought:
     """1c: the pending order, buying on the ask and selling on the bid."""
-    total, _ = _over_instruments(account.units.shape[-1])
+    total, _ = over_instruments(account.units.shape[-1])
     units, entry = left.units, account.entry
-    wanted = _wanted_units(account, order, left, bar, rules)
+    wanted = wanted_units(account, order, left.units, left.funds, bar, rules)
     asked = ~jnp.isnan(order.target) & account.alive[..., None] & ~left.breach
     asked = asked & ~(left.resting & (left.side * wanted > 0))  # no re-entry on the same signal
-    reached = jnp.where(asked, _capped(wanted, units, bar, rules), units)
+    reached = jnp.where(asked, capped_units(wanted, units, bar, rules), units)
     change = reached - units
     filled = change != 0
     buys = change > 0
     before = jnp.where(buys, bar.open_ask, bar.open_bid)
     price = before
-    if not _off(rules.slippage):
+    if not off(rules.slippage):
         price = jnp.where(buys, bar.open_ask * (1 + rules.slippage), bar.open_bid * (1 - rules.slippage))
 
     flips = units * reached < 0
@@ -291,7 +296,7 @@ def _fill_order(account: Account, order: Order, left: _Left, bar: Bar, rules: Br
     earned = let_go * (price - entry)
     commission = _commission(jnp.abs(change), price, filled, rules)
     closing_share = commission
-    if not _off(commission):
+    if not off(commission):
         closing_share = jnp.where(flips, commission * jnp.abs(units / change), commission)
     profit = jnp.where(left.exits, 0, account.trade) + earned - closing_share
 
@@ -332,8 +337,8 @@ def _leave_inside(position: _Position, funds: Array, bar: Bar, rules: BrokerRule
     stop, target = side * position.stop, side * position.take_profit
     stop = jnp.where(stop > door, door, stop)  # a level the open's own price has passed is met at that price
     target = jnp.where(target < door, door, target)
-    margin_price = _margin_price if units.shape[-1] == 1 else _shared_margin_price
-    margin = margin_price(funds, size, side, entry, door, adverse, rules.maintenance)
+    solve = margin_price if units.shape[-1] == 1 else shared_margin_price
+    margin = solve(funds, size, side, entry, door, adverse, rules.maintenance)
     by_stop = stop >= margin
     worst = jnp.where(by_stop, stop, margin)
     forced = held & (adverse <= worst)
@@ -363,106 +368,30 @@ def _side(short: Array, like: Array) -> Float[Array, "*accounts instruments"]:
     return jnp.where(short, jnp.asarray(-1, like.dtype), jnp.asarray(1, like.dtype))
 
 
-def _wanted_units(
-    account: Account, order: Order, left: _Left, bar: Bar, rules: BrokerRules
-) -> Float[Array, "*accounts instruments"]:
-    """Signed units the order wants to hold: sized at E_t and C_t, clipped again at the open, in whole lots.
-
-    Several instruments share the leverage that the positions without an order leave. NaN where there is no order.
-    """
-    total, _ = _over_instruments(account.units.shape[-1])
-    leverage = rules.max_leverage
-    exposure = jnp.clip(order.target, -leverage, leverage)
-    equity = account.equity[..., None]
-    if account.units.shape[-1] > 1:
-        silent = jnp.isnan(order.target)
-        kept = total(jnp.where(silent, jnp.abs(account.units) * bar.decision_close, 0)) / equity
-        asked = total(jnp.where(silent, 0, jnp.abs(exposure)))
-        room = jnp.maximum(leverage - kept, 0)
-        exposure = exposure * jnp.where(asked > room, room / asked, 1)
-    open_mid = 0.5 * (bar.open_bid + bar.open_ask)
-    equity_open = left.funds + total(left.units * (open_mid - account.entry))
-    limit = leverage * jnp.maximum(equity_open, 0) / open_mid
-    units = _whole_lots(jnp.clip(exposure * equity / bar.decision_close, -limit, limit), rules.lot_size)
-    return units if _off(rules.min_units) else jnp.where(jnp.abs(units) < rules.min_units, 0, units)
-
-
-def _capped(wanted: Array, held: Array, bar: Bar, rules: BrokerRules) -> Float[Array, "*accounts instruments"]:
-    """Units after an order moved from `held` toward `wanted` as far as the volume already seen allows."""
-    if rules.participation is None:
-        return wanted
-    change = wanted - held
-    limit = rules.participation * bar.decision_volume
-    most = _whole_lots(limit, rules.lot_size)
-    capped = held + jnp.where(change < 0, -most, most)
-    if not _off(rules.lot_size):  # back onto the grid, so that lots close to exactly nothing
-        lots = jnp.round(capped / jnp.where(rules.lot_size == 0, 1, rules.lot_size)) * rules.lot_size
-        capped = jnp.where(rules.lot_size == 0, capped, lots)
-    return jnp.where(jnp.abs(change) > limit, capped, wanted)
-
-
-def _whole_lots(units: Array, lot: Number) -> Array:
-    """Units rounded toward zero to lots; a hair below a whole lot counts as that lot."""
-    if _off(lot):
-        return units
-    tolerance = 1e-6 if units.dtype == jnp.float32 else 1e-9
-    lots = jnp.trunc(units / jnp.where(lot == 0, 1, lot) * (1 + tolerance))
-    return jnp.where(lot == 0, units, lots * lot)
-
-
-def _margin_price(
-    funds: Array, size: Array, side: Array, entry: Array, door: Array, adverse: Array, m: Number
-) -> Float[Array, "*accounts instruments"]:
-    """Signed price M at which equity meets maintenance, for one instrument; the open's price where that has passed it.
-
-    funds + |u|·(M − entry) = m·|u|·|M| solved for M. The same as −c / (u·(1 − m)) and c / (|u|·(1 + m)), without the
-    cancellation in c that would cost float32 what leverage multiplies.
-    """
-    del adverse
-    price = entry - funds / size
-    if not _off(m):
-        price = price / (1 - side * m)
-    return jnp.where(price > door, door, price)
-
-
-def _shared_margin_price(
-    funds: Array, size: Array, side: Array, entry: Array, door: Array, adverse: Array, m: Number
-) -> Float[Array, "*accounts instruments"]:
-    """Signed prices p(λ*) at which equity meets maintenance when all instruments move from the open's price to their
-    adverse extreme together, as if no stop were met; −∞ where it never does. For one instrument this is M.
-    """
-    weight = size * (1 - side * m)
-    surplus = funds + _sum(weight * door - size * entry)
-    loss = _sum(weight * (door - adverse))
-    share = jnp.clip(surplus / jnp.where(loss > 0, loss, 1), 0, 1)
-    price = jnp.maximum(door + share * (adverse - door), adverse)
-    return jnp.where(surplus <= loss, price, -jnp.inf)
-
-
 def _slipped(signed_price: Array, side: Array, rules: BrokerRules) -> Array:
     """A signed price moved by slippage against the holder who leaves at it."""
-    return signed_price if _off(rules.slippage) else signed_price * (1 - side * rules.slippage)
+    return signed_price if off(rules.slippage) else signed_price * (1 - side * rules.slippage)
 
 
 def _slip_money(size: Array, price: Array, rules: BrokerRules) -> Array | float:
-    return 0.0 if _off(rules.slippage) else size * price * rules.slippage
+    return 0.0 if off(rules.slippage) else size * price * rules.slippage
 
 
 def _commission(size: Array, price: Array, fills: Array, rules: BrokerRules) -> Array | float:
     """Commission in money on a fill of `size` units at `price`, 0 where nothing fills."""
     money: Array | float = 0.0
-    if not _off(rules.commission):
+    if not off(rules.commission):
         money = size * (price * rules.commission)
-    if not _off(rules.commission_per_unit):
+    if not off(rules.commission_per_unit):
         money = money + size * rules.commission_per_unit
-    if not _off(rules.commission_fixed):
+    if not off(rules.commission_fixed):
         money = money + jnp.where(fills, rules.commission_fixed, 0)
     return money
 
 
 def _fee(size: Array, price: Array, liquidated: Array, rules: BrokerRules) -> Array | float:
     """Liquidation fee in money."""
-    return 0.0 if _off(rules.liquidation_fee) else jnp.where(liquidated, size * (price * rules.liquidation_fee), 0)
+    return 0.0 if off(rules.liquidation_fee) else jnp.where(liquidated, size * (price * rules.liquidation_fee), 0)
 
 
 def _fills(slots: list[tuple[Array, _Slot]], like: Array) -> Fills:
@@ -475,28 +404,6 @@ def _fills(slots: list[tuple[Array, _Slot]], like: Array) -> Fills:
     return Fills(*(stack(field, jnp.uint8 if field == "reason" else like.dtype) for field in Fills._fields))
 
 
-def _off(value: object) -> bool:
-    """Whether a number is statically zero, so that what it charges need not be traced."""
-    return isinstance(value, int | float) and value == 0
-
-
 def _of_account(value: Number) -> Number:
     """A number of the rules without the instruments axis."""
     return value if isinstance(value, int | float) else value[..., 0]
-
-
-def _over_instruments(instruments: int) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
-    """Sum and any over the instruments of an account, [..., 1]; nothing to do for one."""
-    return (_same, _same) if instruments == 1 else (_sum, _any)
-
-
-def _same(x: Array) -> Array:
-    return x
-
-
-def _sum(x: Array) -> Array:
-    return jnp.sum(x, axis=-1, keepdims=True)
-
-
-def _any(x: Array) -> Array:
-    return jnp.any(x, axis=-1, keepdims=True)
