@@ -1,0 +1,137 @@
+"""What can be configured, as `--help` shows it: the options of each group, then every key with its value and meaning.
+
+The configuration files are the only manual of their keys: the first comment of a file says what the option is, and the
+comment beside or above a key what the key means.
+"""
+
+import shutil
+import textwrap
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+
+import yaml
+
+from experiments.configuration import choices, compose, flatten, group_options
+
+__all__ = ["describe", "key_comments"]
+
+
+def describe(overrides: Sequence[str] = (), *, module: str = "conf", name: str = "config", width: int = 0) -> str:
+    """Describe every group and key under the choices made by some overrides.
+
+    Args:
+        overrides: as for `configuration.compose`; what is given here is shown as the value.
+        module: importable package that holds the configuration files.
+        name: its primary file, without the ending.
+        width: columns; 0 takes those of the terminal.
+
+    Raises:
+        UserError: a mistake in the overrides.
+    """
+    width = width or min(shutil.get_terminal_size().columns, 120)
+    values = flatten(compose(overrides, module=module, name=name, partial=True))
+    groups = group_options(module=module)
+    comments = key_comments(f"{name}.yaml", "", module)
+    chosen = choices(overrides, module=module, name=name)
+    options = []
+    for group, names in groups.items():
+        for option in names:
+            mark = " *" if chosen.get(group) == option else ""
+            options.append((f"{group}={option}{mark}", _opening(f"{group}/{option}.yaml", module)))
+        if chosen.get(group) in names:
+            own = key_comments(f"{group}/{chosen[group]}.yaml", f"{group.replace('/', '.')}.", module)
+            comments |= {key: text for key, text in own.items() if text}
+    shown = [(f"{key}={_plain(value)}", comments.get(key, "")) for key, value in values.items()]
+    head = "choices (* is what holds now):"
+    return "\n".join(
+        [head, *_table(options, width), "", "keys, with what they hold now (??? must be given):", *_table(shown, width)]
+    )
+
+
+def key_comments(path: str, prefix: str, module: str = "conf") -> dict[str, str]:
+    """What the comments of a configuration file say about each of its keys.
+
+    Args:
+        path: the file inside the package, such as `market/synthetic.yaml`.
+        prefix: what stands before its keys, such as `market.`.
+        module: importable package that holds the configuration files.
+
+    Returns:
+        The comment beside each dotted key, else the comment lines right above it, else nothing.
+    """
+    text = _text(path, module)
+    lines = text.splitlines()
+    return {f"{prefix}{key}": _comment(lines, first, end) for key, first, end in _leaves(yaml.compose(text), "")}
+
+
+_End = tuple[int, int]
+"""Line and column right after something."""
+
+
+def _leaves(node: yaml.Node | None, prefix: str) -> Iterator[tuple[str, int, _End]]:
+    """Dotted keys below a mapping, with the line of the key and the place where a comment beside it may begin."""
+    if not isinstance(node, yaml.MappingNode):
+        return
+    for key, value in node.value:
+        dotted = f"{prefix}{key.value}"
+        if isinstance(value, yaml.MappingNode) and value.value:
+            yield from _leaves(value, f"{dotted}.")
+        else:
+            in_block = isinstance(value, yaml.SequenceNode) and not value.flow_style
+            end = key.end_mark if in_block else value.end_mark
+            yield dotted, key.start_mark.line, (end.line, end.column)
+
+
+def _comment(lines: Sequence[str], first: int, end: _End) -> str:
+    """The comment beside a key, else the lines of comment above it."""
+    line, column = end
+    beside = lines[line][column:].partition(" #")[2] if column and line < len(lines) else ""
+    if beside:
+        return beside.strip(" #")
+    above: list[str] = []
+    for text in reversed(lines[:first]):
+        if not text.strip().startswith("#"):
+            break
+        above.insert(0, text.strip(" #"))
+    return " ".join(above)
+
+
+def _opening(path: str, module: str) -> str:
+    """The comment that opens a file."""
+    words = []
+    for line in _text(path, module).splitlines():
+        if not line.startswith("#"):
+            break
+        if not line.startswith("# @"):
+            words.append(line.strip(" #"))
+    return " ".join(words)
+
+
+def _text(path: str, module: str) -> str:
+    return files(module).joinpath(*path.split("/")).read_text(encoding="utf-8")
+
+
+def _plain(value: object) -> str:
+    """A value as an override writes it."""
+    if isinstance(value, list):
+        return f"[{','.join(map(_plain, value))}]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "null" if value is None else " ".join(str(value).split())
+
+
+def _table(rows: Sequence[tuple[str, str]], width: int) -> list[str]:
+    """Two columns; a left cell too long for its column stands on a line of its own."""
+    left = min(max((len(first) for first, _ in rows), default=0), 38) + 4
+    lines = []
+    for first, second in rows:
+        wrapped = textwrap.wrap(second, max(width - left, 20)) or [""]
+        if len(first) > left - 4:
+            lines.append(f"  {first}")
+            heads = [""] * len(wrapped)
+        else:
+            heads = [first, *[""] * (len(wrapped) - 1)]
+        lines += [
+            f"  {head:<{left - 2}}{tail}".rstrip() for head, tail in zip(heads, wrapped, strict=True) if head or tail
+        ]
+    return lines
