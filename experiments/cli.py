@@ -1,0 +1,146 @@
+"""The `arena` command: finds the command a user named, loads its module alone, and turns mistakes into one line.
+
+Each command is a module with `add_arguments(parser)` and `run(args) -> int`, and `epilog(words) -> str` where its help
+says more. It is imported only when it runs, so that `arena --help` answers at once and starts no JAX. A new command is
+one line in `COMMANDS`.
+
+Exit codes: 0 done; 2 a user's mistake, one line on standard error; 130 interrupted; 141 the reader of the output went
+away. Anything else that goes wrong is a fault of ours and keeps its traceback.
+"""
+
+import argparse
+import difflib
+import errno
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple, NoReturn
+
+from markets.errors import UserError
+
+__all__ = ["COMMANDS", "Command", "main"]
+
+_USAGE, _INTERRUPTED, _CLOSED = 2, 130, 141
+_ABOUT = "An evolutionary arena for trading agents: real accounting, populations at device speed, full lineage."
+_USERS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+"""Errors that are the user's to mend even where no path is named: no space, no quota, a read-only disk."""
+
+
+class Command(NamedTuple):
+    """One command: its name (of one word or two), the module that carries it out, and one line of help."""
+
+    name: str
+    module: str
+    help: str
+
+
+COMMANDS = (
+    Command("evolve", "experiments.evolve_command", "breed agents on a market, in one run or in a sweep of runs"),
+    Command("resume", "experiments.resume", "go on with a run from its last checkpoint"),
+    Command("data check", "experiments.data", "read files of bars and say what is in them and what is wrong"),
+    Command("data make", "experiments.make_command", "write the bars of a ready-made market as Parquet"),
+    Command("replay", "experiments.replay", "send explicit orders through the broker, exactly"),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that arguments name.
+
+    Args:
+        arguments: the words after `arena`; those of the command line by default.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        try:
+            return _dispatch(list(sys.argv[1:] if arguments is None else arguments))
+        finally:
+            sys.stdout.flush()
+    except UserError as error:
+        return _fail(str(error), _USAGE)
+    except KeyboardInterrupt:
+        return _fail("interrupted", _INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _CLOSED
+    except OSError as error:
+        if error.filename is None and error.errno not in _USERS:
+            raise
+        where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        return _fail(f"{where}{error.strerror or error}", _USAGE)
+
+
+def _dispatch(words: list[str]) -> int:
+    if words[:1] == ["help"]:
+        words = [*words[1:], "--help"]
+    if words[:1] in (["--version"], ["-V"]):
+        from importlib.metadata import version
+
+        print(f"arena {version('lineage-arena')}")
+        return 0
+    for command in COMMANDS:
+        names = command.name.split()
+        if words[: len(names)] == names:
+            return _carry_out(command, words[len(names) :])
+    prefix = words[:1] if any(command.name.startswith(f"{words[0]} ") for command in COMMANDS if words) else []
+    rest = words[len(prefix) :]
+    if not rest or rest[0] in ("-h", "--help"):
+        print(_overview(*prefix))
+        return 0 if rest else _USAGE
+    wanted = " ".join([*prefix, rest[0]])
+    if rest[0].startswith("-"):
+        raise UserError(f"{rest[0]}: unknown option; see arena --help")
+    close = difflib.get_close_matches(wanted, [command.name for command in COMMANDS], n=1)
+    raise UserError(f"{wanted}: unknown command; {f'did you mean arena {close[0]}?' if close else 'see arena --help'}")
+
+
+def _carry_out(command: Command, words: list[str]) -> int:
+    """Parse what follows a command with its own module's arguments, and run it."""
+    module = importlib.import_module(command.module)
+    parser = _Parser(
+        prog=f"arena {command.name}",
+        description=f"{command.help[0].upper()}{command.help[1:]}.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.add_arguments(parser)
+    if {"-h", "--help"} & set(words):
+        parser.epilog = module.epilog(words) if hasattr(module, "epilog") else None
+        print(parser.format_help(), end="")
+        return 0
+    return int(module.run(parser.parse_intermixed_args(words)))
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{self.prog.removeprefix('arena ')}: {message}; see {self.prog} --help")
+
+
+def _overview(group: str = "") -> str:
+    """The help of `arena`, or of a first word that several commands share."""
+    shown = [command for command in COMMANDS if command.name.startswith(f"{group} " if group else "")]
+    width = max(len(command.name) for command in shown)
+    head = f"arena {group}".rstrip()
+    return "\n".join(
+        [
+            f"usage: {head} COMMAND ...",
+            "",
+            *([] if group else [_ABOUT, ""]),
+            "commands:",
+            *(f"  {command.name:<{width}}  {command.help}" for command in shown),
+            "",
+            "arena COMMAND --help says more about each; arena --version says which arena this is.",
+        ]
+    )
+
+
+def _fail(message: str, code: int) -> int:
+    """Say what went wrong in one line."""
+    print(f"arena: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,264 @@
+"""The `arena` command: finding commands, help, exit codes, and mistakes told in one line without a traceback."""
+
+import argparse
+import errno
+import subprocess
+import sys
+import types
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from experiments import cli, override_command
+from experiments.cli import COMMANDS, Command, main
+from markets.errors import UserError
+
+Install = Callable[..., None]
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Put a command in the place of all others: its name, and what its `run` does."""
+
+    def install(run: Callable[[argparse.Namespace], int], name: str = "try it") -> None:
+        module = types.ModuleType("tried")
+        module.add_arguments = lambda parser: parser.add_argument("words", nargs="*")  # type: ignore[attr-defined]
+        module.run = run  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "tried", module)
+        monkeypatch.setattr(cli, "COMMANDS", (Command(name, "tried", "try something"),))
+
+    return install
+
+
+def raising(error: BaseException) -> Callable[[argparse.Namespace], int]:
+    def run(args: argparse.Namespace) -> int:
+        raise error
+
+    return run
+
+
+def test_the_overview_names_every_command_with_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("usage: arena COMMAND")
+    rows = [line.split(None, len(command.name.split())) for command, line in zip(COMMANDS, _listed(out), strict=True)]
+    assert [" ".join(row[:-1]) for row in rows] == [command.name for command in COMMANDS]
+    assert [row[-1] for row in rows] == [command.help for command in COMMANDS]
+    starts = {line.index(command.help) for command, line in zip(COMMANDS, _listed(out), strict=True)}
+    assert len(starts) == 1
+
+
+def _listed(out: str) -> list[str]:
+    body = out.split("commands:\n")[1].split("\n\n")[0]
+    return body.splitlines()
+
+
+def test_no_command_at_all_is_answered_with_the_overview_and_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "commands:" in capsys.readouterr().out
+    assert main(["data"]) == 2
+    assert [line.split()[:2] for line in _listed(capsys.readouterr().out)] == [["data", "check"], ["data", "make"]]
+
+
+def test_help_may_come_first(capsys: pytest.CaptureFixture[str], install: Install) -> None:
+    install(lambda args: 0)
+    assert main(["help", "try", "it"]) == 0
+    first = capsys.readouterr().out
+    assert main(["try", "it", "--help"]) == 0
+    assert capsys.readouterr().out == first
+    assert first.startswith("usage: arena try it")
+    assert "Try something." in first
+
+
+def test_help_shows_a_modules_own_epilog_for_the_words_given(
+    capsys: pytest.CaptureFixture[str], install: Install
+) -> None:
+    install(lambda args: 1)
+    sys.modules["tried"].epilog = lambda words: f"more about\n  {words}"  # type: ignore[attr-defined]
+    assert main(["try", "it", "a=1", "-h"]) == 0
+    assert capsys.readouterr().out.endswith("more about\n  ['a=1', '-h']\n")
+
+
+def test_the_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"arena {version('lineage-arena')}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["evolv"], "arena: evolv: unknown command; did you mean arena evolve?\n"),
+        (["data", "chek", "x"], "arena: data chek: unknown command; did you mean arena data check?\n"),
+        (["zzz"], "arena: zzz: unknown command; see arena --help\n"),
+        (["--zzz"], "arena: --zzz: unknown option; see arena --help\n"),
+        (["evolve", "--zzz"], "arena: evolve: unrecognized arguments: --zzz; see arena evolve --help\n"),
+        (
+            ["data", "make"],
+            "arena: data make: the following arguments are required: --out; see arena data make --help\n",
+        ),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_code_2(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    captured = capsys.readouterr()
+    assert captured.err == message
+    assert captured.out == ""
+
+
+def test_the_command_gets_its_words_and_its_code_is_the_exit_code(install: Install) -> None:
+    seen: list[list[str]] = []
+
+    def run(args: argparse.Namespace) -> int:
+        seen.append(args.words)
+        return 7
+
+    install(run)
+    assert main(["try", "it", "a=1", "b"]) == 7
+    assert seen == [["a=1", "b"]]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (UserError("bars.csv: row 3: high < low"), 2, "arena: bars.csv: row 3: high < low\n"),
+        (UserError("two\nlines"), 2, "arena: two lines\n"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "a.csv"), 2, "arena: a.csv: No such file or "),
+        (OSError(errno.ENOSPC, "No space left on device"), 2, "arena: No space left on device\n"),
+        (KeyboardInterrupt(), 130, "arena: interrupted\n"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line_without_a_traceback(
+    error: BaseException, code: int, line: str, install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install(raising(error))
+    assert main(["try", "it"]) == code
+    said = capsys.readouterr().err
+    assert said.startswith(line)
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("error", [RuntimeError("ours"), OSError(errno.EIO, "ours"), ValueError("ours")])
+def test_a_fault_of_ours_keeps_its_traceback(error: Exception, install: Install) -> None:
+    install(raising(error))
+    with pytest.raises(type(error), match="ours"):
+        main(["try", "it"])
+
+
+def test_a_reader_that_goes_away_is_met_with_silence() -> None:
+    code = (
+        "import sys, types\n"
+        "from experiments import cli\n"
+        "module = types.ModuleType('tried')\n"
+        "module.add_arguments = lambda parser: None\n"
+        "def run(args):\n"
+        "    print('first', flush=True)\n"
+        "    sys.stdin.readline()\n"
+        "    print('second')\n"
+        "    return 0\n"
+        "module.run = run\n"
+        "sys.modules['tried'] = module\n"
+        "cli.COMMANDS = (cli.Command('try', 'tried', 'try'),)\n"
+        "sys.exit(cli.main(['try']))\n"
+    )
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "first\n"
+        process.stdout.close()
+        process.stdin.write("\n")
+        process.stdin.close()
+        assert process.stderr.read() == ""
+        assert process.wait() == 141
+
+
+TOY = "toy_conf_of_cli"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    folder = tmp_path_factory.mktemp("cli")
+    (folder / TOY).mkdir()
+    (folder / TOY / "__init__.py").write_text("")
+    (folder / TOY / "config.yaml").write_text("seed: 0  # of all chance\nagents: 3\ndevice:\n  block: 1\n")
+    sys.path.insert(0, str(folder))
+    yield
+    sys.path.remove(str(folder))
+
+
+def sweep(*words: str, job: Callable[[list[str]], int], check: Callable[[list[str]], object] | None = None) -> int:
+    parser = argparse.ArgumentParser()
+    override_command.add_arguments(parser)
+    return override_command.run(parser.parse_intermixed_args(words), job, module=TOY, check=check)
+
+
+def test_one_run_gets_its_overrides_as_they_are() -> None:
+    jobs: list[list[str]] = []
+    assert sweep("seed=1", "agents=2", job=lambda job: jobs.append(job) or 4) == 4
+    assert jobs == [["seed=1", "agents=2"]]
+
+
+def test_a_sweep_runs_its_jobs_in_order_under_headings_and_keeps_the_worst_code(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    jobs: list[list[str]] = []
+
+    def job(overrides: list[str]) -> int:
+        jobs.append(overrides)
+        print("running")
+        return 1 if overrides[0] == "seed=1" else 0
+
+    assert sweep("seed=1,2", "-m", "agents=5", job=job) == 1
+    assert jobs == [["seed=1", "agents=5"], ["seed=2", "agents=5"]]
+    assert capsys.readouterr().out == "job 1 of 2: seed=1\nrunning\njob 2 of 2: seed=2\nrunning\n"
+
+
+@pytest.mark.parametrize(
+    "words", [["seed=1,2", "agent=1"], ["seed=1,2", "device.block=1,2"], ["seed=1,x(", "agents=1"]]
+)
+def test_a_sweep_with_a_mistake_starts_no_job(words: list[str]) -> None:
+    with pytest.raises(UserError):
+        sweep("-m", *words, job=lambda job: pytest.fail("a job was started"))
+
+
+def test_a_sweep_is_checked_to_its_last_job_before_the_first_starts() -> None:
+    def check(overrides: list[str]) -> None:
+        if overrides == ["seed=3"]:
+            raise UserError("seed: 3 must be at most 2")
+
+    with pytest.raises(UserError, match=r"^seed: 3 must be at most 2$"):
+        sweep("-m", "seed=1,2,3", job=lambda job: pytest.fail("a job was started"), check=check)
+
+
+def test_a_mistake_found_inside_a_sweep_names_its_job(capsys: pytest.CaptureFixture[str]) -> None:
+    def job(overrides: list[str]) -> int:
+        if overrides[0] == "seed=2":
+            raise UserError("bars.csv: no rows")
+        return 0
+
+    with pytest.raises(UserError, match=r"^job 2 of 3: seed=2: bars.csv: no rows$"):
+        sweep("-m", "seed=1,2,3", job=job)
+
+
+def test_the_composed_configuration_is_printed_without_running(capsys: pytest.CaptureFixture[str]) -> None:
+    assert sweep("--cfg", "job", "agents=9", job=lambda job: pytest.fail("a job was started")) == 0
+    assert capsys.readouterr().out == "seed: 0\nagents: 9\ndevice:\n  block: 1\n"
+
+
+def test_a_folder_of_ones_own_reaches_the_job(tmp_path: Path) -> None:
+    (tmp_path / "extra").mkdir()
+    (tmp_path / "extra" / "mine.yaml").write_text("x: 1\n")
+    jobs: list[list[str]] = []
+    assert sweep("--config-dir", str(tmp_path), "+extra=mine", job=lambda job: jobs.append(job) or 0) == 0
+    assert jobs == [[f"hydra.searchpath=['file://{tmp_path}']", "+extra=mine"]]
+
+
+def test_help_describes_the_keys_under_the_overrides_given() -> None:
+    text = override_command.epilog(["agents=8", "--out", "-h"], module=TOY)
+    assert "agents=8" in text
+    assert "of all chance" in text
