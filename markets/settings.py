@@ -40,7 +40,7 @@ def setting(default: Any = dataclasses.MISSING, *, factory: Any = None, **bounds
     return dataclasses.field(default=default, metadata=bounds)
 
 
-def build(cls: type[T], values: Mapping[str, Any] | None, where: str = "") -> T:
+def build(cls: type[T], values: object, where: str = "") -> T:
     """Make a settings object from a mapping of plain values.
 
     Args:
@@ -85,11 +85,21 @@ def check(settings: Any, where: str = "") -> None:
         UserError: the first value out of bounds or impossible combination.
     """
     for field in dataclasses.fields(settings):
-        value = getattr(settings, field.name)
-        _within(value, field.metadata, _dotted(where, field.name))
+        key, value = _dotted(where, field.name), getattr(settings, field.name)
+        _within(value, field.metadata, key)
+        if _is_settings(value):
+            check(value, key)
+        elif isinstance(value, tuple):
+            for index, item in enumerate(value):
+                if _is_settings(item):
+                    check(item, f"{key}[{index}]")
     if hasattr(settings, "problems"):
         for problem in settings.problems(where):
             raise UserError(problem)
+
+
+def _is_settings(value: object) -> bool:
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)
 
 
 def _dotted(where: str, key: Any) -> str:
