@@ -13,7 +13,6 @@ traded in no part.
 import dataclasses
 import datetime
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,14 +151,14 @@ def split_dates(bars: Sequence[Bars], settings: SplitSettings, *, embargo: int, 
     start, end = min(time[0] for time in times), max(time[-1] for time in times)
     first = _given("validation_from", settings.validation_from, start, end, where)
     second = _given("holdout_from", settings.holdout_from, start, end, where)
-    unit: Literal["D", "us"] = "D" if end - start >= _WHOLE_DAYS else "us"
-    if first is None and second is None:
-        share = settings.train / (settings.train + settings.validation + settings.holdout)
-        first = _cut(times, share, embargo=embargo, gaps=2, before=0, unit=unit)
-    elif first is None:
-        share = settings.train / (settings.train + settings.validation)
-        early = [time[: np.searchsorted(time, second)] for time in times]
-        first = _cut(early, share, embargo=embargo, gaps=1, before=0, unit=unit)
+    unit: str = "D" if end - start >= _WHOLE_DAYS else "us"
+    if first is None:
+        if second is None:
+            early, others, gaps = times, settings.validation + settings.holdout, 2
+        else:
+            early, others, gaps = [time[: np.searchsorted(time, second)] for time in times], settings.validation, 1
+        share = settings.train / (settings.train + others)
+        first = _cut(early, share, embargo=embargo, gaps=gaps, before=0, unit=unit)
     if second is None:
         share = settings.validation / (settings.validation + settings.holdout)
         late = [time[np.searchsorted(time, first) :] for time in times]
@@ -210,14 +209,15 @@ def _cut(
     embargo: int,
     gaps: int,
     before: int,
-    unit: Literal["D", "us"],
+    unit: str,
 ) -> np.datetime64:
     """The stamp after a share of the bars that `gaps` gaps leave, `before` of these gaps being before it."""
     stamps = np.sort(np.concatenate(times))
     left = sum(max(len(time) - gaps * embargo, 0) for time in times)
     position = share * left + before * (len(stamps) - left) / gaps
-    cut = np.datetime64(stamps[min(round(position), len(stamps) - 1)], unit)
-    return np.datetime64(cut, "us")
+    stamps = stamps.astype(f"datetime64[{unit}]").astype("datetime64[us]")
+    cut: np.datetime64 = stamps[min(round(position), len(stamps) - 1)]
+    return cut
 
 
 def _tradable(rows: range, window: int) -> int:

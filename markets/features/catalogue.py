@@ -59,7 +59,8 @@ class FeatureSettings:
         gap_length: whether the time since the bar before is seen.
         gap_usual: bar-to-bar times whose lower median is the usual one.
         clock: whether the nine time features are seen.
-        lookback: most bars any feature may look at, or None: longer windows are shortened to it, names stay.
+        lookback: most bars any feature may look at, or None: longer windows are shortened to it, names stay (the short
+            window of a volatility ratio keeps its proportion to the long one).
     """
 
     returns: tuple[int, ...] = setting((1, 4, 16, 64), ge=1)
@@ -171,7 +172,8 @@ def _market(settings: FeatureSettings) -> Iterator[Feature]:
         h = cut(n)
         yield Feature(f"bollinger_{n}", h, partial(indicators.bollinger_position, length=h))
     if settings.volatility_ratio:
-        short, long = cut(settings.volatility_short, 1), cut(settings.volatility_long, 1)
+        long = cut(settings.volatility_long, 1)
+        short = max(1, settings.volatility_short * long // settings.volatility_long)
         name = f"volatility_ratio_{settings.volatility_short}_{settings.volatility_long}"
         yield Feature(name, long + 1, partial(indicators.volatility_ratio, short=short, long=long))
     for n in settings.range_position:
