@@ -87,9 +87,10 @@ class Oracle:
     Attributes:
         theta: size of the mean in units of σ_t.
         nodes: z at which the plan is solved, ascending, float64 [91].
-        worth: value of holding exposure y over the next bar and going on optimally, before the cost of reaching it,
-            in units of σ̄, float64 [nodes, states, 3].
-        trade_cost: cost of one unit of exposure changed in each state, in units of σ̄, float64 [states].
+        later: value of going on optimally after the next bar with exposure y, in units of σ̄, up to a constant,
+            float64 [nodes, states, 3].
+        scales: s_k, float64 [states].
+        cost: c, half spread in units of σ_t.
         reward: mean return a bar after costs, in units of σ_t.
         deviation: standard deviation of the same.
         sharpe: annualised Sharpe ratio of the same, risk-free rate zero: the edge.
@@ -100,8 +101,9 @@ class Oracle:
 
     theta: float
     nodes: Array
-    worth: Array
-    trade_cost: Array
+    later: Array
+    scales: Array
+    cost: float
     reward: float
     deviation: float
     sharpe: float
@@ -128,10 +130,10 @@ def solve(theta: float, law: Law) -> Oracle:
     seen = stationary(steps)
     catch_up = np.linalg.pinv(np.eye(len(scales)) - chain) @ (np.eye(len(scales)) - stationary(chain))
     value = np.zeros(earned.shape)
-    worth = earned
+    later = value
     for sweep in range(_SWEEPS):
-        worth = earned + _expect(steps, value, drift)
-        better = np.max(worth[:, :, None, :] - paid, axis=3)
+        later = _expect(steps, value, drift)
+        better = np.max((earned + later)[:, :, None, :] - paid, axis=3)
         change = better - value
         value = better - better[len(nodes) // 2, 0, _FLAT]
         if np.ptp(change) < _SPAN_TOLERANCE:
@@ -139,8 +141,8 @@ def solve(theta: float, law: Law) -> Oracle:
         if sweep % _CATCH_UP == _CATCH_UP - 1:
             # States last long and learn of each other slowly: solve for their common part at once.
             value = value + (catch_up @ np.einsum("z,zkx->k", seen, change) / len(EXPOSURES))[:, None]
-    policy = np.argmax(worth[:, :, None, :] - paid, axis=3)
-    return _judge(theta, law, nodes, steps, worth, policy)
+    policy = np.argmax((earned + later)[:, :, None, :] - paid, axis=3)
+    return _judge(theta, law, nodes, steps, later, policy)
 
 
 @functools.lru_cache(maxsize=64)
@@ -166,8 +168,8 @@ def theta_for_edge(edge: float, law: Law) -> float:
 def oracle_targets(oracle: Oracle, z: Array, state: NDArray[np.integer], *, held: float = 0.0) -> Array:
     """What the oracle asks for at the close of each bar.
 
-    Between nodes the worth of each exposure is interpolated, so that the plan switches at a threshold of z, not at a
-    node.
+    The mean of the next bar is taken at z_t itself, jumps of f included; only what comes later is interpolated between
+    nodes. So the plan switches at thresholds of z, not at nodes.
 
     Args:
         oracle: the plan.
@@ -178,22 +180,19 @@ def oracle_targets(oracle: Oracle, z: Array, state: NDArray[np.integer], *, held
     Returns:
         Exposure from the next open on, one of −1, 0, 1, float64 [bars].
     """
-    worth = _interpolate(oracle, np.asarray(z, np.float64), np.asarray(state, np.intp))  # [bars, y]
-    moved = np.abs(EXPOSURES[:, None] - EXPOSURES)
-    cost = oracle.trade_cost[np.asarray(state, np.intp)]
-    choice = np.argmax(worth[:, None, :] - cost[:, None, None] * moved, axis=2).tolist()  # [bars, x]
+    z, state = np.asarray(z, np.float64), np.asarray(state, np.intp)
+    left, share = _between(oracle.nodes, z)
+    later = oracle.later[left, state] * (1.0 - share)[:, None] + oracle.later[left + 1, state] * share[:, None]
+    scale = oracle.scales[state][:, None]
+    worth = scale * oracle.theta * mean_shape(z)[:, None] * EXPOSURES + later
+    paid = oracle.cost * scale[..., None] * np.abs(EXPOSURES[:, None] - EXPOSURES)
+    choice = np.argmax(worth[:, None, :] - paid, axis=2).tolist()  # [bars, x]
     at = int(np.flatnonzero(held == EXPOSURES)[0])
     taken = np.empty(len(choice), np.intp)
     for bar, options in enumerate(choice):
         at = options[at]
         taken[bar] = at
     return EXPOSURES[taken]
-
-
-def _interpolate(oracle: Oracle, z: Array, state: NDArray[np.intp]) -> Array:
-    left, weight = _between(oracle.nodes, z)
-    lower, upper = oracle.worth[left, state], oracle.worth[left + 1, state]
-    return lower + weight[:, None] * (upper - lower)
 
 
 def _between(nodes: Array, z: Array) -> tuple[NDArray[np.intp], Array]:
@@ -254,7 +253,7 @@ def _upper_tail(a: Array, tail: float) -> Array:
     return np.asarray(height * half * (np.cos(angle) ** (tail - 1.0) @ weight))
 
 
-def _judge(theta: float, law: Law, nodes: Array, steps: Array, worth: Array, policy: NDArray[np.intp]) -> Oracle:
+def _judge(theta: float, law: Law, nodes: Array, steps: Array, later: Array, policy: NDArray[np.intp]) -> Oracle:
     """Mean and deviation of a policy's returns under the stationary distribution of (z, state, exposure held)."""
     scales, chain = np.array(law.scales), np.array(law.transition)
     chosen = (policy[..., None] == np.arange(len(EXPOSURES))).astype(float)  # [nodes, states, x, y]
@@ -282,8 +281,9 @@ def _judge(theta: float, law: Law, nodes: Array, steps: Array, worth: Array, pol
     return Oracle(
         theta=theta,
         nodes=nodes,
-        worth=worth,
-        trade_cost=law.cost * scales,
+        later=later,
+        scales=scales,
+        cost=law.cost,
         reward=reward,
         deviation=deviation,
         sharpe=reward / deviation * year if deviation > 0.0 else 0.0,
