@@ -1,0 +1,123 @@
+"""From a path to rows: unpacking, decoding, Parquet or text.
+
+Here a file becomes lines with their numbers, or a frame; what the columns mean is found by the families. Text is cut at
+separators line by line, so that one damaged line can spoil itself alone and every row keeps the number a person counts.
+"""
+
+import gzip
+import io
+import zipfile
+import zlib
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from markets.errors import UserError
+
+__all__ = ["FORMS", "read_bytes", "read_lines", "read_parquet", "unknown_form"]
+
+FORMS = (
+    "Parquet or CSV with timestamp, open, high, low, close; MetaTrader 4 and 5; HistData; Dukascopy; Binance; "
+    "CryptoDataDownload; Yahoo"
+)
+"""The forms that are read, for messages."""
+
+_CONTROLS = bytes(set(range(32)) - {9, 10, 13, 26})
+_JUNK_SHARE = 0.02
+
+
+def unknown_form(path: Path, why: str) -> UserError:
+    """The error for a file that is no bars at all."""
+    return UserError(f"{path}: {why}; bars are read from {FORMS}")
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file, unpacked where it is gzip or a zip archive with one table.
+
+    Raises:
+        UserError: no such file, a folder, no permission, empty, or a damaged archive.
+    """
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a folder; name the file of bars itself") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"{path}: cannot be read ({reason})") from None
+    try:
+        if raw[:2] == b"\x1f\x8b":
+            raw = gzip.decompress(raw)
+        elif raw[:4] == b"PK\x03\x04":
+            raw = _only_member(raw, path)
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        raise UserError(f"{path}: a damaged archive ({_first_line(error)}); fetch or pack it again") from None
+    if not raw.strip():
+        raise unknown_form(path, "empty")
+    return raw
+
+
+def _only_member(raw: bytes, path: Path) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        tables = [name for name in archive.namelist() if name.lower().endswith((".csv", ".parquet"))]
+        if len(tables) != 1:
+            raise UserError(f"{path}: holds {len(tables)} tables; right is an archive with one CSV, or the file itself")
+        return archive.read(tables[0])
+
+
+def read_parquet(raw: bytes, path: Path) -> pl.DataFrame:
+    """A Parquet file as a frame; checksums are verified where the file has them.
+
+    Raises:
+        UserError: truncated, damaged, or with types that are no table of bars.
+    """
+    try:
+        table = pq.ParquetFile(pa.BufferReader(raw), page_checksum_verification=True).read()
+        frame = pl.from_arrow(table)
+    except (OSError, ValueError, TypeError, KeyError, pa.ArrowException, pl.exceptions.PolarsError) as error:
+        raise unknown_form(path, f"damaged Parquet ({_first_line(error)})") from None
+    if not isinstance(frame, pl.DataFrame) or not frame.width or not frame.height:
+        raise unknown_form(path, "no rows")
+    return frame
+
+
+def read_lines(raw: bytes, path: Path) -> tuple[list[str], list[int]]:
+    """The lines of a text file that are not blank, and the number of each, counted from 1.
+
+    UTF-8 and UTF-16 are told by their marks; what is neither is read as Latin-1, where any byte is a letter.
+
+    Raises:
+        UserError: binary junk.
+    """
+    text = _decode(raw)
+    head = text[:65536]
+    junk = sum(map(head.count, map(chr, _CONTROLS)))
+    if junk > _JUNK_SHARE * len(head):
+        raise unknown_form(path, "not text (binary content)")
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    if all(lines[:-1]) and not lines[-1].strip("\x1a"):
+        return lines[:-1], list(range(1, len(lines)))
+    numbers = [number for number, line in enumerate(lines, 1) if line.strip(" \t\x1a")]
+    return [lines[number - 1] for number in numbers], numbers
+
+
+def _decode(raw: bytes) -> str:
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return raw.decode("utf-16", errors="replace")
+    head = raw[:4096]
+    for first, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+        # Text of ASCII letters in UTF-16 has every other byte zero.
+        if head[first::2].count(0) > 0.45 * len(head) / 2 and head[1 - first :: 2].count(0) == 0:
+            return raw.decode(encoding, errors="replace")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__)[:120]
