@@ -243,7 +243,7 @@ def _unknown_option(error: MissingConfigException) -> str:
     group, _, option = (found[1] if found else str(error.missing_cfg_file)).rpartition("/")
     options = sorted(error.options or ())
     if not options:
-        return f"{group}={option}: no such configuration file"
+        return f"{f'{group}=' if group else ''}{option}: no such configuration file"
     close = difflib.get_close_matches(option, options, n=1)
     guess = f"did you mean {group}={close[0]}? " if close else ""
     return f"{group}={option}: no such option; {guess}options: {', '.join(options)}"
