@@ -1,143 +1,29 @@
 """A second broker, written from the accounting rules alone, to check the kernel against.
 
 It is slow and plain on purpose: one account, float64, a loop over bars and branches in the order in which the rules
-stand. It shares no code and no representation with `markets.broker`. Where the kernel keeps (k, entry, u), this one
-keeps a cash box: each fill pays or takes u·price and its costs, financing leaves the box when it is charged, and
-equity is the box and what the position would bring. So an error in the bookkeeping of k cannot hide in both.
+stand. It shares no code and no representation with `markets.broker` (see `reference.books`).
 
-Symbols: O H L C on the bid (`_b`), ask (`_a`) and in the middle; u units, E equity, S stop, P take-profit, M
-liquidation price, m maintenance.
+Symbols: O H L C on the bid (`b`), the ask (`a`) and in the middle (`mid`); u units, E equity, S stop, P take-profit,
+M liquidation price, m maintenance.
 """
 
 import math
-from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
+from reference.books import Account, Array, Result
 
 from markets.rules import BrokerRules
 
-__all__ = ["Fill", "Result", "Trade", "replay"]
+__all__ = ["replay"]
 
 OPEN_EXIT, ORDER, INSIDE, CLOSE = range(4)
 """Slots of a bar, in order: exits at the open, the order, the exit inside the bar, the close."""
 O, H, L, C = range(4)
-Array = NDArray[np.float64]
 
-
-@dataclass(frozen=True)
-class Fill:
-    """One fill; `units` is the signed Δu, `price` is after slippage, the rest is money."""
-
-    bar: int
-    instrument: int
-    slot: int
-    reason: str
-    units: float
-    price: float
-    commission: float
-    slippage: float
-    fee: float
-
-
-@dataclass(frozen=True)
-class Trade:
-    """A trade that ended: the bar and slot of its last fill, and its money after every cost and financing."""
-
-    bar: int
-    instrument: int
-    slot: int
-    profit: float
-
-
-@dataclass
-class Result:
-    """What happened to one account: a row a bar (the first included), values after step 5."""
-
-    units: Array
-    entry: Array
-    stop: Array
-    take_profit: Array
-    cash: Array
-    equity: Array
-    financing: Array
-    reward: Array
-    ruined: NDArray[np.bool_]
-    liquidated: NDArray[np.bool_]
-    fills: list[Fill] = field(default_factory=list)
-    trades: list[Trade] = field(default_factory=list)
-    dust: bool = False
-    """Whether an order asked for so little that it is rounding error which decides between a fill and none: in exact
-    arithmetic it asks for what is held. Then two correct brokers may differ."""
-
-
-@dataclass
-class Position:
-    """One instrument's position; a level or distance that is not there is None."""
-
-    u: float = 0.0
-    entry: float = 0.0
-    S: float | None = None
-    P: float | None = None
-    trail: float | None = None
-    money: float = 0.0
-    """Money that went in (+) and out (−) since this trade began."""
-
-    @property
-    def side(self) -> int:
-        return (self.u > 0) - (self.u < 0)
-
-
-class Account:
-    """One account at one broker: a cash box and a position per instrument."""
-
-    def __init__(self, rules: BrokerRules, instruments: int) -> None:
-        self.rules = rules
-        self.cash = rules.cash
-        self.positions = [Position() for _ in range(instruments)]
-        self.alive = True
-        self.fills: list[Fill] = []
-        self.trades: list[Trade] = []
-        self.bar = 0
-        self.dust = False
-
-    def equity(self, prices: list[float]) -> float:
-        return self.cash + sum(p.u * price for p, price in zip(self.positions, prices, strict=True))
-
-    def fill(self, i: int, slot: int, reason: str, delta: float, before: float, *, target: float | None = None) -> None:
-        """Trade Δu at the price `before` slippage; `target` is the position afterwards where Δu is inexact."""
-        if delta == 0:
-            return
-        rules, position = self.rules, self.positions[i]
-        rate = 0.0 if reason == "take_profit" else rules.slippage
-        price = before * (1 + rate) if delta > 0 else before * (1 - rate)
-        size = abs(delta)
-        slippage = size * before * rate
-        commission = size * price * rules.commission + size * rules.commission_per_unit + rules.commission_fixed
-        fee = size * price * rules.liquidation_fee if reason == "liquidation" else 0.0
-        self.fills.append(Fill(self.bar, i, slot, reason, delta, price, commission, slippage, fee))
-        self.cash -= delta * price + commission + fee
-
-        old, new = position.u, position.u + delta if target is None else target
-        ends = old != 0 and (new == 0 or new * old < 0)
-        if ends:
-            share = abs(old) / size  # a flip's costs belong to both trades, by units
-            profit = position.money + old * price - (commission + fee) * share
-            self.trades.append(Trade(self.bar, i, slot, profit))
-            position.money = -new * price - (commission + fee) * (1 - share)
-        else:
-            position.money -= delta * price + commission + fee
-        if new == 0:
-            self.positions[i] = Position()
-            return
-        if old == 0 or ends:
-            position.entry = price
-        elif abs(new) > abs(old):
-            position.entry = (position.entry * abs(old) + price * size) / (abs(old) + size)
-        position.u = new
-
-    def exit(self, i: int, slot: int, reason: str, before: float) -> None:
-        self.fill(i, slot, reason, -self.positions[i].u, before, target=0.0)
+Sides = list[list[float]]
+"""[instruments][open, high, low, close]"""
+Orders = list[tuple[float, float | None, float | None] | None]
+"""Exposure, stop distance and take-profit distance of each instrument; None where nothing is asked."""
 
 
 def to_lots(units: float, lot: float) -> float:
@@ -212,7 +98,7 @@ def replay(
             inside_the_bar(account, b, a)
             result.financing[t] = financing(account, m, float(days[t]))
             E = mark(account, b, a, m)
-            ruined = rules.ruin * rules.cash >= E
+            ruined = account.apart(E, rules.ruin * rules.cash, scale=rules.cash) <= 0
             if ruined or (t == bars - 1 and rules.close_at_end):
                 for i, p in enumerate(account.positions):
                     account.exit(i, CLOSE, "ruin" if ruined else "end", b[i][C] if p.u > 0 else a[i][C])
@@ -229,16 +115,12 @@ def replay(
                 result.entry[t, i] = p.entry
                 result.stop[t, i] = math.nan if p.S is None else p.S
                 result.take_profit[t, i] = math.nan if p.P is None else p.P
-    result.dust = account.dust
+    result.doubtful = account.doubtful
     return result
 
 
 def _given(distance: float) -> float | None:
     return None if math.isnan(distance) else float(distance)
-
-
-Sides = list[list[float]]
-Orders = list[tuple[float, float | None, float | None] | None]
 
 
 def at_the_open(
@@ -254,13 +136,13 @@ def at_the_open(
     for i in n:
         p = positions[i]
         side = p.side
-        if side > 0 and p.S is not None and b[i][O] <= p.S:
+        if side > 0 and p.S is not None and account.apart(b[i][O], p.S) <= 0:
             account.exit(i, OPEN_EXIT, "stop", b[i][O])
-        elif side > 0 and p.P is not None and b[i][O] >= p.P:
+        elif side > 0 and p.P is not None and account.apart(b[i][O], p.P) >= 0:
             account.exit(i, OPEN_EXIT, "take_profit", b[i][O])
-        elif side < 0 and p.S is not None and a[i][O] >= p.S:
+        elif side < 0 and p.S is not None and account.apart(a[i][O], p.S) >= 0:
             account.exit(i, OPEN_EXIT, "stop", a[i][O])
-        elif side < 0 and p.P is not None and a[i][O] <= p.P:
+        elif side < 0 and p.P is not None and account.apart(a[i][O], p.P) <= 0:
             account.exit(i, OPEN_EXIT, "take_profit", a[i][O])
         if positions[i].u != p.u:
             left[i] = side
@@ -268,7 +150,8 @@ def at_the_open(
     # (b) liquidation at the open
     leaving = [b[i][O] if positions[i].u > 0 else a[i][O] for i in n]
     need = sum(rules.maintenance * abs(positions[i].u) * leaving[i] for i in n)
-    if any(p.u != 0 for p in positions) and account.equity(leaving) <= need:
+    notional = sum(abs(p.u) * price for p, price in zip(positions, leaving, strict=True))
+    if notional > 0 and account.apart(account.equity(leaving), need, scale=notional) <= 0:
         for i in n:
             account.exit(i, OPEN_EXIT, "liquidation", leaving[i])
         return
@@ -287,9 +170,8 @@ def at_the_open(
         target = to_lots(clip(x * scale * E_t / C_t[i], limit), rules.lot_size)
         if abs(target) < rules.min_units:
             target = 0.0
-        held_and_asked = max(abs(positions[i].u), abs(x * scale * E_t / C_t[i]), most * 1e-3 * E_t / C_t[i])
-        if target != 0 and abs(target - positions[i].u) <= 1e-10 * held_and_asked and rules.lot_size == 0:
-            account.dust = True
+        if rules.lot_size == 0 and x != 0 and (target != 0 or rules.min_units == 0):
+            account.apart(target, positions[i].u, scale=most * 1e-3 * E_t / C_t[i])
         order = orders[i]
         assert order is not None
         place(account, i, target, caps[i], order[1], order[2], b[i][O], a[i][O])
@@ -320,7 +202,7 @@ def place(
 
 def inside_the_bar(account: Account, b: Sides, a: Sides) -> None:
     """Step 2, for any number of instruments: all move from the open to their adverse extremes together."""
-    rules, positions = account.rules, account.positions
+    positions = account.positions
     n = [i for i, p in enumerate(positions) if p.u != 0]
     start, adverse, best = {}, {}, {}
     for i in n:
@@ -339,14 +221,9 @@ def inside_the_bar(account: Account, b: Sides, a: Sides) -> None:
             _inside_alone(account, i, start[i], adverse[i], best[i])
         return
 
-    def surplus(prices: dict[int, float]) -> float:
-        """Equity above maintenance."""
-        worth = sum(positions[i].u * prices[i] for i in n)
-        return account.cash + worth - rules.maintenance * sum(abs(positions[i].u) * prices[i] for i in n)
-
     breach = math.inf
     if n:
-        at_start, at_worst = surplus(start), surplus(adverse)
+        at_start, at_worst = _surplus(account, start), _surplus(account, adverse)
         if at_start <= 0:
             breach = 0.0
         elif at_worst <= 0:
@@ -355,43 +232,46 @@ def inside_the_bar(account: Account, b: Sides, a: Sides) -> None:
     for i in n:
         p = positions[i]
         sign, span = p.side, adverse[i] - start[i]
-        hit = p.S is not None and sign * adverse[i] <= sign * p.S
+        hit = p.S is not None and sign * account.apart(adverse[i], p.S) <= 0
         met = math.inf
         if hit:
             assert p.S is not None
             met = (p.S - start[i]) / span if span != 0 else 0.0
-        if hit and met <= breach:
+        if hit and account.apart(met, breach) <= 0:
             assert p.S is not None
             leaves.append((i, "stop", p.S))
         elif breach <= 1:
             leaves.append((i, "liquidation", start[i] + breach * span))
-        elif p.P is not None and sign * best[i] > sign * p.P:
+        elif p.P is not None and sign * account.apart(best[i], p.P) > 0:
             leaves.append((i, "take_profit", p.P))
     for i, reason, price in leaves:
         account.exit(i, INSIDE, reason, price)
 
 
+def _surplus(account: Account, prices: dict[int, float]) -> float:
+    """Equity above maintenance at these prices."""
+    held = {i: account.positions[i].u for i in prices}
+    worth = sum(u * prices[i] for i, u in held.items())
+    notional = sum(abs(u) * prices[i] for i, u in held.items())
+    return account.apart(account.cash + worth, account.rules.maintenance * notional, scale=notional)
+
+
 def _inside_alone(account: Account, i: int, start: float, adverse: float, best: float) -> None:
     """Step 2 as it stands for one instrument."""
-    m, p = account.rules.maintenance, account.positions[i]
-    c = account.cash
+    m, p, c = account.rules.maintenance, account.positions[i], account.cash
     if p.u > 0:
         M = min(-c / (p.u * (1 - m)), start)
-        stop_hit, margin_hit = p.S is not None and adverse <= p.S, adverse <= M
-        stop_first = p.S is not None and p.S >= M
-        taken = p.P is not None and best > p.P
     else:
         M = max(c / (abs(p.u) * (1 + m)), start)
-        stop_hit, margin_hit = p.S is not None and adverse >= p.S, adverse >= M
-        stop_first = p.S is not None and p.S <= M
-        taken = p.P is not None and best < p.P
-    if stop_hit and (stop_first or not margin_hit):
-        assert p.S is not None
+    side = p.side
+    stop_hit = p.S is not None and side * account.apart(adverse, p.S) <= 0
+    margin_hit = side * account.apart(adverse, M) <= 0
+    stop_first = p.S is not None and side * account.apart(p.S, M) >= 0
+    if p.S is not None and stop_hit and (stop_first or not margin_hit):
         account.exit(i, INSIDE, "stop", p.S)
     elif margin_hit:
         account.exit(i, INSIDE, "liquidation", M)
-    elif taken:
-        assert p.P is not None
+    elif p.P is not None and side * account.apart(best, p.P) > 0:
         account.exit(i, INSIDE, "take_profit", p.P)
 
 
