@@ -196,7 +196,7 @@ def _path(settings: SyntheticSettings, theta: float, seed: int, number: int, sym
     low = np.minimum(low, np.minimum(opened, close))
     mid = np.stack([opened, high, low, close], axis=1)
     spread = 2.0 * settings.cost * sigma[:-1] * before
-    if not (np.all(np.isfinite(mid)) and np.all(low > spread)):
+    if not (np.all(np.isfinite(mid)) and np.all(low > 0.5 * spread)):
         raise UserError(f"market.volatility: {settings.volatility:g} lets prices run to zero or infinity; lower it")
     bars = Bars.from_mid(symbol, time[:-1], mid, spread)
     return SyntheticPath(bars, z[1:], state[1:].astype(np.uint8), sigma[1:], mean[1:])
