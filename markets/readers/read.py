@@ -130,6 +130,7 @@ def _examined(table: Table, source: str, name: str, settings: ReadSettings, wher
     own = _own_columns(table, source, settings, prefix, faults)
     quotes = _Quotes.of(numbers, settings)
     faults.add("bid is not positive once the spread is taken off", np.any(quotes.bid <= 0, axis=1))
+    faults.add("a price or volume is too large", ~quotes.finite)
 
     bars, problems, counts = [], [_listed(table, faults, symbols, codes)], {}
     for code, rows in enumerate(_groups(codes, len(symbols))):
@@ -275,13 +276,21 @@ class _Quotes:
         elif "spread" in numbers:
             spread = numbers["spread"][:, None]
             below = 0.5 * spread if settings.prices == "mid" else 0.0 * spread
-            bid, ask = bid - below, bid + (spread - below)
+            with np.errstate(invalid="ignore", over="ignore"):
+                bid, ask = bid - below, bid + (spread - below)
         volume = numbers.get("volume", np.zeros(len(bid)))
         if "adj_factor" in numbers:
             factor = numbers["adj_factor"]
-            with np.errstate(divide="ignore", invalid="ignore"):
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
                 bid, ask, volume = bid * factor[:, None], ask * factor[:, None], volume / factor
         return cls(bid, ask, volume)
+
+    @property
+    def finite(self) -> NDArray[np.bool_]:
+        """Rows of numbers that float64 can hold [rows]."""
+        sides: NDArray[np.bool_] = np.isfinite(self.bid) & np.isfinite(self.ask)
+        finite: NDArray[np.bool_] = np.isfinite(self.volume) & np.logical_and.reduce(sides, axis=1)
+        return finite
 
     def bars(
         self,

@@ -98,9 +98,11 @@ def read_lines(raw: bytes, path: Path) -> tuple[list[str], list[int]]:
     if junk > _JUNK_SHARE * len(head):
         raise unknown_form(path, "not text (binary content)")
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    if all(lines[:-1]) and not lines[-1].strip("\x1a"):
+    if len(lines) > 1 and all(map(str.strip, lines[:-1])) and not lines[-1].strip("\x1a"):
         return lines[:-1], list(range(1, len(lines)))
     numbers = [number for number, line in enumerate(lines, 1) if line.strip(" \t\x1a")]
+    if not numbers:
+        raise unknown_form(path, "empty")
     return [lines[number - 1] for number in numbers], numbers
 
 

@@ -5,7 +5,8 @@ is a bad row, never a guess in another format.
 """
 
 import dataclasses
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -18,9 +19,26 @@ __all__ = ["Stamps", "bar_length", "opens_of_closes", "parse_stamps", "to_utc"]
 DAY = np.timedelta64(86_400_000_000, "us")
 
 _SAMPLE = 256
-_TIMES = (" %H:%M:%S%.f", "", " %H:%M", " %H%M%S", " %H%M", "%H%M%S", " %I:%M %p", " %I:%M:%S %p")
-_DATES = ("%Y-%m-%d", "%Y.%m.%d", "%Y/%m/%d", "%Y%m%d", "%d.%m.%Y")
-_SLASHES = (("%d/%m/%Y", "%m/%d/%Y"), ("%d-%m-%Y", "%m-%d-%Y"))
+_DATES = {
+    "%Y-%m-%d": r"\d{4}-\d{1,2}-\d{1,2}",
+    "%Y.%m.%d": r"\d{4}\.\d{1,2}\.\d{1,2}",
+    "%Y/%m/%d": r"\d{4}/\d{1,2}/\d{1,2}",
+    "%Y%m%d": r"\d{8}",
+    "%d.%m.%Y": r"\d{1,2}\.\d{1,2}\.\d{4}",
+    "%d/%m/%Y": r"\d{1,2}/\d{1,2}/\d{4}",
+    "%d-%m-%Y": r"\d{1,2}-\d{1,2}-\d{4}",
+}
+_MONTH_FIRST = {"%d/%m/%Y": "%m/%d/%Y", "%d-%m-%Y": "%m-%d-%Y"}
+_TIMES = {
+    " %H:%M:%S%.f": r" \d{1,2}:\d{2}:\d{2}(\.\d*)?",
+    " %H:%M": r" \d{1,2}:\d{2}",
+    "": r"",
+    " %H%M%S": r" \d{6}",
+    " %H%M": r" \d{4}",
+    "%H%M%S": r"\d{6}",
+    " %I:%M %p": r" \d{1,2}:\d{2} [AP]M",
+    " %I:%M:%S %p": r" \d{1,2}:\d{2}:\d{2} [AP]M",
+}
 _EPOCH = r"^\d{9,13}(\.\d*)?$|^\d{15,16}(\.\d*)?$|^\d{18,19}$"
 _OFFSET = r"(?::\d{2}(?:\.\d+)?)\s*(?:GMT|UTC)?([+-]\d{2}):?(\d{2})?$"
 _OFFSET_TAIL = r"\s*(?:GMT|UTC)?[+-]\d{2}:?(?:\d{2})?$"
@@ -119,26 +137,26 @@ def _from_text(text: pl.Series, day_first: bool | None, source: object, key: str
     text = text.str.replace("T", " ", literal=True)
     if _mostly(text.drop_nulls().head(_SAMPLE), "-[AP]M$"):
         text = text.str.replace("-([AP]M)$", ":00 $1")
-    sample = text.drop_nulls().head(_SAMPLE)
-    families = [*_DATES, *(date for pair in _SLASHES for date in pair)]
-    fits = {date: _hits(sample, date) for date in families}
-    best = max(fits, key=lambda date: fits[date])
-    for pair in _SLASHES:
-        if best in pair:
-            best = _day_or_month(text, pair, day_first, source, key)
-    return _coalesced(text, best)
+    sample = text.drop_nulls().head(_SAMPLE).to_list()
+    date = _most_frequent(sample, _DATES)
+    if date in _MONTH_FIRST:
+        date = _day_or_month(text, date, day_first, source, key)
+    return _coalesced(text, date)
 
 
-def _hits(sample: pl.Series, date: str) -> int:
-    return int(_coalesced(sample, date).is_not_null().sum())
+def _most_frequent(sample: list[str], shapes: Mapping[str, str]) -> str:
+    """The key whose shape most of the texts have, from their first letter on; the first key where none has any."""
+    hits = {key: sum(re.match(shape, text) is not None for text in sample) for key, shape in shapes.items()}
+    return max(hits, key=lambda key: hits[key])
 
 
 def _coalesced(text: pl.Series, date: str) -> pl.Series:
     """Stamps with this way of writing the date and any way of writing the time; null where none fits."""
-    sample = text.head(_SAMPLE)
-    times = sorted(_TIMES, key=lambda time: -int(_strict(sample, date + time).is_not_null().sum()))
-    stamps = _strict(text, date + times[0])
-    for time in times[1:]:
+    sample = text.drop_nulls().head(_SAMPLE).to_list()
+    shape = _DATES.get(date) or _DATES[next(day for day, month in _MONTH_FIRST.items() if month == date)]
+    usual = _most_frequent(sample, {time: shape + tail + "$" for time, tail in _TIMES.items()})
+    stamps = _strict(text, date + usual)
+    for time in _TIMES:
         if not (stamps.is_null() & text.is_not_null()).any():
             break
         stamps = pl.select(pl.coalesce(stamps, _strict(text, date + time))).to_series()
@@ -149,16 +167,18 @@ def _strict(text: pl.Series, form: str) -> pl.Series:
     return text.str.to_datetime(form, time_unit="us", strict=False)
 
 
-def _day_or_month(text: pl.Series, pair: tuple[str, str], day_first: bool | None, source: object, key: str) -> str:
+def _day_or_month(text: pl.Series, date: str, day_first: bool | None, source: object, key: str) -> str:
+    """Which of the two the first number is: what the user said, else what fits more rows."""
+    month_first = _MONTH_FIRST[date]
     if day_first is not None:
-        return pair[0] if day_first else pair[1]
-    day, month = (int(_coalesced(text, date).is_not_null().sum()) for date in pair)
+        return date if day_first else month_first
+    day, month = (int(_coalesced(text, form).is_not_null().sum()) for form in (date, month_first))
     if day == month:
         example = text.drop_nulls().head(1).to_list()
         raise UserError(
             f"{source}: {''.join(example)!r} may begin with the day or the month; {key} says which (true or false)"
         )
-    return pair[0] if day > month else pair[1]
+    return date if day > month else month_first
 
 
 def to_utc(
