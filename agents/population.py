@@ -6,6 +6,7 @@ Capacity is fixed; every slot is always taken. A freed slot is filled by a child
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int32, UInt32
 
 from agents.memory import Memory
@@ -14,7 +15,7 @@ from genomes.genes import Genes
 
 __all__ = ["NOBODY", "Population", "Standing"]
 
-NOBODY = 0xFFFFFFFF
+NOBODY = np.uint32(0xFFFFFFFF)
 """Id that no agent has: a missing parent, an empty place in the archive."""
 
 

@@ -77,40 +77,24 @@ class QNetwork:
         return sum(self.settings.hidden)
 
     def init(self, key: PRNGKeyArray) -> Network:
-        """He's normal initialisation (He et al. 2015); a small output layer, so that founders start undecided."""
-        sizes = self.settings.hidden
-        inputs = self.shape.features + self.shape.account
-        keys = jax.random.split(key, len(sizes) + 2)
-        first = math.sqrt(2.0 / inputs)
-        hidden = tuple(
-            Layer(jax.random.normal(k, (a, b)) * math.sqrt(2.0 / a), jnp.zeros(b))
-            for k, a, b in zip(keys[2:-1], sizes[:-1], sizes[1:], strict=True)
-        )
-        return Network(
-            market=jax.random.normal(keys[0], (self.shape.features, sizes[0])) * first,
-            account=jax.random.normal(keys[1], (self.shape.account, sizes[0])) * first,
-            bias=jnp.zeros(sizes[0]),
-            hidden=hidden,
-            output=Layer(
-                jax.random.normal(keys[-1], (sizes[-1], len(self.shape.actions))) * math.sqrt(1.0 / sizes[-1]),
-                jnp.zeros(len(self.shape.actions)),
-            ),
-        )
+        """He's normal initialisation (He et al. 2015); biases are zero."""
+        drawn = self._normal(key)
+        hidden = tuple(Layer(layer.weight, jnp.zeros_like(layer.bias)) for layer in drawn.hidden)
+        output = Layer(drawn.output.weight, jnp.zeros_like(drawn.output.bias))
+        return drawn._replace(bias=jnp.zeros_like(drawn.bias), hidden=hidden, output=output)
 
     def mutate(self, key: PRNGKeyArray, genome: Network, strength: Float[Array, ""]) -> Network:
         """Gaussian steps on a share of the weights, in their layer's initial scale; now and then a unit anew."""
         mask_key, noise_key, unit_key, fresh_key = jax.random.split(key, 4)
-        scales = self._scales()
-        leaves, tree = jax.tree.flatten(genome)
-        moved = []
-        for index, (leaf, scale) in enumerate(zip(leaves, jax.tree.leaves(scales), strict=True)):
-            hit = jax.random.bernoulli(jax.random.fold_in(mask_key, index), self.settings.mutation_rate, leaf.shape)
-            noise = jax.random.normal(jax.random.fold_in(noise_key, index), leaf.shape)
-            moved.append(leaf + jnp.where(hit, strength * scale * noise, 0.0))
-        varied: Network = jax.tree.unflatten(tree, moved)
-        redrawn = jax.random.bernoulli(
-            unit_key, self.settings.redraw_rate * jnp.clip(strength, 0.0, 1.0), (self.units,)
+        hit = self._split(jax.random.bernoulli(mask_key, self.settings.mutation_rate, (self._size,)))
+        varied: Network = jax.tree.map(
+            lambda leaf, moves, noise: leaf + jnp.where(moves, strength * noise, 0.0),
+            genome,
+            hit,
+            self._normal(noise_key),
         )
+        chance = self.settings.redraw_rate * jnp.clip(strength, 0.0, 1.0)
+        redrawn = jax.random.bernoulli(unit_key, chance, (self.units,))
         return self._replace_units(varied, self.init(fresh_key), redrawn, silence=False)
 
     def crossover(self, key: PRNGKeyArray, first: Network, second: Network) -> Network:
@@ -126,7 +110,7 @@ class QNetwork:
 
     def distance(self, first: Network, second: Network) -> Float[Array, ""]:
         """Root mean square difference over all weights, each in units of its layer's initial scale."""
-        steps = jax.tree.map(lambda a, b, scale: (a - b) / scale, first, second, self._scales())
+        steps = jax.tree.map(lambda a, b, scale: (a - b) / scale, first, second, self._scales)
         leaves = jax.tree.leaves(steps)
         return jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in leaves) / sum(leaf.size for leaf in leaves))
 
@@ -182,8 +166,37 @@ class QNetwork:
             layers.append(jax.nn.relu(layers[-1] @ layer.weight + layer.bias))
         return layers
 
+    @property
+    def _shapes(self) -> Network:
+        """Shape of every leaf."""
+        sizes, actions = self.settings.hidden, len(self.shape.actions)
+        hidden = tuple(Layer((a, b), (b,)) for a, b in itertools.pairwise(sizes))  # type: ignore[arg-type]
+        output = Layer((sizes[-1], actions), (actions,))  # type: ignore[arg-type]
+        shapes = ((self.shape.features, sizes[0]), (self.shape.account, sizes[0]), (sizes[0],))
+        return Network(*shapes, hidden, output)  # type: ignore[arg-type]
+
+    @property
+    def _size(self) -> int:
+        """Weights of one network."""
+        return sum(math.prod(shape) for shape in jax.tree.leaves(self._shapes, is_leaf=_is_shape))
+
+    def _split(self, flat: Array) -> Network:
+        """One number for each weight, as a network. One long draw compiles and runs faster than one for each leaf."""
+        shapes, tree = jax.tree.flatten(self._shapes, is_leaf=_is_shape)
+        ends = list(itertools.accumulate(math.prod(shape) for shape in shapes))
+        parts = [part.reshape(shape) for part, shape in zip(jnp.split(flat, ends[:-1]), shapes, strict=True)]
+        network: Network = jax.tree.unflatten(tree, parts)
+        return network
+
+    def _normal(self, key: PRNGKeyArray) -> Network:
+        """Normal numbers of the scale each weight is initialised with."""
+        drawn = self._split(jax.random.normal(key, (self._size,)))
+        scaled: Network = jax.tree.map(lambda leaf, scale: leaf * scale, drawn, self._scales)
+        return scaled
+
+    @property
     def _scales(self) -> Network:
-        """Initial standard deviation of the weights each leaf belongs to; a bias has that of its layer."""
+        """Standard deviation of the weights each leaf belongs to, when new; a bias has that of its layer."""
         sizes = self.settings.hidden
         first = math.sqrt(2.0 / (self.shape.features + self.shape.account))
         hidden = tuple(Layer(*(math.sqrt(2.0 / a),) * 2) for a in sizes[:-1])  # type: ignore[arg-type]
@@ -214,3 +227,8 @@ class QNetwork:
             hidden=hidden,
             output=Layer(outgoing(genome.output.weight, hits[-1]), genome.output.bias),
         )
+
+
+def _is_shape(node: object) -> bool:
+    """Whether a node of a tree of shapes is one: a tuple of sizes."""
+    return isinstance(node, tuple) and bool(node) and all(isinstance(size, int) for size in node)

@@ -27,7 +27,7 @@ class Strata(NamedTuple):
     """All first rows, stratum after stratum."""
     offset: Int32[Array, "strata"]
     """Where each stratum begins in `rows`."""
-    count: Int32[Array, "strata"]
+    windows: Int32[Array, "strata"]
     """Windows in each stratum; only regimes with enough of them are strata."""
 
 

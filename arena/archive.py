@@ -1,0 +1,171 @@
+"""The archive: the best agent of each regime and the best all-rounder, by validation alone.
+
+Candidates are the best few by training; every generation they are rolled out on the same fixed validation windows, so
+scores compare across generations. A challenger replaces the incumbent if a paired t over the windows says it is better
+by more than luck. The archive reads the populations and never writes to them: what validation chose does not breed.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int32, UInt32
+
+from agents.population import NOBODY
+from arena.rollout import Trader
+from arena.tally import GROUPS
+
+__all__ = ["Archive", "ArchiveSettings", "Candidates", "Improvement", "empty_archive", "nominate", "paired_t", "update"]
+
+
+@dataclasses.dataclass(frozen=True)
+class ArchiveSettings:
+    """How champions are chosen.
+
+    Attributes:
+        enabled: whether an archive is kept; without one nothing is rolled out on validation.
+        candidates: best agents by training, for each regime and for all, that are tried an island and generation.
+        bars: bars a validation window needs in a regime to count for it.
+        t: paired t a challenger must exceed.
+    """
+
+    enabled: bool = True
+    candidates: int = dataclasses.field(default=2, metadata={"ge": 1})
+    bars: int = dataclasses.field(default=16, metadata={"ge": 1})
+    t: float = dataclasses.field(default=1.0, metadata={"ge": 0.0})
+
+
+class Archive(NamedTuple):
+    """Champions of each replicate, one for each group (regimes, then all)."""
+
+    id: UInt32[Array, "replicates groups"]
+    """`NOBODY` where there is none yet."""
+    species: Int32[Array, "replicates groups"]
+    """Index into the run's species."""
+    score: Float[Array, "replicates groups"]
+    """Log return a bar over the group's bars in all validation windows."""
+    windows: Float[Array, "replicates groups windows"]
+    """Σ log return of the group in each window."""
+    traders: tuple[Trader, ...]
+    """The champion as it acted, by species; meaningful for its own species only. Leaves [replicates, groups, …]."""
+
+
+class Candidates(NamedTuple):
+    """Who is tried on validation, of all species together; leaves [replicates, candidates, …]."""
+
+    id: UInt32[Array, "*replicates candidates"]
+    species: Int32[Array, "*replicates candidates"]
+    place: Int32[Array, "*replicates candidates"]
+    """Place among the candidates of its own species."""
+    windows: Float[Array, "*replicates candidates windows groups"]
+    """Σ log return."""
+    trades: Float[Array, "*replicates candidates groups"]
+
+
+class Improvement(NamedTuple):
+    """What the archive gained in one generation."""
+
+    improved: Bool[Array, "replicates groups"]
+    id: UInt32[Array, "replicates groups"]
+    species: Int32[Array, "replicates groups"]
+    score: Float[Array, "replicates groups"]
+    previous_id: UInt32[Array, "replicates groups"]
+    previous_score: Float[Array, "replicates groups"]
+    traders: tuple[Trader, ...]
+
+
+def empty_archive(replicates: int, windows: int, traders: tuple[Trader, ...]) -> Archive:
+    """An archive without champions; `traders` gives shapes, one trader of each species without a leading axis."""
+    place = (replicates, GROUPS)
+    return Archive(
+        id=jnp.full(place, NOBODY, jnp.uint32),
+        species=jnp.zeros(place, jnp.int32),
+        score=jnp.full(place, -jnp.inf),
+        windows=jnp.zeros((*place, windows)),
+        traders=jax.tree.map(lambda x: jnp.zeros((*place, *x.shape), x.dtype), traders),
+    )
+
+
+def nominate(score: Float[Array, "slots groups"], count: int) -> Int32[Array, "candidates"]:
+    """Slots of the best `count` by training for each group; one agent may be named for several."""
+    _, slot = jax.lax.top_k(score.T, min(count, score.shape[0]))
+    return slot.reshape(-1).astype(jnp.int32)
+
+
+def paired_t(
+    challenger: Float[Array, "*batch windows"],
+    incumbent: Float[Array, "*batch windows"],
+    counts: Bool[Array, "*batch windows"],
+) -> Float[Array, "*batch"]:
+    """Student's t of the paired differences over the windows that count; 0 with fewer than two of them."""
+    n = counts.sum(-1).astype(jnp.float32)
+    difference = jnp.where(counts, challenger - incumbent, 0.0)
+    mean = difference.sum(-1) / jnp.maximum(n, 1.0)
+    spread = jnp.where(counts, difference - mean[..., None], 0.0)
+    error = jnp.sqrt((spread**2).sum(-1) / jnp.maximum(n - 1.0, 1.0) / jnp.maximum(n, 1.0))
+    sure = jnp.where(mean > 0, jnp.inf, jnp.where(mean < 0, -jnp.inf, 0.0))
+    return jnp.where(n < 2, 0.0, jnp.where(error > 0, mean / jnp.where(error > 0, error, 1.0), sure))
+
+
+def update(
+    archive: Archive,
+    candidates: Candidates,
+    traders: tuple[Trader, ...],
+    bars: Float[Array, "windows groups"],
+    settings: ArchiveSettings,
+) -> tuple[Archive, Improvement]:
+    """Let the best candidate of each group challenge its incumbent.
+
+    Args:
+        archive: as it stands.
+        candidates: with their results.
+        traders: the candidates as they acted, by species, leaves [replicates, candidates of the species, …].
+        bars: bars of each group in each validation window.
+        settings: see `ArchiveSettings`.
+    """
+    counts = (bars >= settings.bars).T
+    total = jnp.where(counts, bars.T, 0.0).sum(-1)
+
+    def one(archive: Archive, candidates: Candidates, traders: tuple[Trader, ...]) -> tuple[Archive, Improvement]:
+        windows = jnp.moveaxis(candidates.windows, -1, 1)
+        score = jnp.where(counts, windows, 0.0).sum(-1) / jnp.maximum(total, 1.0)
+        tried = (candidates.trades > 0) & (total > 0) & jnp.isfinite(score)
+        score = jnp.where(tried, score, -jnp.inf)
+        oldest = jnp.where(score == score.max(0), candidates.id[:, None], NOBODY)
+        best = jnp.argmin(oldest, axis=0)
+        group = jnp.arange(GROUPS)
+        challenge, result = score[best, group], windows[best, group]
+        vacant = archive.id == NOBODY
+        better = paired_t(result, archive.windows, counts) > settings.t
+        improved = jnp.isfinite(challenge) & (vacant | (better & (challenge > archive.score)))
+
+        def settle(new: Array, old: Array) -> Array:
+            return jnp.where(improved.reshape(-1, *(1,) * (old.ndim - 1)), new, old)
+
+        def champions(species: int, tried: Trader) -> Trader:
+            place = jnp.where(candidates.species[best] == species, candidates.place[best], 0)
+            picked: Trader = jax.tree.map(lambda x: x[place], tried)
+            return picked
+
+        acting = tuple(champions(species, tried) for species, tried in enumerate(traders))
+        after = Archive(
+            id=settle(candidates.id[best], archive.id),
+            species=settle(candidates.species[best], archive.species),
+            score=settle(challenge, archive.score),
+            windows=settle(result, archive.windows),
+            traders=jax.tree.map(settle, acting, archive.traders),
+        )
+        gained = Improvement(
+            improved=improved,
+            id=after.id,
+            species=after.species,
+            score=after.score,
+            previous_id=archive.id,
+            previous_score=archive.score,
+            traders=after.traders,
+        )
+        return after, gained
+
+    result: tuple[Archive, Improvement] = jax.vmap(one)(archive, candidates, traders)
+    return result

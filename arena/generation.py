@@ -1,0 +1,296 @@
+"""One generation: draw episodes, roll out, judge, scar, try on validation, turn over. One pure, compiled function.
+
+What happens on an island happens under `shard_map` over the mesh of devices, island after island; only ids, the archive
+and migration look across islands. The state is donated from step to step.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.sharding import PartitionSpec
+from jaxtyping import Array, Float, Int32, UInt8
+
+from agents.population import Population
+from agents.trust import observe, trust
+from arena.archive import Candidates, nominate, update
+from arena.episodes import draw
+from arena.fitness import Stats, by_group, case_scores, excess_return, harm, judge, overall, shrunk, summarise
+from arena.keys import Purpose, fold
+from arena.migration import migrate
+from arena.plan import Plan
+from arena.records import GenerationRecord, SpeciesRecord, Summary
+from arena.rollout import Rollout, Trader, roll_out
+from arena.scarring import scar
+from arena.state import ArenaState
+from arena.tally import groups_of
+from arena.turnover import breed, deaths
+from markets.tape import MarketWindow, Tape, rules_at, window
+
+__all__ = ["make_generation"]
+
+_PAIRS = 64  # random pairs of genomes behind a diversity
+
+
+class _Verdict(NamedTuple):
+    """What one block's rollout says of its agents."""
+
+    stats: Stats
+    scores: Float[Array, "agents cases"]
+    excess: Float[Array, "agents episodes regimes"]
+    severity: Float[Array, "agents episodes"]
+    cause: UInt8[Array, "agents episodes"]
+
+
+class _Judged(NamedTuple):
+    """One species on one island after judging; what turn-over, archive and record need."""
+
+    stats: Stats
+    trust: Array
+    scores: Array
+    death: Array
+    scars: Any
+    tried: Array
+    tried_stats: Stats
+    tried_windows: Array
+    tried_trust: Array
+    traders: Trader
+    diversity: Array
+
+
+def make_generation(plan: Plan) -> Callable[[ArenaState, Tape], tuple[ArenaState, GenerationRecord]]:
+    """The compiled generation of a plan: (state, tape) → (state, record). The state it is given is donated."""
+
+    def per_island(step: Callable[..., Any], state: Any, *common: Any) -> Any:
+        """Map a step over islands, one after another on each device; `common` is the same everywhere."""
+        spread, same = PartitionSpec("islands"), PartitionSpec()
+
+        def local(state: Any, *common: Any) -> Any:
+            return lax.map(lambda own: step(own, *common), state)
+
+        specs = (spread, *(same for _ in common))
+        return jax.shard_map(local, mesh=plan.mesh, in_specs=specs, out_specs=spread, check_vma=False)(state, *common)
+
+    def generation(state: ArenaState, tape: Tape) -> tuple[ArenaState, GenerationRecord]:
+        with jax.default_matmul_precision(plan.settings.device.precision):
+            return _generation(plan, per_island, state, tape)
+
+    return jax.jit(generation, donate_argnums=0)
+
+
+def _generation(
+    plan: Plan, per_island: Callable[..., Any], state: ArenaState, tape: Tape
+) -> tuple[ArenaState, GenerationRecord]:
+    now = state.generation
+    island = jnp.arange(plan.places, dtype=jnp.int32)
+
+    def judge_island(own: tuple[Any, ...], tape: Tape, now: Array) -> tuple[Any, ...]:
+        populations, seed, island = own
+        first = draw(
+            fold(seed, now, Purpose.EPISODES, island % plan.islands), tape.train, plan.settings.episodes.episodes
+        )
+        judged = [
+            _judge_species(plan, index, population, first, tape, seed, now)
+            for index, population in enumerate(populations)
+        ]
+        return tuple(population for population, _ in judged), tuple(verdict for _, verdict in judged)
+
+    populations, judged = per_island(judge_island, (state.populations, state.seed, island), tape, now)
+    ids = [p.id for p in populations]
+    next_id, children = state.next_id, []
+    for verdict in judged:
+        freed = verdict.death > 0
+        counted = jnp.cumsum(freed.reshape(-1).astype(jnp.uint32)).reshape(freed.shape)
+        children.append(next_id + counted - 1)
+        next_id = next_id + freed.sum(dtype=jnp.uint32)
+
+    def breed_island(own: tuple[Any, ...], now: Array) -> tuple[Any, ...]:
+        populations, judged, children, seed = own
+        bred = [
+            breed(
+                population,
+                verdict.scores,
+                _tickets(plan, verdict.trust),
+                verdict.death > 0,
+                ids,
+                seed,
+                now + 1,
+                plan.breeders[index],
+            )
+            for index, (population, verdict, ids) in enumerate(zip(populations, judged, children, strict=True))
+        ]
+        return tuple(population for population, _ in bred), tuple(births for _, births in bred)
+
+    bred, births = per_island(breed_island, (populations, judged, tuple(children), state.seed), now)
+    moved = []
+    for population in bred:
+        score = jnp.where(population.born <= now, jax.vmap(overall)(population.standing.mean), -jnp.inf)
+        moved.append(migrate(population, score, now, plan.islands, plan.settings.evolution.migration))
+
+    archive, gained = _try(plan, state, judged, tape)
+    after = ArenaState(
+        generation=now + 1,
+        seed=state.seed,
+        next_id=next_id,
+        populations=tuple(population for population, _ in moved),
+        archive=archive,
+    )
+    species = tuple(
+        SpeciesRecord(
+            id=ids[index],
+            train=verdict.stats,
+            trust=verdict.trust,
+            death=verdict.death,
+            births=births[index],
+            scars=verdict.scars,
+            tried=verdict.tried,
+            validation=verdict.tried_stats,
+            tried_trust=verdict.tried_trust,
+            summary=_summary(plan, verdict, populations[index], moved[index][1]),
+        )
+        for index, verdict in enumerate(judged)
+    )
+    finite = jnp.stack([jnp.isfinite(verdict.scores).all() for verdict in judged]).all()
+    return after, GenerationRecord(now, species, gained, finite)
+
+
+def _judge_species(
+    plan: Plan, index: int, population: Population, first: Array, tape: Tape, seed: Array, now: Array
+) -> tuple[Population, _Judged]:
+    """Judge one species on one island: training, standing, trust, scars, deaths, and validation of the best."""
+    settings, setup = plan.settings, plan.rollouts[index]
+    bars = settings.episodes.bars
+    market = window(tape, first, bars, setup.species.context)
+    trader = _trader(plan, population)
+    verdict, valid = _judge_agents(plan, setup, trader, market, first, tape)
+    standing = judge(population.standing, verdict.scores, valid, verdict.stats.trades[:, -1], settings.fitness)
+    reputation = population.reputation
+    if settings.trust.enabled:
+        reputation = observe(reputation, verdict.excess, settings.trust)
+    judged = population._replace(standing=standing, reputation=reputation)
+    won = verdict.stats.log_return[:, -1] > 0
+    scarred, scars = scar(
+        judged,
+        trader,
+        verdict.severity,
+        verdict.cause,
+        won,
+        first,
+        tape,
+        bars,
+        seed,
+        now,
+        setup,
+        settings.scars,
+        settings.exploration,
+    )
+    scores = shrunk(standing, settings.fitness)
+    ruined = (verdict.cause == 3).mean(1)
+    after = _trader(plan, scarred)
+    tried, tried_stats, tried_windows = _validate(plan, setup, population, trader, scores, tape)
+    pick = jax.tree.map(lambda x: x[tried], trader)
+    pairs = jax.random.randint(fold(seed, now, Purpose.DIVERSITY, index), (2, _PAIRS), 0, plan.slots)
+    both = [jax.tree.map(lambda x, side=side: x[side], scarred.genome) for side in pairs]
+    return scarred, _Judged(
+        stats=verdict.stats,
+        trust=after.trust,
+        scores=scores,
+        death=deaths(judged, scores, ruined, now, settings.turnover),
+        scars=scars,
+        tried=population.id[tried],
+        tried_stats=tried_stats,
+        tried_windows=tried_windows,
+        tried_trust=pick.trust,
+        traders=pick,
+        diversity=jax.vmap(setup.species.distance)(*both).mean(),
+    )
+
+
+def _trader(plan: Plan, population: Population) -> Trader:
+    believed = trust(population.reputation, plan.settings.trust)
+    if not plan.settings.trust.enabled:
+        believed = jnp.zeros_like(believed)
+    return Trader(population.genome, population.genes, population.memory, believed)
+
+
+def _judge_agents(
+    plan: Plan, setup: Rollout, trader: Trader, market: MarketWindow, first: Array, tape: Tape
+) -> tuple[_Verdict, Array]:
+    """Roll out all agents of an island, block after block; and which cases count."""
+    settings = plan.settings
+    rules = rules_at(setup.rules, tape, first)
+    groups = groups_of(market.regime)
+    bars = groups.sum(1)
+    gain = jnp.einsum("gte,tei->gei", groups, market.gain)
+
+    def one(block: Trader) -> tuple[_Verdict, Array]:
+        tally, _ = roll_out(setup, block, market, rules)
+        scores, valid = case_scores(tally, bars, settings.fitness)
+        severity, cause = harm(tally, settings.scars.drawdown)
+        excess = excess_return(tally, gain, bars, settings.trust.block)
+        return _Verdict(summarise(tally), scores, excess, severity, cause), valid
+
+    blocks = jax.tree.map(lambda x: x.reshape(-1, plan.block, *x.shape[1:]), trader)
+    verdict, valid = lax.map(one, blocks)
+    joined: _Verdict = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), verdict)
+    return joined, valid[0]
+
+
+def _validate(
+    plan: Plan, setup: Rollout, population: Population, trader: Trader, scores: Array, tape: Tape
+) -> tuple[Int32[Array, "candidates"], Stats, Float[Array, "candidates windows groups"]]:
+    """Roll the best few by training out on the fixed validation windows, as they acted in training."""
+    settings = plan.settings.archive
+    tried = nominate(by_group(scores), settings.candidates)
+    if not settings.enabled:
+        tried = tried[:0]
+    market = window(tape, tape.validation, plan.settings.episodes.bars, setup.species.context)
+    rules = rules_at(setup.rules, tape, tape.validation)
+    tally, _ = roll_out(setup, jax.tree.map(lambda x: x[tried], trader), market, rules)
+    del population
+    return tried, summarise(tally), jnp.transpose(tally.log_return, (1, 2, 0))
+
+
+def _try(plan: Plan, state: ArenaState, judged: tuple[_Judged, ...], tape: Tape) -> tuple[Any, Any]:
+    """Let the candidates of all islands and species of a replicate challenge the archive."""
+
+    def joined(x: Array) -> Array:
+        """[places, candidates, …] → [replicates, islands · candidates, …]"""
+        return x.reshape(plan.replicates, -1, *x.shape[2:])
+
+    ids = [joined(verdict.tried) for verdict in judged]
+    candidates = Candidates(
+        id=jnp.concatenate(ids, axis=1),
+        species=jnp.concatenate([jnp.full(x.shape, s, jnp.int32) for s, x in enumerate(ids)], axis=1),
+        place=jnp.concatenate(
+            [jnp.broadcast_to(jnp.arange(x.shape[1], dtype=jnp.int32), x.shape) for x in ids], axis=1
+        ),
+        windows=jnp.concatenate([joined(verdict.tried_windows) for verdict in judged], axis=1),
+        trades=jnp.concatenate([joined(verdict.tried_stats.trades) for verdict in judged], axis=1),
+    )
+    traders = tuple(jax.tree.map(joined, verdict.traders) for verdict in judged)
+    market = window(tape, tape.validation, plan.settings.episodes.bars)
+    bars = groups_of(market.regime).sum(1).T
+    return update(state.archive, candidates, traders, bars, plan.settings.archive)
+
+
+def _tickets(plan: Plan, believed: Array) -> Array:
+    """Weight of each agent in the parent lottery: even, or by its mean trust over the regimes."""
+    if not (plan.settings.trust.enabled and plan.settings.trust.weighs_parents):
+        return jnp.ones(believed.shape[0])
+    return plan.settings.trust.floor + believed.mean(-1)
+
+
+def _summary(plan: Plan, verdict: _Judged, population: Population, moved: Array) -> Summary:
+    per_bar = verdict.stats.log_return[..., -1] / jnp.maximum(verdict.stats.bars[..., -1], 1.0)
+    count = min(plan.settings.evolution.migration.agents, plan.slots)
+    return Summary(
+        best=per_bar.max(1),
+        median=jnp.median(per_bar, axis=1),
+        diversity=verdict.diversity,
+        epsilon=population.epsilon.mean(1),
+        trust=verdict.trust.mean((1, 2)),
+        migrants=jnp.broadcast_to(jnp.where(moved, count, 0).astype(jnp.int32), (plan.places,)),
+    )

@@ -1,0 +1,42 @@
+"""Randomness: every key is folded from (seed, generation, purpose, identity), never advanced.
+
+A result then depends neither on the layout of agents over devices nor on where a run was interrupted.
+"""
+
+import enum
+
+import jax
+from jaxtyping import Array, PRNGKeyArray
+
+__all__ = ["Purpose", "fold", "folded"]
+
+
+class Purpose(enum.IntEnum):
+    """What a key is for. Values are part of a run's identity: add, never renumber."""
+
+    FOUNDER = 0
+    EPISODES = 1
+    PARENTS = 2
+    CROSSOVER = 3
+    MUTATION = 4
+    SCAR = 5
+    DIVERSITY = 6
+
+
+def fold(seed: Array, generation: Array | int, purpose: Purpose, identity: Array | int = 0) -> PRNGKeyArray:
+    """The key for one purpose of one agent (or island) in one generation.
+
+    Args:
+        seed: unsigned, [].
+        generation: counted from 0.
+        purpose: what is drawn.
+        identity: id of the agent, or index of the island.
+    """
+    key = jax.random.fold_in(jax.random.key(seed), generation)
+    return jax.random.fold_in(jax.random.fold_in(key, purpose), identity)
+
+
+def folded(seed: Array, generation: Array | int, purpose: Purpose, identities: Array) -> PRNGKeyArray:
+    """Keys of many agents, one for each identity."""
+    keys: PRNGKeyArray = jax.vmap(lambda identity: fold(seed, generation, purpose, identity))(identities)
+    return keys

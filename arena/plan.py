@@ -1,0 +1,95 @@
+"""The plan of a run: every size and static choice that the compiled program is built from.
+
+Made once from settings and the tape; it fixes how agents lie over islands, blocks and devices.
+"""
+
+import dataclasses
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from agents.observation import ACCOUNT_VIEW
+from arena.rollout import Rollout
+from arena.settings import Settings
+from arena.turnover import Breeder
+from genomes.registry import make_species
+from genomes.species import Shape
+from markets.errors import UserError
+
+__all__ = ["Plan", "largest_divisor", "make_plan"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Sizes and static parts.
+
+    Attributes:
+        settings: of the evolution.
+        names: of the species, in order.
+        rollouts: how each species acts.
+        breeders: how each species breeds.
+        features: market features a bar.
+        slots: agents of one species on one island.
+        islands: of one replicate.
+        places: islands of all replicates.
+        block: agents rolled out at once.
+        mesh: devices the islands are divided over.
+    """
+
+    settings: Settings
+    names: tuple[str, ...]
+    rollouts: tuple[Rollout, ...]
+    breeders: tuple[Breeder, ...]
+    features: int
+    slots: int
+    islands: int
+    places: int
+    block: int
+    mesh: Mesh
+
+    @property
+    def replicates(self) -> int:
+        """Copies of the study."""
+        return self.places // self.islands
+
+
+def largest_divisor(number: int, most: int) -> int:
+    """The largest divisor of `number` that is at most `most`."""
+    return next(d for d in range(min(number, most), 0, -1) if number % d == 0)
+
+
+def make_plan(settings: Settings, features: int) -> Plan:
+    """The plan of a run on a tape with that many features a bar.
+
+    Raises:
+        UserError: more devices asked for than there are.
+    """
+    evolution, device = settings.evolution, settings.device
+    slots = evolution.agents // evolution.islands
+    places = evolution.islands * evolution.replicates
+    devices = jax.devices()
+    if device.count is not None and device.count > len(devices):
+        raise UserError(f"device.count: {device.count} devices asked for, {len(devices)} there; at most that many")
+    used = largest_divisor(places, device.count or len(devices))
+    shape = Shape(features=features, account=len(ACCOUNT_VIEW))
+    chunk = largest_divisor(settings.episodes.bars, device.chunk)
+    rollouts, breeders = [], []
+    for name, own in settings.species.items():
+        species = make_species(name, own, shape)
+        rollouts.append(
+            Rollout(species, settings.broker, settings.scars.memory, settings.trust, chunk, evolution.stops)
+        )
+        breeders.append(Breeder(species, settings.genes, settings.selection, settings.turnover, settings.scars))
+    return Plan(
+        settings=settings,
+        names=tuple(settings.species),
+        rollouts=tuple(rollouts),
+        breeders=tuple(breeders),
+        features=features,
+        slots=slots,
+        islands=evolution.islands,
+        places=places,
+        block=largest_divisor(slots, device.block),
+        mesh=Mesh(np.asarray(devices[:used]), ("islands",)),
+    )

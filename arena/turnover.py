@@ -1,0 +1,177 @@
+"""Turn-over: who dies, and which children take the freed slots.
+
+An agent dies by ruin in too many episodes, by rank or by age. Rank is the mean over cases of its rank in each, so that
+scores of different size weigh alike. Each freed slot is filled by one child: of two parents with some probability, of
+one otherwise, then mutated with a strength that is itself a gene.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int32, UInt8, UInt32
+
+from agents.memory import forget
+from agents.population import NOBODY, Population, Standing
+from agents.scars import ScarSettings
+from agents.trust import Reputation
+from arena.keys import Purpose, folded
+from arena.selection import SelectionSettings, choose_parents
+from genomes.genes import Genes, GeneSettings, crossover_genes, mutate_genes
+from genomes.species import Genome, Species
+
+__all__ = ["DEATHS", "OPERATORS", "Births", "Breeder", "TurnoverSettings", "breed", "deaths"]
+
+DEATHS = ("alive", "culled", "ruined", "aged")
+"""Why an agent died; `deaths` indexes it."""
+
+OPERATORS = ("founder", "mutation", "crossover")
+"""How an agent came to be; `Births.operator` indexes it. A child of two is mutated too."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TurnoverSettings:
+    """Death and birth.
+
+    Attributes:
+        culled: share of slots freed by rank each generation.
+        ruined: share of a generation's episodes whose ruin kills.
+        age: generations after which an agent dies; None is never.
+        grace: generations after birth in which rank does not kill.
+        crossover: chance that a child has two parents.
+    """
+
+    culled: float = dataclasses.field(default=0.25, metadata={"ge": 0.0, "lt": 1.0})
+    ruined: float = dataclasses.field(default=0.25, metadata={"gt": 0.0, "le": 1.0})
+    age: int | None = dataclasses.field(default=None, metadata={"ge": 1})
+    grace: int = dataclasses.field(default=1, metadata={"ge": 0})
+    crossover: float = dataclasses.field(default=0.3, metadata={"ge": 0.0, "le": 1.0})
+
+
+@dataclasses.dataclass(frozen=True)
+class Breeder:
+    """How children of one species are made and what they receive; static."""
+
+    species: Species
+    genes: GeneSettings
+    selection: SelectionSettings
+    turnover: TurnoverSettings
+    scars: ScarSettings
+
+
+class Births(NamedTuple):
+    """Children of one turn, by the slot they took; meaningless where `born` is false."""
+
+    born: Bool[Array, "slots"]
+    id: UInt32[Array, "slots"]
+    parent: UInt32[Array, "slots"]
+    second_parent: UInt32[Array, "slots"]
+    operator: UInt8[Array, "slots"]
+    strength: Float[Array, "slots"]
+
+
+def deaths(
+    population: Population,
+    scores: Float[Array, "slots cases"],
+    ruined: Float[Array, "slots"],
+    generation: Int32[Array, ""],
+    settings: TurnoverSettings,
+) -> UInt8[Array, "slots"]:
+    """Cause of death of each slot, 0 for those who live on.
+
+    Args:
+        population: of one island.
+        scores: standing by case.
+        ruined: share of this generation's episodes that ended in ruin.
+        generation: the one just judged.
+        settings: see `TurnoverSettings`.
+    """
+    age = generation - population.born
+    rank = jnp.argsort(jnp.argsort(scores, axis=0), axis=0).astype(jnp.float32).mean(1)
+    rank = jnp.where(age < settings.grace, jnp.inf, rank)
+    place = jnp.argsort(jnp.argsort(rank))
+    culled = (place < int(settings.culled * rank.shape[0])) & jnp.isfinite(rank)
+    cause = jnp.where(culled, 1, 0)
+    cause = jnp.where(ruined > settings.ruined, 2, cause)
+    if settings.age is not None:
+        cause = jnp.where((cause == 0) & (age >= settings.age), 3, cause)
+    return cause.astype(jnp.uint8)
+
+
+def breed(
+    population: Population,
+    scores: Float[Array, "slots cases"],
+    weight: Float[Array, "slots"],
+    freed: Bool[Array, "slots"],
+    ids: UInt32[Array, "slots"],
+    seed: UInt32[Array, ""],
+    generation: Int32[Array, ""],
+    breeder: Breeder,
+) -> tuple[Population, Births]:
+    """The population with a child in every freed slot.
+
+    Args:
+        population: of one island, judged.
+        scores: standing by case.
+        weight: in the parent lottery.
+        freed: slots whose agent died.
+        ids: of the children, by slot.
+        seed: of the island.
+        generation: the children's first.
+        breeder: how they are made and what they receive.
+    """
+    slots, settings = freed.shape[0], breeder.turnover
+    idle = population.standing.trades == 0
+    may_be_idle = jnp.cumsum(freed) - 1 < jnp.floor(breeder.selection.idle * freed.sum())
+    parent_keys = folded(seed, generation, Purpose.PARENTS, ids)
+
+    def parents(which: int) -> Array:
+        keys = jax.vmap(jax.random.fold_in, (0, None))(parent_keys, which)
+        return choose_parents(keys, scores, ~freed, idle, weight, may_be_idle, breeder.selection)
+
+    first, second = parents(0), parents(1)
+
+    def child(a: Array, b: Array, mix_key: Array, vary_key: Array) -> tuple[Genome, Genes, Array]:
+        own = jax.tree.map(lambda x: x[a], (population.genome, population.genes))
+        other = jax.tree.map(lambda x: x[b], (population.genome, population.genes))
+        brain_key, gene_key, chance_key = jax.random.split(mix_key, 3)
+        two = jax.random.bernoulli(chance_key, settings.crossover) & (a != b)
+        mixed = (
+            breeder.species.crossover(brain_key, own[0], other[0]),
+            crossover_genes(gene_key, own[1], other[1]),
+        )
+        genome, genes = jax.tree.map(lambda x, y: jnp.where(two, x, y), mixed, own)
+        brain_key, gene_key = jax.random.split(vary_key)
+        genes = mutate_genes(gene_key, genes, breeder.genes)
+        return breeder.species.mutate(brain_key, genome, genes.mutation), genes, two
+
+    mix_keys = folded(seed, generation, Purpose.CROSSOVER, ids)
+    vary_keys = folded(seed, generation, Purpose.MUTATION, ids)
+    genome, genes, two = jax.vmap(child)(first, second, mix_keys, vary_keys)
+
+    moments, width = population.memory.features.shape[-2:]
+    inherited = jax.tree.map(lambda x: x[first], population.memory)
+    children = Population(
+        genome=genome,
+        genes=genes,
+        id=ids,
+        born=jnp.broadcast_to(generation, (slots,)),
+        epsilon=population.epsilon[first] if breeder.scars.inherit == "all" else genes.exploration,
+        memory=forget((slots,), moments, width) if breeder.scars.inherit == "none" else inherited,
+        reputation=Reputation.new((slots,), population.reputation.success.shape[-1]),
+        standing=Standing.new((slots,), scores.shape[1]),
+    )
+    births = Births(
+        born=freed,
+        id=ids,
+        parent=population.id[first],
+        second_parent=jnp.where(two, population.id[second], NOBODY),
+        operator=jnp.where(two, 2, 1).astype(jnp.uint8),
+        strength=genes.mutation,
+    )
+
+    def settle(new: Array, old: Array) -> Array:
+        return jnp.where(freed.reshape(-1, *(1,) * (new.ndim - 1)), new, old)
+
+    return jax.tree.map(settle, children, population), births

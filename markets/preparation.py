@@ -1,0 +1,308 @@
+"""From bars to tape: everything that is worked out once, before anything trades.
+
+Cuts the holdout off, splits what is left, computes features, regimes and financing days, fits the scaler on training
+rows alone, and lists the windows that episodes may be drawn from.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from markets.bars import CLOSE, Bars
+from markets.calendars import financing_days, periods_per_year
+from markets.errors import UserError
+from markets.features import FeatureSettings, compute_features, features, relative_atr, warmup
+from markets.regimes import REGIMES, RegimeSettings, classify
+from markets.rules import BrokerRules
+from markets.scaling import Scaler, ScalingSettings, fit_scaler
+from markets.splits import Cuts, Split, SplitSettings, split, without_holdout
+from markets.tape import Strata, Tape
+
+__all__ = ["Market", "Segment", "WindowSettings", "prepare"]
+
+_UNKNOWN = REGIMES.index("unknown")
+
+
+@dataclasses.dataclass(frozen=True)
+class WindowSettings:
+    """What windows are wanted.
+
+    Attributes:
+        bars: decisions a window.
+        validation: most validation windows, and most reference windows of the training part.
+        stratum: fewest training windows a regime needs to be drawn from on its own.
+        context: bars of history a brain wants before a window.
+    """
+
+    bars: int
+    validation: int
+    stratum: int
+    context: int = 0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Segment:
+    """One stretch of the tape that episodes never cross.
+
+    Attributes:
+        symbols: its instruments.
+        first, last: its rows of the tape, inclusive.
+        rows: of each part, as ranges over the tape; the holdout's rows are not on the tape.
+        periods: bars a year.
+    """
+
+    symbols: tuple[str, ...]
+    first: int
+    last: int
+    rows: Split
+    periods: float
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Market:
+    """A prepared market: the tape, and what people and files need to know of it.
+
+    Attributes:
+        tape: device arrays.
+        time: open of each row, UTC, `datetime64[us]` [rows].
+        segments: in the order of the tape.
+        features: names, in order.
+        window: longest window of features and regimes, in bars.
+        scaler: fitted on training rows.
+        cuts: the two dates of the split.
+        reference: first rows of fixed training windows, evenly spaced, for comparisons people look at.
+        costless: whether nothing at all is charged, not even a spread.
+    """
+
+    tape: Tape
+    time: NDArray[np.datetime64]
+    segments: tuple[Segment, ...]
+    features: tuple[str, ...]
+    window: int
+    scaler: Scaler
+    cuts: Cuts
+    reference: NDArray[np.int32]
+    costless: bool
+
+
+def prepare(
+    symbols: Sequence[Bars],
+    *,
+    mode: str = "pool",
+    feature_settings: FeatureSettings,
+    regime_settings: RegimeSettings,
+    split_settings: SplitSettings,
+    scaling_settings: ScalingSettings,
+    rules: BrokerRules,
+    costs: Mapping[str, Mapping[str, float]],
+    windows: WindowSettings,
+) -> Market:
+    """Work out everything that does not depend on any agent.
+
+    Args:
+        symbols: bars of each symbol.
+        mode: `pool` makes every symbol a segment; `basket` trades all of them at once, on their common clock.
+        feature_settings: what agents see.
+        regime_settings: how regimes are told apart.
+        split_settings: how history is divided.
+        scaling_settings: how features are scaled.
+        rules: of the broker; its spread keys are applied here.
+        costs: numeric broker keys that differ for some symbols.
+        windows: what windows are wanted.
+
+    Raises:
+        UserError: no bars, a basket that shares no clock or currency, or too few bars for the windows.
+    """
+    if not symbols:
+        raise UserError("market: no bars; name at least one file with market.path")
+    _known(costs, symbols)
+    quoted = [
+        bars.with_spread(costs.get(bars.symbol, {}).get("spread", rules.spread), _rate(costs, bars.symbol, rules))
+        for bars in symbols
+    ]
+    groups = [[bars] for bars in quoted] if mode == "pool" else [_common_clock(quoted)]
+    names = sorted(set.intersection(*(set(bars.columns) for bars in quoted)))
+    chosen = features(feature_settings, names)
+    window = max(warmup(chosen), regime_settings.window)
+    cuts, parts = split(
+        [group[0] for group in groups], split_settings, window=window + windows.context, episode=windows.bars + 1
+    )
+
+    seen = [[without_holdout(bars, rows) for bars in group] for group, rows in zip(groups, parts, strict=True)]
+    raw = [np.stack([compute_features(chosen, bars) for bars in group], axis=1) for group in seen]
+    training = np.concatenate([_inside(rows.train, len(part)) for rows, part in zip(parts, raw, strict=True)])
+    matrix = np.concatenate(raw)
+    instruments = matrix.shape[1]
+    scaler = fit_scaler(
+        matrix.reshape(-1, len(chosen)),
+        np.repeat(training, instruments),
+        names=[feature.name for feature in chosen],
+        scaled=[feature.scaled for feature in chosen],
+        settings=scaling_settings,
+    )
+    regime = np.concatenate([_regime(group, regime_settings) for group in seen]).astype(np.int32)
+    ready = np.concatenate([_ready(part, [f.name for f in chosen], names) for part in raw])
+    regime = np.where(ready, regime, _UNKNOWN)
+
+    segments, first = [], 0
+    for group, rows in zip(seen, parts, strict=True):
+        length = len(group[0])
+        placed = Split(*(_shifted(getattr(rows, part), first) for part in ("train", "validation", "holdout")))
+        year = periods_per_year(group[0].time, rules.calendar)
+        segments.append(Segment(tuple(bars.symbol for bars in group), first, first + length - 1, placed, year))
+        first += length
+    train = [_starts(segment.rows.train, regime, windows) for segment in segments]
+    validation = [_apart(_starts(segment.rows.validation, regime, windows), windows.bars) for segment in segments]
+    reference = [_apart(starts, windows.bars) for starts in train]
+    for part, found in (("training", train), ("validation", validation)):
+        if not any(len(starts) for starts in found):
+            raise UserError(
+                f"episodes.bars: no {part} window of {windows.bars} bars fits behind {window} bars of warm-up; "
+                "give more bars, a larger share in split, or fewer episodes.bars"
+            )
+    atr = np.concatenate([np.stack([_atr(bars) for bars in group], axis=1) for group in seen])
+    tape = Tape(
+        bid=_floats([[bars.bid for bars in group] for group in seen]),
+        ask=_floats([[bars.ask for bars in group] for group in seen]),
+        volume=_floats([[_volume(bars) for bars in group] for group in seen]),
+        days=_floats([[financing_days(bars.time, rules.calendar) for bars in group] for group in seen]),
+        features=jnp.asarray(scaler.apply(matrix)),
+        atr=jnp.asarray(atr, jnp.float32),
+        regime=jnp.asarray(regime),
+        segment=jnp.asarray(np.repeat(np.arange(len(seen), dtype=np.int32), [len(group[0]) for group in seen])),
+        costs=_costs(costs, rules, [group[0].symbol for group in seen]),
+        train=_strata(np.concatenate(train), regime, windows.stratum),
+        validation=jnp.asarray(_spaced(np.concatenate(validation), windows.validation)),
+    )
+    spread = max(float(np.max(bars.ask - bars.bid)) for bars in quoted)
+    return Market(
+        tape=tape,
+        time=np.concatenate([group[0].time for group in seen]),
+        segments=tuple(segments),
+        features=tuple(feature.name for feature in chosen),
+        window=window,
+        scaler=scaler,
+        cuts=cuts,
+        reference=_spaced(np.concatenate(reference), windows.validation),
+        costless=rules.costless and spread == 0 and not any(costs.values()),
+    )
+
+
+def _known(costs: Mapping[str, Mapping[str, float]], symbols: Sequence[Bars]) -> None:
+    known = [bars.symbol for bars in symbols]
+    for symbol in costs:
+        if symbol not in known:
+            raise UserError(f"costs.{symbol}: no such symbol; there are: {', '.join(known[:8])}")
+
+
+def _rate(costs: Mapping[str, Mapping[str, float]], symbol: str, rules: BrokerRules) -> float | None:
+    return costs.get(symbol, {}).get("spread_rate", rules.spread_rate)
+
+
+def _common_clock(symbols: Sequence[Bars]) -> list[Bars]:
+    """The symbols' bars at the stamps they all have.
+
+    Raises:
+        UserError: they share none, or are quoted in different currencies.
+    """
+    currencies = {bars.symbol[3:] for bars in symbols if len(bars.symbol) == 6 and bars.symbol.isalpha()}
+    if len(currencies) > 1:
+        raise UserError(
+            f"market.mode: a basket's instruments must be quoted in one currency, these are in "
+            f"{', '.join(sorted(currencies))}; use market.mode=pool or leave some out"
+        )
+    common = symbols[0].time
+    for bars in symbols[1:]:
+        common = np.intersect1d(common, bars.time, assume_unique=True)
+    if not len(common):
+        raise UserError("market.mode: the basket's symbols have no stamp in common; use market.mode=pool")
+    return [_picked(bars, np.searchsorted(bars.time, common)) for bars in symbols]
+
+
+def _picked(bars: Bars, rows: NDArray[np.intp]) -> Bars:
+    columns = {name: column[rows] for name, column in bars.columns.items()}
+    return Bars(bars.symbol, bars.time[rows], bars.bid[rows], bars.ask[rows], bars.volume[rows], columns)
+
+
+def _regime(group: Sequence[Bars], settings: RegimeSettings) -> NDArray[np.int8]:
+    """Regime of a symbol, or of a basket's equally weighted index."""
+    if len(group) == 1:
+        return classify(group[0].mid[:, CLOSE], settings)
+    return classify(np.exp(np.mean([np.log(bars.mid[:, CLOSE]) for bars in group], axis=0)), settings)
+
+
+def _ready(matrix: NDArray[np.float64], names: Sequence[str], own: Sequence[str]) -> NDArray[np.bool_]:
+    """Rows on which every market feature has a value; holes in the user's own columns are allowed."""
+    market = [index for index, name in enumerate(names) if name not in own]
+    return np.asarray(np.isfinite(matrix[:, :, market]).all(axis=(1, 2)))
+
+
+def _atr(bars: Bars) -> NDArray[np.float64]:
+    """Average true range as a fraction of the close, never 0: a stop needs a distance."""
+    return np.maximum(np.nan_to_num(relative_atr(bars), nan=1.0), 1e-6)
+
+
+def _volume(bars: Bars) -> NDArray[np.float64]:
+    return bars.volume if bars.has_volume else np.full(len(bars), np.inf)
+
+
+def _floats(parts: Sequence[Sequence[NDArray[np.float64]]]) -> jnp.ndarray:
+    """Segments one after another with instruments as the second axis, float32 on the device."""
+    return jnp.asarray(np.concatenate([np.stack(group, axis=1) for group in parts]), jnp.float32)
+
+
+def _inside(rows: range, length: int) -> NDArray[np.bool_]:
+    mask = np.zeros(length, bool)
+    mask[rows.start : rows.stop] = True
+    return mask
+
+
+def _shifted(rows: range, by: int) -> range:
+    return range(rows.start + by, rows.stop + by)
+
+
+def _starts(rows: range, regime: NDArray[np.int32], windows: WindowSettings) -> NDArray[np.int32]:
+    """First rows of the windows that lie wholly in a part, with a known regime throughout."""
+    candidates = np.arange(rows.start + windows.context, rows.stop - windows.bars, dtype=np.int32)
+    unknown = np.concatenate([[0], np.cumsum(regime == _UNKNOWN)])
+    return np.asarray(candidates[unknown[candidates + windows.bars] == unknown[candidates]])
+
+
+def _apart(starts: NDArray[np.int32], bars: int) -> NDArray[np.int32]:
+    """As many of these windows as do not overlap, from the first on."""
+    kept, free = [], -1
+    for start in starts:
+        if start >= free:
+            kept.append(start)
+            free = start + bars + 1
+    return np.asarray(kept, np.int32)
+
+
+def _spaced(starts: NDArray[np.int32], count: int) -> NDArray[np.int32]:
+    """At most `count` of them, evenly spaced."""
+    if len(starts) <= count:
+        return starts
+    return np.asarray(starts[np.linspace(0, len(starts) - 1, count).round().astype(int)])
+
+
+def _strata(starts: NDArray[np.int32], regime: NDArray[np.int32], least: int) -> Strata:
+    """Windows by the regime they begin in; where no regime has enough, all windows are one stratum."""
+    groups = [starts[regime[starts] == index] for index in range(_UNKNOWN)]
+    groups = [group for group in groups if len(group) >= least] or [starts]
+    counts = np.asarray([len(group) for group in groups], np.int32)
+    offsets = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int32)
+    return Strata(jnp.asarray(np.concatenate(groups)), jnp.asarray(offsets), jnp.asarray(counts))
+
+
+def _costs(
+    costs: Mapping[str, Mapping[str, float]], rules: BrokerRules, symbols: Sequence[str]
+) -> dict[str, jnp.ndarray]:
+    """Broker keys that differ between segments, by segment; spreads are in the bars already."""
+    keys = sorted({key for own in costs.values() for key in own} - {"spread", "spread_rate"})
+    return {
+        key: jnp.asarray([costs.get(symbol, {}).get(key, getattr(rules, key)) for symbol in symbols], jnp.float32)
+        for key in keys
+    }
