@@ -1,7 +1,8 @@
 """Time features: where a bar's open stamp (UTC) stands in the day, the week and the year, and which sessions are open.
 
-Sine and cosine come from tables built once with the `math` module, looked up by whole numbers, so their bits do not
-depend on the array. A bar's own stamp is known when the bar opens, so all of them are causal, with a window of 1.
+Sine and cosine come from tables looked up by whole numbers and rounded to 12 decimals, so their bits depend neither on
+the array nor on the C library. A bar's own stamp is known when the bar opens, so all of them are causal, with a window
+of 1.
 """
 
 import math
@@ -42,7 +43,7 @@ _CYCLES: dict[str, tuple[int, Callable[[NDArray[np.datetime64]], NDArray[np.int6
 }
 
 _TABLES: dict[tuple[str, str], NDArray[np.float64]] = {
-    (name, wave): np.array([turn(2 * math.pi * step / steps) for step in range(steps)])
+    (name, wave): np.array([round(turn(2 * math.pi * step / steps), 12) + 0.0 for step in range(steps)])
     for name, (steps, _) in _CYCLES.items()
     for wave, turn in (("sin", math.sin), ("cos", math.cos))
 }

@@ -3,8 +3,9 @@
 A live process must get from a window of the last W bars the same bits as the arena got from the whole history. So every
 sum here is accumulated lag by lag, in one fixed order, vectorised over bars: `cumsum`, `convolve` and NumPy's pairwise
 reductions round differently with the length of the array and are not used. Elementwise +, −, ·, ÷ and √ are rounded
-correctly by IEEE 754 wherever a bar stands in the array. The logarithm is not, and NumPy takes another path for strided
-input, so it is only ever taken of contiguous arrays.
+correctly by IEEE 754, wherever a bar stands in the array and on whatever processor. `numpy.log` is not: its last bit
+depends on the processor, the C library and the stride of its input. `log` here is therefore made of correctly rounded
+operations alone, and a bot's machine gets the same bits as the one that evolved the champion.
 
 All functions take and give float64 [bars], oldest first; a bar whose window is incomplete is NaN, and a NaN spoils
 exactly the windows that hold it.
@@ -41,6 +42,12 @@ TAIL = 1e-9
 NEGLIGIBLE = 1e-12
 """A scale below this share of the price (or of the volume) is rounding, and counts as zero."""
 
+_LN2_HIGH, _LN2_LOW = float.fromhex("0x1.62e42feep-1"), float.fromhex("0x1.a39ef35793c76p-33")
+"""ln 2 to 33 bits, and the rest of it."""
+
+_ODD = range(3, 25, 2)
+"""Terms of artanh: s² ≤ 0.0295 leaves less than 1e-18 of s after them."""
+
 _BLOCK = 65_536
 """Windows sorted at a time, which bounds memory on long series."""
 
@@ -51,9 +58,24 @@ def contiguous(values: ArrayLike) -> Series:
 
 
 def log(values: ArrayLike) -> Series:
-    """Natural logarithm with the same bits wherever a value stands; NaN where there is none (0 and below)."""
+    """Natural logarithm, within 2 units in the last place, with the same bits everywhere.
+
+    x = 2^k·f with f in [√½, √2); ln f = 2 artanh(s), s = (f − 1)/(f + 1), by its series in s²; ln 2 in two parts, the
+    first short enough for k·ln 2 to be exact (as in fdlibm). NaN where there is no logarithm: 0, below, not finite.
+    """
     values = contiguous(values)
-    return np.log(np.where(values > 0, values, np.nan))
+    fraction, power = np.frexp(np.where((values > 0) & (values < np.inf), values, np.nan))
+    small = fraction < math.sqrt(0.5)
+    fraction = np.where(small, 2 * fraction, fraction)
+    times = power.astype(np.float64) - small
+    s = (fraction - 1) / (fraction + 1)
+    squared = s * s
+    series = np.full(len(values), 1 / _ODD[-1])
+    for odd in _ODD[-2::-1]:
+        series *= squared
+        series += 1 / odd
+    result: Series = times * _LN2_HIGH + (2 * s + (2 * s * squared * series + times * _LN2_LOW))
+    return result
 
 
 def ratio(above: Series, below: Series, *, floor: Series | float, otherwise: float) -> Series:
@@ -187,7 +209,7 @@ def line(values: Series, bars: int) -> tuple[Series, Series]:
     sxx = bars * (bars * bars - 1) / 12
     syy = bars * deviation[bars - 1 :] * deviation[bars - 1 :]
     slope[bars - 1 :] = sxy / sxx
-    least = sxx * bars * NEGLIGIBLE**2
+    least = sxx * bars * NEGLIGIBLE * NEGLIGIBLE
     strength[bars - 1 :] = np.minimum(ratio(sxy * sxy, sxx * syy, floor=least, otherwise=0.0), 1.0)
     return slope, strength
 

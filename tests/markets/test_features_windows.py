@@ -1,6 +1,11 @@
 """Features read their declared window and nothing else, bit for bit, wherever a bar stands in the history."""
 
 import dataclasses
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -134,6 +139,20 @@ def test_the_logarithm_has_the_same_bits_at_any_offset_length_and_stride(offset:
     assert log(values[offset : offset + 1])[0] == whole[offset]
 
 
+@given(st.floats(min_value=5e-324, max_value=1.7e308))
+def test_the_logarithm_is_right_to_its_last_digits(value: float) -> None:
+    exact = math.log(value)
+    assert abs(float(log([value])[0]) - exact) <= 2 * math.ulp(exact)
+
+
+def test_the_logarithm_near_one_and_where_there_is_none() -> None:
+    near = 1 + np.arange(-4_000, 4_001) * 2.0**-52
+    exact = np.array([math.log(value) for value in near])
+    assert (np.abs(log(near) - exact) <= 2 * np.spacing(np.abs(exact))).all()
+    assert log([1.0])[0] == 0.0
+    assert np.isnan(log([0.0, -0.0, -1.0, np.nan, np.inf, -np.inf])).all()
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     rows=st.integers(60, 260),
@@ -184,6 +203,31 @@ def test_a_missing_price_spoils_its_windows_alone() -> None:
         assert np.isnan(after[hole])
         assert same_bits(before[:hole], after[:hole])
         assert same_bits(before[hole + feature.window :], after[hole + feature.window :])
+
+
+PRINT_BITS = """
+import sys
+import numpy as np
+from markets.bars import CLOSE, Bars
+from markets.features import compute_features, features
+from markets.regimes import classify
+bars = Bars("X", **np.load(sys.argv[1]))
+sys.stdout.write((compute_features(features(), bars).tobytes() + classify(bars.mid[:, CLOSE]).tobytes()).hex())
+"""
+
+
+def test_the_bits_do_not_depend_on_the_processor(tmp_path: Path) -> None:
+    found = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
+    quotes, file = bars(800), tmp_path / "bars.npz"
+    np.savez(file, time=quotes.time, bid=quotes.bid, ask=quotes.ask, volume=quotes.volume)
+
+    def bits(**environment: str) -> str:
+        command = [sys.executable, "-W", "ignore", "-c", PRINT_BITS, str(file)]
+        return subprocess.run(
+            command, check=True, capture_output=True, text=True, env={**os.environ, **environment}
+        ).stdout
+
+    assert bits() == bits(NPY_DISABLE_CPU_FEATURES=" ".join(found))
 
 
 def test_relative_atr_is_windowed() -> None:
