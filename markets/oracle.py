@@ -45,11 +45,11 @@ _FLAT = 1
 _SHOCK_LIMIT = 4.0
 _LIMIT = 4.5
 _TAIL_NODES = 24
-_SPAN_TOLERANCE = 1e-10
+_SPAN_TOLERANCE = 1e-9
 _CATCH_UP = 20
 _SWEEPS = 20_000
-_THETA_TOLERANCE = 1e-7
-_THETA_LIMIT = 2.0
+_THETA_TOLERANCE = 1e-6
+_THETA_LIMIT = 0.5
 
 
 def mean_shape(z: Array) -> Array:
@@ -258,9 +258,9 @@ def _judge(theta: float, law: Law, nodes: Array, steps: Array, later: Array, pol
     scales, chain = np.array(law.scales), np.array(law.transition)
     chosen = (policy[..., None] == np.arange(len(EXPOSURES))).astype(float)  # [nodes, states, x, y]
     drift = np.kron(chain, np.eye(len(EXPOSURES)))
-    # Neither z nor the state heeds what is held: only the exposure has yet to settle.
-    seen = stationary(steps)[:, None] * stationary(chain)
-    weight = np.repeat(seen[..., None] / len(EXPOSURES), len(EXPOSURES), axis=2)
+    # Neither z nor the state heeds what is held: only the exposure has yet to settle, from flat.
+    weight = np.zeros(policy.shape)
+    weight[..., _FLAT] = stationary(steps)[:, None] * stationary(chain)
     for _ in range(_SWEEPS):
         following = _expect(steps.T, (weight[..., None, :] @ chosen)[..., 0, :], drift)
         moved = np.abs(following - weight).sum()
