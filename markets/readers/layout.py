@@ -20,6 +20,9 @@ _STAMPS = (
     "gmt_time",
     "utc_time",
     "local_time",
+    "time_utc",
+    "time_gmt",
+    "time_eet",
     "open_time",
     "unix",
     "unix_timestamp",
@@ -30,7 +33,7 @@ _STAMPS = (
     "index",
     "",
 )
-_UTC = {"gmt_time", "utc_time", "open_time", "unix", "unix_timestamp"}
+_UTC = {"gmt_time", "utc_time", "time_utc", "time_gmt", "open_time", "unix", "unix_timestamp"}
 _ALIASES = {
     **{f"bid_{name}": name for name in PRICES},
     "ticker": "symbol",

@@ -171,10 +171,10 @@ def _clock(
     columns = [table.column(position) for position in layout.stamp]
     stamps = parse_stamps(columns, day_first=settings.day_first, source=source, key=f"{prefix}day_first")
     # MetaTrader counts seconds of the broker's clock as if they were UTC, so they are no instants.
-    instants = layout.utc or (stamps.instants and not layout.clock)
+    instants = layout.utc or stamps.kind == "zoned" or (stamps.kind == "counted" and not layout.clock)
     timezone = None if instants else settings.timezone
     notes: tuple[str, ...] = ()
-    if layout.clock and settings.timezone is None:
+    if layout.clock and not instants and settings.timezone is None:
         notes = (f"{layout.clock}; read as UTC, {prefix}timezone=… names another",)
     faults.add("timestamp is missing or unreadable", np.isnat(stamps.time))
     utc, repeated, skipped = to_utc(stamps.time, timezone)

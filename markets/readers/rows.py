@@ -69,7 +69,9 @@ def price_faults(columns: Mapping[str, Column]) -> Iterator[tuple[str, NDArray[n
             yield f"{name.replace('_', ' ')} is not positive", columns[name] <= 0
     for side in sides:
         label = "ask " if side is ASK else ""
-        opened, high, low, close = (np.nan_to_num(columns[name]) for name in side)  # what is no number is named above
+        opened, high, low, close = (
+            np.nan_to_num(columns[name], posinf=0, neginf=0) for name in side
+        )  # what is no number is named above
         slack = _ROUNDING * np.abs(high)
         yield f"{label}high below {label}low", high < low - slack
         for name, value in (("open", opened), ("close", close)):

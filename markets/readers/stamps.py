@@ -7,6 +7,7 @@ is a bad row, never a guess in another format.
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -52,11 +53,11 @@ class Stamps:
 
     Attributes:
         time: `datetime64[us]` [rows], NaT where unreadable.
-        instants: whether they are moments (UTC) by themselves: counted from 1970, or written with an offset.
+        kind: `local` without any zone, `counted` from 1970, or `zoned`, that is written with an offset.
     """
 
     time: NDArray[np.datetime64]
-    instants: bool
+    kind: Literal["local", "counted", "zoned"]
 
 
 def parse_stamps(columns: Sequence[pl.Series], *, day_first: bool | None, source: object, key: str) -> Stamps:
@@ -75,21 +76,21 @@ def parse_stamps(columns: Sequence[pl.Series], *, day_first: bool | None, source
     if isinstance(first.dtype, pl.Datetime):
         zoned = first.dtype.time_zone is not None
         moments = first.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if zoned else first
-        return Stamps(_plausible(moments), zoned)
+        return Stamps(_plausible(moments), "zoned" if zoned else "local")
     if first.dtype == pl.Date and len(columns) == 1:
-        return Stamps(_plausible(first.cast(pl.Datetime("us"))), False)
+        return Stamps(_plausible(first.cast(pl.Datetime("us"))), "local")
     texts = [_text(column) for column in columns]
     text = texts[0] if len(texts) == 1 else texts[0] + " " + texts[1]
     sample = text.drop_nulls().head(_SAMPLE)
     if _mostly(sample, _EPOCH):
-        return Stamps(_plausible(_from_epoch(text)), True)
+        return Stamps(_plausible(_from_epoch(text)), "counted")
     if _mostly(sample, _UTC_TAIL):
         stripped = pl.select(pl.when(text.str.contains(_UTC_TAIL)).then(text.str.replace(_UTC_TAIL, ""))).to_series()
-        return Stamps(_plausible(_from_text(stripped, day_first, source, key)), True)
+        return Stamps(_plausible(_from_text(stripped, day_first, source, key)), "zoned")
     if _mostly(sample, _OFFSET):
         local = _from_text(text.str.replace(_OFFSET_TAIL, ""), day_first, source, key)
-        return Stamps(_plausible(local - _offsets(text)), True)
-    return Stamps(_plausible(_from_text(text, day_first, source, key)), False)
+        return Stamps(_plausible(local - _offsets(text)), "zoned")
+    return Stamps(_plausible(_from_text(text, day_first, source, key)), "local")
 
 
 def _mostly(sample: pl.Series, pattern: str) -> bool:

@@ -164,6 +164,26 @@ def test_dukascopy_local_time_brings_its_offset(tmp_path: Path) -> None:
     np.testing.assert_array_equal(bars.time, stamps("2012-03-25T00", "2012-03-25T01"))
 
 
+def test_dukascopy_of_jforex_names_eastern_european_time(tmp_path: Path) -> None:
+    text = "Time (EET),Open,High,Low,Close,Volume \n2012.07.01 03:00:00,1.3,1.3,1.3,1.3,9.5\n"
+    assert one(tmp_path, text).time[0] == np.datetime64("2012-07-01T03")
+    assert "timezone=EET" in examine(tmp_path / "EURUSD.csv").notes[0]
+    assert one(tmp_path, text, timezone="EET").time[0] == np.datetime64("2012-07-01T00")
+
+
+def test_bars_without_header(tmp_path: Path) -> None:
+    bars = one(tmp_path, "1577836800,1,3,0.5,2,7\n1577840400,2,3,1,2,8\n", timezone="Europe/Athens")
+    assert bars.time[0] == np.datetime64("2020-01-01")
+    np.testing.assert_array_equal(bars.bid[0], [1, 3, 0.5, 2])
+    np.testing.assert_array_equal(bars.volume, [7, 8])
+
+
+def test_bid_columns_may_say_so(tmp_path: Path) -> None:
+    names = [f"{side}_{name}" for side in ("bid", "ask") for name in ("open", "high", "low", "close")]
+    bars = one(tmp_path, f"timestamp,{','.join(names)}\n2020-01-01,1,1,1,1,2,2,2,2\n")
+    assert (bars.bid[0, 0], bars.ask[0, 0]) == (1, 2)
+
+
 KLINE = "{},7189.43,7190.52,7170.15,7171.55,2449.049,{},17576407.75,3688,996.198,7149370.76,0\n"
 
 
