@@ -105,6 +105,28 @@ def test_between_the_thresholds_is_calm_however_volatile() -> None:
     assert classify(close, RegimeSettings(ranging=0.7))[t] == VOLATILE
 
 
+def test_a_trend_that_ends_where_it_began_is_neither_bull_nor_bear() -> None:
+    close = np.exp(0.001 * np.arange(600))
+    close[-1] = close[-49] = 1.5
+    window = np.log(close[-49:])
+    window[1:-1] = np.linspace(window[0] - 1, window[0] + 1, 47)
+    close[-49:] = np.exp(window)
+    close[-1] = close[-49]
+    assert np.corrcoef(np.arange(49), np.log(close[-49:]))[0, 1] ** 2 > 0.7
+    assert classify(close)[-1] == CALM
+    close[-1] *= 1.001
+    assert classify(close)[-1] == BULL
+    close[-1] = close[-49] / 1.001
+    assert classify(close)[-1] == BEAR
+
+
+def test_rounding_noise_is_calm() -> None:
+    noise = np.random.default_rng(0).choice([-1, 0, 1], 900) * np.linspace(0.1, 9, 900)
+    close = 1.1 * (1 + noise * 2.3e-16)
+    assert len(np.unique(close)) > 3
+    assert set(classify(close)[547:]) == {CALM}
+
+
 def test_thresholds_are_configuration() -> None:
     close = closes(900, 6)
     assert not set(classify(close, RegimeSettings(trending=1.0))[547:]) & {BULL, BEAR}
