@@ -98,7 +98,6 @@ def _generation(
         return tuple(population for population, _ in judged), tuple(verdict for _, verdict in judged)
 
     populations, judged = per_island(judge_island, (state.populations, state.seed, island), tape, now)
-    ids = [p.id for p in populations]
     next_id, children = state.next_id, []
     for verdict in judged:
         freed = verdict.death > 0
@@ -139,7 +138,8 @@ def _generation(
     )
     species = tuple(
         SpeciesRecord(
-            id=ids[index],
+            id=populations[index].id,
+            born=populations[index].born,
             train=verdict.stats,
             trust=verdict.trust,
             death=verdict.death,
@@ -148,7 +148,7 @@ def _generation(
             tried=verdict.tried,
             validation=verdict.tried_stats,
             tried_trust=verdict.tried_trust,
-            summary=_summary(plan, verdict, populations[index], moved[index][1]),
+            summary=_summary(plan, verdict, populations[index], now, moved[index][1]),
         )
         for index, verdict in enumerate(judged)
     )
@@ -283,7 +283,7 @@ def _tickets(plan: Plan, believed: Array) -> Array:
     return plan.settings.trust.floor + believed.mean(-1)
 
 
-def _summary(plan: Plan, verdict: _Judged, population: Population, moved: Array) -> Summary:
+def _summary(plan: Plan, verdict: _Judged, population: Population, now: Array, moved: Array) -> Summary:
     per_bar = verdict.stats.log_return[..., -1] / jnp.maximum(verdict.stats.bars[..., -1], 1.0)
     count = min(plan.settings.evolution.migration.agents, plan.slots)
     return Summary(
@@ -292,5 +292,6 @@ def _summary(plan: Plan, verdict: _Judged, population: Population, moved: Array)
         diversity=verdict.diversity,
         epsilon=population.epsilon.mean(1),
         trust=verdict.trust.mean((1, 2)),
+        births=(population.born == now).sum(1, dtype=jnp.int32),
         migrants=jnp.broadcast_to(jnp.where(moved, count, 0).astype(jnp.int32), (plan.places,)),
     )

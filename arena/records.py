@@ -22,6 +22,8 @@ class Summary(NamedTuple):
     """Mean distance of random pairs of genomes."""
     epsilon: Float[Array, "islands"]
     trust: Float[Array, "islands"]
+    births: Int32[Array, "islands"]
+    """Agents judged for the first time."""
     migrants: Int32[Array, "islands"]
 
 
@@ -30,6 +32,8 @@ class SpeciesRecord(NamedTuple):
 
     id: UInt32[Array, "islands slots"]
     """Of the agents judged."""
+    born: Int32[Array, "islands slots"]
+    """Their generation of birth."""
     train: Stats
     """Leaves [islands, slots, groups]."""
     trust: Float[Array, "islands slots regimes"]

@@ -1,0 +1,149 @@
+"""Benchmarks: what champions are measured against, through the same broker on the same windows.
+
+Flat, buy and hold, and any path of exposures decided beforehand (such as the oracle of a synthetic market) are traded by
+a brain that only follows what the tape's one feature tells it.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int32, PRNGKeyArray
+
+from agents.memory import MemorySettings, forget
+from agents.observation import ACCOUNT_VIEW
+from arena.fitness import Stats, summarise
+from arena.plan import largest_divisor
+from arena.rollout import Rollout, Trader, roll_out
+from arena.settings import Settings
+from arena.tally import REGIMES
+from genomes.genes import Genes
+from genomes.species import Carry, Shape
+from markets.tape import Tape, rules_at, window
+
+__all__ = ["Follower", "evaluate", "follow", "hold"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Follower:
+    """A species without a brain: it asks for the direction its only feature names."""
+
+    shape: Shape = Shape(features=1, account=len(ACCOUNT_VIEW))
+    name: str = "follower"
+    context: int = 0
+    units: int = 1
+
+    def init(self, key: PRNGKeyArray) -> Float[Array, "1"]:
+        """Nothing to draw."""
+        del key
+        return jnp.zeros(1)
+
+    def mutate(self, key: PRNGKeyArray, genome: Any, strength: Float[Array, ""]) -> Any:
+        """Nothing to vary."""
+        del key, strength
+        return genome
+
+    def crossover(self, key: PRNGKeyArray, first: Any, second: Any) -> Any:
+        """Nothing to mix."""
+        del key, second
+        return first
+
+    def distance(self, first: Any, second: Any) -> Float[Array, ""]:
+        """All alike."""
+        del first, second
+        return jnp.zeros(())
+
+    def damage(
+        self, key: PRNGKeyArray, genome: Any, activity: Float[Array, "units"], severity: Float[Array, ""]
+    ) -> tuple[Any, Float[Array, "units"]]:
+        """Nothing to damage."""
+        del key, severity
+        return genome, jnp.zeros_like(activity)
+
+    def initial_carry(self, rows: int) -> Carry:
+        """No memory."""
+        del rows
+        return ()
+
+    def encode(self, genome: Any, features: Float[Array, "bars rows features"]) -> Float[Array, "bars rows code"]:
+        """The feature itself."""
+        del genome
+        return features
+
+    def values(
+        self, genome: Any, code: Float[Array, "rows code"], account: Float[Array, "rows account"], carry: Carry
+    ) -> tuple[Float[Array, "rows actions"], Carry]:
+        """Highest for the action that the feature names."""
+        del genome, account
+        told = code[:, 0]
+        return jnp.stack([0.5 - jnp.abs(told), told, -told], axis=-1), carry
+
+    def activity(
+        self, genome: Any, code: Float[Array, "rows code"], account: Float[Array, "rows account"]
+    ) -> Float[Array, "rows units"]:
+        """Its one unit says everything."""
+        del genome, account
+        return jnp.ones((code.shape[0], 1))
+
+    def learnable(self, genome: Any) -> Any:
+        """Nothing."""
+        return jax.tree.map(lambda _: False, genome)
+
+
+def evaluate(setup: Rollout, traders: Trader, tape: Tape, first: Int32[Array, "episodes"], bars: int) -> Stats:
+    """What a few agents do on given windows.
+
+    Args:
+        setup: how they act.
+        traders: leaves [agents, …].
+        tape: the market.
+        first: rows of the windows.
+        bars: bars a window.
+    """
+    return _compiled(setup, bars)(traders, tape, first)
+
+
+def _compiled(setup: Rollout, bars: int) -> Callable[[Trader, Tape, Array], Stats]:
+    def run(traders: Trader, tape: Tape, first: Array) -> Stats:
+        with jax.default_matmul_precision("highest"):
+            market = window(tape, first, bars, setup.species.context)
+            tally, _ = roll_out(setup, traders, market, rules_at(setup.rules, tape, first))
+            return summarise(tally)
+
+    return jax.jit(run)
+
+
+def follow(
+    settings: Settings, tape: Tape, told: Float[Array, "rows instruments"], first: Int32[Array, "episodes"]
+) -> Stats:
+    """What an account earns that asks for given directions at the close of each bar, without stops.
+
+    Args:
+        settings: of the run; its broker is used.
+        tape: the market.
+        told: −1, 0 or 1 at each row.
+        first: rows of the windows.
+
+    Returns:
+        Stats of one agent, leaves [1, groups].
+    """
+    setup = Rollout(
+        species=Follower(),
+        rules=settings.broker,
+        memory=MemorySettings(enabled=False),
+        trust=dataclasses.replace(settings.trust, enabled=False),
+        chunk=largest_divisor(settings.episodes.bars, settings.device.chunk),
+        stops=False,
+    )
+    one = jnp.ones(1)
+    genes = Genes(*(one for _ in Genes._fields))
+    trader = Trader(jnp.zeros((1, 1)), genes, forget((1,), 1, 1), jnp.zeros((1, REGIMES)))
+    return evaluate(setup, trader, tape._replace(features=told[..., None]), first, settings.episodes.bars)
+
+
+def hold(settings: Settings, tape: Tape, first: Int32[Array, "episodes"], direction: float = 1.0) -> Stats:
+    """Buy at the first bar of each window and hold to its end, after costs; direction 0 stays flat."""
+    told = jnp.full(tape.atr.shape, direction, jnp.float32)
+    return follow(settings, tape, told, first)
