@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from markets.bars import Bars
 from markets.errors import UserError
-from markets.readers.layout import ASK, PRICES
-from markets.readers.rows import Faults, mend_ranges, order, price_faults
+from markets.readers.layout import PRICES
+from markets.readers.quotes import Quotes, written_numbers
+from markets.readers.rows import Faults, order, price_faults
 from markets.readers.settings import ReadSettings
 from markets.readers.source import read_bytes
 from markets.readers.stamps import opens_of_closes, parse_stamps, to_utc
@@ -75,7 +76,11 @@ def read_frame(
     check(settings, where)
     if not frame.height:
         raise UserError(f"{source}: no rows")
-    return _judged(_examined(table_of_frame(frame, source), source, source, settings, where), settings, where)
+    try:
+        reading = _examined(table_of_frame(frame, source), source, source, settings, where)
+    except pl.exceptions.PolarsError as error:
+        raise _no_table(source, error) from None
+    return _judged(reading, settings, where)
 
 
 def examine(path: str | Path, settings: ReadSettings | None = None, *, where: str = "market") -> Reading:
@@ -91,7 +96,11 @@ def examine(path: str | Path, settings: ReadSettings | None = None, *, where: st
         table = table_of_bytes(read_bytes(path), path)
         return _examined(table, str(path), symbol_of_path(path, table.layout.form), settings, where)
     except pl.exceptions.PolarsError as error:
-        raise UserError(f"{path}: cannot be understood as a table ({str(error).splitlines()[0][:120]})") from None
+        raise _no_table(str(path), error) from None
+
+
+def _no_table(source: str, error: pl.exceptions.PolarsError) -> UserError:
+    return UserError(f"{source}: cannot be understood as a table ({str(error).splitlines()[0][:120]})")
 
 
 def _judged(reading: Reading, settings: ReadSettings, where: str) -> list[Bars]:
@@ -122,13 +131,13 @@ def _examined(table: Table, source: str, name: str, settings: ReadSettings, wher
     faults.add("wrong number of cells", table.ragged)
     local, utc, timezone, notes = _clock(table, source, settings, prefix, faults)
     symbols, codes = _symbols(table, table.symbol or name, settings, source, prefix, faults)
-    numbers = _numbers(table, source, settings)
+    numbers = written_numbers(table, source, settings)
     if not any(np.isfinite(numbers[side]).any() for side in PRICES):
         raise UserError(f"{source}: recognised as {layout.form}, but no cell of {', '.join(PRICES)} is a number")
     for reason, bad in price_faults(numbers):
         faults.add(reason, bad)
     own = _own_columns(table, source, settings, prefix, faults)
-    quotes = _Quotes.of(numbers, settings)
+    quotes = Quotes.of(numbers, settings)
     faults.add("bid is not positive once the spread is taken off", np.any(quotes.bid <= 0, axis=1))
     faults.add("a price or volume is too large", ~quotes.finite)
 
@@ -208,32 +217,6 @@ def _groups(codes: NDArray[np.intp], count: int) -> Iterator[NDArray[np.intp]]:
         yield by_code[edges[code] : edges[code + 1]]
 
 
-def _numbers(table: Table, source: str, settings: ReadSettings) -> dict[str, NDArray[np.float64]]:
-    """Prices, volume, spread in price and factor of adjustment, as the file writes them, by name [rows]."""
-    roles = table.layout.roles
-    sides = (*PRICES, *ASK) if ASK[0] in roles else PRICES
-    numbers = {name: table.numbers(roles[name], source) for name in sides}
-    if "spread" in roles and ASK[0] not in roles:
-        numbers["spread"] = table.numbers(roles["spread"], source)
-        if table.layout.points:
-            point = settings.point
-            digits = table.decimals([roles[name] for name in PRICES])
-            numbers["spread"] = numbers["spread"] / 10**digits if point is None else numbers["spread"] * point
-    for position in table.layout.volumes:
-        volume = table.numbers(position, source)
-        if np.any(volume > 0):
-            numbers["volume"] = volume
-            break
-        if not np.isnan(volume).all() or table.unreadable(position).any():
-            numbers.setdefault("volume", volume)
-    if "adj_factor" in roles:
-        numbers["adj_factor"] = table.numbers(roles["adj_factor"], source)
-    elif "adj_close" in roles:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            numbers["adj_factor"] = table.numbers(roles["adj_close"], source) / numbers["close"]
-    return numbers
-
-
 def _own_columns(
     table: Table, source: str, settings: ReadSettings, prefix: str, faults: Faults
 ) -> dict[str, NDArray[np.float64]]:
@@ -257,49 +240,6 @@ def _late(values: NDArray[np.float64], lag: int) -> NDArray[np.float64]:
     shifted = np.full(len(values), np.nan)
     shifted[lag:] = values[: len(values) - lag] if lag < len(values) else values[:0]
     return shifted
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Quotes:
-    """Both sides [rows, 4] and volume [rows] of every row of a file, adjusted."""
-
-    bid: NDArray[np.float64]
-    ask: NDArray[np.float64]
-    volume: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, numbers: Mapping[str, NDArray[np.float64]], settings: ReadSettings) -> "_Quotes":
-        bid = mend_ranges(np.column_stack([numbers[name] for name in PRICES]))
-        ask = bid
-        if ASK[0] in numbers:
-            ask = mend_ranges(np.column_stack([numbers[name] for name in ASK]))
-        elif "spread" in numbers:
-            spread = numbers["spread"][:, None]
-            below = 0.5 * spread if settings.prices == "mid" else 0.0 * spread
-            with np.errstate(invalid="ignore", over="ignore"):
-                bid, ask = bid - below, bid + (spread - below)
-        volume = numbers.get("volume", np.zeros(len(bid)))
-        if "adj_factor" in numbers:
-            factor = numbers["adj_factor"]
-            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-                bid, ask, volume = bid * factor[:, None], ask * factor[:, None], volume / factor
-        return cls(bid, ask, volume)
-
-    @property
-    def finite(self) -> NDArray[np.bool_]:
-        """Rows of numbers that float64 can hold [rows]."""
-        sides: NDArray[np.bool_] = np.isfinite(self.bid) & np.isfinite(self.ask)
-        finite: NDArray[np.bool_] = np.isfinite(self.volume) & np.logical_and.reduce(sides, axis=1)
-        return finite
-
-    def bars(
-        self,
-        symbol: str,
-        opens: NDArray[np.datetime64],
-        rows: NDArray[np.intp],
-        columns: Mapping[str, NDArray[np.float64]],
-    ) -> Bars:
-        return Bars(symbol, opens, self.bid[rows], self.ask[rows], self.volume[rows], dict(columns))
 
 
 def _problems(rows: NDArray[np.int64], symbols: list[str], kinds: list[str], reasons: list[str]) -> pl.DataFrame:

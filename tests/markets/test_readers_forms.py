@@ -1,6 +1,8 @@
 """Every form of file that is read, written here byte for byte as its vendor writes it."""
 
 import gzip
+import re
+import textwrap
 import zipfile
 from pathlib import Path
 
@@ -356,6 +358,16 @@ def test_long_table_of_many_symbols_interleaved() -> None:
     assert [b.symbol for b in read_frame(frame, ReadSettings(symbol="A"))] == ["A"]
     with pytest.raises(UserError, match=r"market\.symbol: no 'C' in it; it has B, A"):
         read_frame(frame, ReadSettings(symbol="C"))
+
+
+def test_every_example_in_the_documentation_is_read(tmp_path: Path) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "bars.md").read_text()
+    forms = page.split("\n## Forms\n")[1].split("\n## Keys\n")[0]
+    examples = re.findall(r"(?:^    .*\n)+", forms, re.MULTILINE)
+    assert len(examples) == 9
+    for example in examples:
+        bars = one(tmp_path, textwrap.dedent(example), day_first=False)
+        assert len(bars) == 1
 
 
 def test_sp500_comes_with_an_installed_package() -> None:

@@ -1,5 +1,6 @@
 """Whatever happened to a file on its way, reading it gives sound bars or one line for its user, never a traceback."""
 
+import datetime
 import gzip
 import io
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from markets.bars import Bars
 from markets.errors import UserError
-from markets.readers import ReadSettings, examine, read_bars
+from markets.readers import ReadSettings, examine, read_bars, read_frame
 
 HOURS = [f"2012.02.{1 + hour // 24:02} {hour % 24:02}:00:00" for hour in range(60)]
 
@@ -174,3 +175,35 @@ def test_what_is_no_file(tmp_path: Path) -> None:
         read_bars(tmp_path)
     with pytest.raises(UserError, match="cannot be read"):
         read_bars("bad\0name.csv")
+
+
+@pytest.mark.parametrize("column", ["timestamp", "symbol", "open", "volume", "adj_factor", "extra"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        [[1, 2]],
+        [{"a": 1}],
+        [True],
+        [b"x"],
+        [None],
+        [datetime.timedelta(1)],
+        [datetime.time(1)],
+        [object()],
+        ["x"],
+        [1.5],
+    ],
+    ids=lambda values: type(values[0]).__name__,
+)
+def test_frames_of_odd_types(column: str, values: list[object]) -> None:
+    frame = pl.DataFrame({"timestamp": ["2020-01-01"], **{name: [1.0] for name in ("open", "high", "low", "close")}})
+    frame = frame.with_columns(pl.Series(column, values))
+    options = ReadSettings(columns={"extra": 0} if column == "extra" else {})
+    try:
+        read = read_frame(frame, options)
+    except UserError as error:
+        message = str(error)
+    else:
+        assert len(read[0]) == 1
+        return
+    assert "\n" not in message
+    assert "frame" in message
