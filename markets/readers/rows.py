@@ -141,24 +141,26 @@ def order(time: NDArray[np.datetime64]) -> Order:
 
 
 def _longest_rising(values: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Places of a longest increasing subsequence of distinct values (patience sorting)."""
+    """Places of the longest increasing subsequence of distinct values; of several, the one that keeps earlier places.
+
+    Patience sorting from the end gives the longest run that starts at each place. Of two swapped rows the second is
+    then the one left out: it is the one that goes back in time.
+    """
     if not np.any(np.diff(values) < 0):
         return np.arange(len(values))
-    ends: list[int] = []  # the smallest value a rising run of each length ends in, and where it stands
-    places: list[int] = []
-    before = np.full(len(values), -1, np.intp)
-    for place, value in enumerate(values.tolist()):
-        length = bisect.bisect_left(ends, value)
-        if length:
-            before[place] = places[length - 1]
-        if length == len(ends):
-            ends.append(value)
-            places.append(place)
+    starts: list[int] = []  # for each length, the largest value such a run starts with, negated
+    lengths = np.empty(len(values), np.intp)
+    for place, value in zip(range(len(values) - 1, -1, -1), (-values[::-1]).tolist(), strict=True):
+        length = bisect.bisect_left(starts, value)
+        if length == len(starts):
+            starts.append(value)
         else:
-            ends[length], places[length] = value, place
-    run = []
-    place = places[-1]
-    while place >= 0:
-        run.append(place)
-        place = int(before[place])
-    return np.array(run[::-1], np.intp)
+            starts[length] = value
+        lengths[place] = length + 1
+    run: list[int] = []
+    left, last = len(starts), -len(values) - 1
+    for place, (value, length) in enumerate(zip(values.tolist(), lengths.tolist(), strict=True)):
+        if length == left and value > last:
+            run.append(place)
+            left, last = left - 1, value
+    return np.array(run, np.intp)

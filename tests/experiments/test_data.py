@@ -53,7 +53,7 @@ def test_check_names_bad_rows_and_what_repairs_them(bad_file: Path, capsys: pyte
         "1 row: high below low",
         "row 3: high below low",
         "row 6: same timestamp as row 4",
-        "row 4: out of order",
+        "row 5: out of order",
         "market.repair=drop",
         "--repair drop",
         "2 rows dropped, 1 sorted",

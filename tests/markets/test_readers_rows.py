@@ -107,6 +107,11 @@ def test_out_of_order_rows_are_named_once_and_sorted(tmp_path: Path) -> None:
     assert np.all(np.diff(bars.time) == DAY)
 
 
+def test_of_two_swapped_rows_the_one_that_goes_back_in_time_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path, [GOOD[0], GOOD[2], GOOD[1], GOOD[3]])
+    assert examine(path).problems.rows() == [(4, "X", "order", "out of order")]
+
+
 def test_newest_first_is_no_fault(tmp_path: Path) -> None:
     bars = read_bars(written(tmp_path, GOOD[::-1]))[0]
     assert np.all(np.diff(bars.time) == DAY)
