@@ -205,7 +205,7 @@ def test_kernel_agrees_with_the_reference_in_every_cell_and_fill(instruments: in
         rules = [dataclasses.replace(random_rules(rng, grid=grid), **structure) for _ in range(200)]
         happened += agree(rng, rules, accounts=200, instruments=instruments, grid=grid)
     assert set(happened) >= EVERYTHING | {"3 ruin", "3 end"} - ({"0 liquidation"} if grid else set())
-    assert happened["decided by rounding"] < 0.02 * happened["accounts"]
+    assert happened["decided by rounding"] <= (0.02 if grid else 0.003) * happened["accounts"]
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -215,6 +215,37 @@ def test_kernel_agrees_under_plain_rules(seed: int) -> None:
     grid = seed == 0
     happened = agree(rng, [random_rules(rng, grid=grid)], accounts=100, instruments=(1, 2, 4)[seed % 3], grid=grid)
     assert happened["1 order"] > 100
+
+
+# --- Worked bars (docs/accounting.md) ---------------------------------------------------------------------------
+
+WORKED = {  # units, open, high, low; stop, take-profit; reason and price of the exit
+    "both in range": (1, (100, 106, 94), (95, 105), ("stop", 95)),
+    "gap through the stop": (1, (90, 101, 88), (95, 120), ("stop", 90)),
+    "gap through the take-profit, stop touched later": (1, (106, 107, 94), (95, 105), ("take_profit", 106)),
+    "take-profit only": (1, (100, 106, 96), (95, 105), ("take_profit", 105)),
+    "take-profit only touched": (1, (100, 105, 96), (95, 105), None),
+    "short, gap against": (-1, (112, 113, 108), (110, 90), ("stop", 112)),
+}
+
+
+def test_both_brokers_give_the_worked_bars() -> None:
+    rules = BrokerRules(cash=1000.0, close_at_end=False)
+    cases = list(WORKED.values())
+    quiet = (100.0, 100.0, 100.0, 100.0)
+    mid = np.array([[quiet, quiet, (*bar, bar[0])] for _, bar, _, _ in cases])[:, :, None]
+    empty = np.full((len(cases), 3, 1), np.nan)
+    targets, stops, takes = empty.copy(), empty.copy(), empty.copy()
+    for one, (units, _, levels, _) in enumerate(cases):
+        targets[one, 0] = units * 100 / rules.cash
+        stops[one, 0], takes[one, 0] = (abs(level - 100) / 100 for level in levels)
+    scenario = Scenario(mid, mid, np.zeros(empty.shape), targets, stops, takes)
+    outcome = kernel(scenario, np.zeros(3), [rules])
+    for one, (name, (units, _, _, exit_)) in enumerate(WORKED.items()):
+        result = replay(mid[one], mid[one], empty[one] * 0, np.zeros(3), targets[one], stops[one], takes[one], rules)
+        assert not differences(outcome, result, rules, one), name
+        assert (result.fills[0].units, result.fills[0].price) == (units, 100), name
+        assert [(fill.reason, fill.price) for fill in result.fills[1:]] == ([] if exit_ is None else [exit_]), name
 
 
 # --- Financing days ---------------------------------------------------------------------------------------------

@@ -96,7 +96,8 @@ def _wild_bars(rng: np.random.Generator, shape: tuple[int, int, int]) -> tuple[A
     def moves(scale: float, wild: float) -> Array:
         return rng.normal(0, scale, shape) * np.where(rng.random(shape) < wild, 8.0, 1.0)
 
-    gaps, bodies = calm * moves(0.7, 0.15), calm * moves(1.0, 0.05)
+    gaps, bodies = calm * moves(0.7, 0.1), calm * moves(1.0, 0.05)
+    gaps += rng.normal(0, 0.2, shape) * (rng.random(shape) < 0.02)
     close = 64 * np.exp(np.clip(np.cumsum(gaps + bodies, axis=1), -3, 3))
     previous = np.concatenate([np.full((accounts, 1, instruments), 64.0), close[:, :-1]], axis=1)
     opens = previous * np.exp(gaps)
