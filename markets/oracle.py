@@ -112,6 +112,7 @@ class Oracle:
     invested: float
 
 
+@functools.lru_cache(maxsize=64)
 def solve(theta: float, law: Law) -> Oracle:
     """The plan with the best average reward for one θ.
 
@@ -273,6 +274,8 @@ def _judge(theta: float, law: Law, nodes: Array, steps: Array, later: Array, pol
     square = mean**2 + exposure**2
     hours = np.array(law.hours)
     year = math.sqrt(law.periods)
+    for shared in (nodes, later, scales):
+        shared.flags.writeable = False  # the plan is remembered and handed out again
     reward, deviation = _moments(np.sum(weight * mean), np.sum(weight * square))
     scaled, spread = _moments(
         hours.mean() * np.sum(weight * scales[:, None] * mean),
