@@ -1,7 +1,7 @@
 """Benchmarks: what champions are measured against, through the same broker on the same windows.
 
-Flat, buy and hold, and any path of exposures decided beforehand (such as the oracle of a synthetic market) are traded by
-a brain that only follows what the tape's one feature tells it.
+Flat, buy and hold, and any path of exposures decided beforehand (such as the oracle of a synthetic market) are traded
+by a brain that only follows what the tape's one feature tells it.
 """
 
 import dataclasses

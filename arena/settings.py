@@ -19,6 +19,7 @@ from markets.errors import UserError
 from markets.features import FeatureSettings
 from markets.regimes import RegimeSettings
 from markets.rules import BrokerRules
+from markets.scaling import ScalingSettings
 from markets.settings import build, check, setting
 from markets.splits import SplitSettings
 
@@ -79,6 +80,7 @@ class Settings:
     features: FeatureSettings = setting(factory=FeatureSettings)
     regimes: RegimeSettings = setting(factory=RegimeSettings)
     split: SplitSettings = setting(factory=SplitSettings)
+    scaling: ScalingSettings = setting(factory=ScalingSettings)
     broker: BrokerRules = setting(factory=BrokerRules)
     costs: dict[str, dict[str, float]] = setting(factory=dict)
     """Numeric broker keys that differ for some symbols: symbol → key → value."""

@@ -29,7 +29,7 @@ _BULL, _BEAR, _VOLATILE, _CALM, UNKNOWN = range(5)
 
 @dataclasses.dataclass(frozen=True)
 class RegimeSettings:
-    """How regimes are told apart (`market.regimes`).
+    """How regimes are told apart (`regimes`).
 
     Attributes:
         returns: w, log returns in the window of trend and volatility.
@@ -75,7 +75,7 @@ def classify(close: ArrayLike, settings: RegimeSettings | None = None) -> NDArra
         UserError: settings out of bounds.
     """
     settings = RegimeSettings() if settings is None else settings
-    check(settings, "market.regimes")
+    check(settings, "regimes")
     log_close = rolling.log(close)
     total = rolling.change(log_close, settings.returns)
     _, trend = rolling.line(log_close, settings.returns + 1)

@@ -25,7 +25,7 @@ _CONSTANT = 1e-12
 
 @dataclasses.dataclass(frozen=True)
 class ScalingSettings:
-    """How features are scaled (`market.scaling`).
+    """How features are scaled (`scaling`).
 
     Attributes:
         method: `standard` centres on the mean and divides by the standard deviation (ddof 0); `robust` centres on the
@@ -99,7 +99,7 @@ def fit_scaler(
         UserError: settings out of bounds, or a scaled column without a single value in the training rows.
     """
     settings = ScalingSettings() if settings is None else settings
-    check(settings, "market.scaling")
+    check(settings, "scaling")
     if matrix.shape != (len(rows), len(names)):
         raise ValueError(f"matrix is {matrix.shape}, expected ({len(rows)}, {len(names)})")
     centre, scale = np.zeros(len(names)), np.ones(len(names))

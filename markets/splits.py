@@ -29,7 +29,7 @@ _WHOLE_DAYS = np.timedelta64(60, "D")
 
 @dataclasses.dataclass(frozen=True)
 class SplitSettings:
-    """How history is divided (`market.split`).
+    """How history is divided (`split`).
 
     Attributes:
         train: weight of the training part.
@@ -98,7 +98,7 @@ def split(
     *,
     window: int,
     episode: int,
-    where: str = "market.split",
+    where: str = "split",
 ) -> tuple[Cuts, tuple[Split, ...]]:
     """Split the bars of all symbols.
 
@@ -126,7 +126,7 @@ def split(
             f"needs at least {least}"
         )
     if not any(len(symbol) for symbol in bars):
-        raise UserError(f"{where}: there are no bars to split; name a file that has some in market.files")
+        raise UserError(f"{where}: there are no bars to split; name a file that has some in market.path")
     cuts = split_dates(bars, settings, embargo=embargo, where=where)
     splits = tuple(split_rows(symbol.time, cuts, embargo=embargo) for symbol in bars)
     for part in ("train", "validation", "holdout"):
@@ -137,7 +137,7 @@ def split(
     return cuts, splits
 
 
-def split_dates(bars: Sequence[Bars], settings: SplitSettings, *, embargo: int, where: str = "market.split") -> Cuts:
+def split_dates(bars: Sequence[Bars], settings: SplitSettings, *, embargo: int, where: str = "split") -> Cuts:
     """The dates at which training and validation end, over the bars of all symbols together.
 
     The weights share the bars that the gaps of `embargo` bars a symbol leave; a date given in the settings stands as it

@@ -38,7 +38,7 @@ class Feature:
 
 @dataclasses.dataclass(frozen=True)
 class FeatureSettings:
-    """What agents see of the market (`market.features`). An empty list or a false switch leaves a feature out.
+    """What agents see of the market (`features`). An empty list or a false switch leaves a feature out.
 
     Attributes:
         returns: horizons of log returns, in bars.
@@ -108,7 +108,7 @@ def features(settings: FeatureSettings | None = None, columns: Sequence[str] = (
         UserError: settings that make no sense, no feature at all, or a column named twice or like a feature.
     """
     settings = FeatureSettings() if settings is None else settings
-    check(settings, "market.features")
+    check(settings, "features")
     made = [*_market(settings)]
     if settings.clock:
         made += [Feature(name, 1, partial(_clock, name=name), scaled=False) for name in clock.CLOCK]
@@ -117,7 +117,7 @@ def features(settings: FeatureSettings | None = None, columns: Sequence[str] = (
             raise UserError(f"market.columns: {column!r} is already the name of a feature; rename the column")
         made.append(Feature(column, 1, partial(_column, name=column)))
     if not made:
-        raise UserError("market.features: nothing is left to see; switch a feature on or name market.columns")
+        raise UserError("features: nothing is left to see; switch a feature on or name market.columns")
     return tuple(made)
 
 

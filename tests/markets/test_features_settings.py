@@ -80,17 +80,17 @@ def test_features_survive_pickling() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"returns": [0]}, "market.features.returns: 0 must be at least 1"),
-        ({"returns": [1, 4, 1]}, r"market.features.returns: \[1, 4, 1\] names a length twice"),
-        ({"macd_fast": 26}, r"market.features.macd_fast: 26 must be below macd_slow \(26\)"),
-        ({"volatility_short": 64}, "market.features.volatility_short: 64 must be below volatility_long"),
-        ({"lookback": 7}, "market.features.lookback: 7 must be at least 8"),
-        ({"ris": [14]}, "market.features.ris: unknown key; did you mean market.features.rsi?"),
+        ({"returns": [0]}, "features.returns: 0 must be at least 1"),
+        ({"returns": [1, 4, 1]}, r"features.returns: \[1, 4, 1\] names a length twice"),
+        ({"macd_fast": 26}, r"features.macd_fast: 26 must be below macd_slow \(26\)"),
+        ({"volatility_short": 64}, "features.volatility_short: 64 must be below volatility_long"),
+        ({"lookback": 7}, "features.lookback: 7 must be at least 8"),
+        ({"ris": [14]}, "features.ris: unknown key; did you mean features.rsi?"),
     ],
 )
 def test_impossible_settings_are_refused(values: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        build(FeatureSettings, values, "market.features")
+        build(FeatureSettings, values, "features")
 
 
 def test_settings_made_in_python_are_checked_too() -> None:

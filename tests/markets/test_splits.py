@@ -181,7 +181,7 @@ def test_one_given_date_leaves_the_other_to_the_weights(key: str) -> None:
 )
 def test_impossible_settings_are_refused(values: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        build(SplitSettings, values, "market.split")
+        build(SplitSettings, values, "split")
 
 
 @pytest.mark.parametrize(

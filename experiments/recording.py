@@ -1,0 +1,98 @@
+"""Recording: generations become part files while the next generation computes.
+
+A table is a folder of parts named by the generations they hold. A part is written whole or not at all, and a checkpoint
+forces a flush before it, so a killed run has no torn part, no gap and no duplicate.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from arena.frames import frames
+from arena.records import GenerationRecord
+from arena.rollout import Trader
+from arena.schemas import TABLES
+from experiments.files import write_whole
+from experiments.rundir import RunDirectory
+from experiments.study import RecordSettings
+from experiments.trees import save_tree
+
+__all__ = ["Recorder", "forget_from"]
+
+
+class Recorder:
+    """Writes one run's tables and the genomes of its champions."""
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        settings: RecordSettings,
+        species: tuple[str, ...],
+        time: NDArray[np.datetime64],
+        least: int,
+        process: int = 0,
+    ) -> None:
+        self._run, self._settings, self._species, self._time = run, settings, species, time
+        self._least, self._process = least, process
+        self._buffer: dict[str, list[pl.DataFrame]] = {name: [] for name in TABLES}
+        self._first: int | None = None
+        self._last = -1
+
+    def founders(self, births: list[pl.DataFrame]) -> None:
+        """Take the births of the founders; they belong to the first part."""
+        self._buffer["births"].extend(births)
+
+    def add(self, record: GenerationRecord, timing: dict[str, float]) -> dict[str, pl.DataFrame]:
+        """Take one generation; a full buffer is written.
+
+        Args:
+            record: on the host.
+            timing: seconds, compile_seconds, agent_bars_per_second.
+
+        Returns:
+            The generation's tables.
+        """
+        generation = int(record.generation)
+        made = frames(record, self._species, self._time, fitness=self._settings.fitness, least=self._least)
+        made["timings"] = pl.DataFrame({"generation": [generation], **timing}, schema=TABLES["timings"])
+        for name, frame in made.items():
+            self._buffer[name].append(frame)
+        self._first = generation if self._first is None else self._first
+        self._last = generation
+        self._save_champions(record)
+        if self._last - self._first + 1 >= self._settings.flush:
+            self.flush()
+        return made
+
+    def flush(self) -> None:
+        """Write what is buffered, every table one part."""
+        if self._first is None:
+            return
+        for name, found in self._buffer.items():
+            path = self._run.table(name) / f"{self._first:08d}-{self._last:08d}-{self._process}.parquet"
+            table = pl.concat(found) if found else pl.DataFrame(schema=TABLES[name])
+            write_whole(path, partial(table.write_parquet, compression="zstd"), scratch=self._run.root)
+            found.clear()
+        self._first = None
+
+    def _save_champions(self, record: GenerationRecord) -> None:
+        """Store the genomes that improved the archive."""
+        gained = record.archive
+        for place in zip(*np.nonzero(np.asarray(gained.improved)), strict=True):
+            identity, species = int(gained.id[place]), int(gained.species[place])
+            path = self._run.genomes / f"{identity}.safetensors"
+            trader: Trader = jax.tree.map(lambda leaf, place=place: leaf[place], gained.traders[species])
+            about: dict[str, Any] = {"id": str(identity), "species": self._species[species]}
+            save_tree(path, trader, about)
+
+
+def forget_from(run: RunDirectory, generation: int) -> None:
+    """Delete parts that reach to a generation or beyond: what a checkpoint before it does not know."""
+    for name in TABLES:
+        for part in run.table(name).glob("*.parquet"):
+            if int(part.name.split("-")[1]) >= generation:
+                part.unlink()

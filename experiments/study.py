@@ -1,0 +1,143 @@
+"""A study: everything one run is made of, typed and checked, and its market made ready."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arena.settings import Settings
+from genomes.registry import make_species
+from genomes.species import Shape
+from markets.errors import UserError
+from markets.preparation import Market, WindowSettings, prepare
+from markets.settings import build, setting
+from markets.source import MarketSettings, Supply, market_settings, supply
+
+__all__ = ["RecordSettings", "Study", "load_market", "make_study", "oracle_path"]
+
+_OWN = ("market", "record", "terminal", "runs_dir", "force", "check")
+"""Keys of the configuration that are not settings of the evolution itself."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordSettings:
+    """What is written, and how often.
+
+    Attributes:
+        fitness: whose fitness is kept: `all`, `births` or `archive`.
+        flush: generations a part file holds at most.
+        checkpoint: generations between checkpoints.
+        keep: checkpoints kept.
+    """
+
+    fitness: Literal["all", "births", "archive"] = "all"
+    flush: int = setting(10, ge=1)
+    checkpoint: int = setting(10, ge=1)
+    keep: int = setting(2, ge=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class TerminalSettings:
+    """What is shown while a run goes on.
+
+    Attributes:
+        progress: whether progress is shown.
+    """
+
+    progress: bool = True
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Study:
+    """One run's configuration.
+
+    Attributes:
+        config: resolved and plain, as it is written into the run directory.
+        settings: of the evolution.
+        market: where bars come from.
+        record, terminal: see their classes.
+        runs_dir: folder of runs.
+        force: run again even if the same study is there.
+        check: stop before anything is compiled.
+    """
+
+    config: Mapping[str, Any]
+    settings: Settings
+    market: MarketSettings
+    record: RecordSettings
+    terminal: TerminalSettings
+    runs_dir: str
+    force: bool
+    check: bool
+
+
+def make_study(config: Mapping[str, Any]) -> Study:
+    """A study from resolved configuration.
+
+    Raises:
+        UserError: the first key that is unknown, of the wrong type, or impossible.
+    """
+    missing = [key for key in _OWN if key not in config]
+    if missing:
+        raise UserError(f"{missing[0]}: missing from the configuration; it has no default here")
+    for key, kind, right in (
+        ("runs_dir", str, "a folder"),
+        ("force", bool, "true or false"),
+        ("check", bool, "true or false"),
+    ):
+        if not isinstance(config[key], kind):
+            raise UserError(f"{key}: expected {right}, got {config[key]!r}")
+    return Study(
+        config=config,
+        settings=Settings.build({key: value for key, value in config.items() if key not in _OWN}),
+        market=market_settings(config["market"]),
+        record=build(RecordSettings, config["record"], "record"),
+        terminal=build(TerminalSettings, config["terminal"], "terminal"),
+        runs_dir=config["runs_dir"],
+        force=config["force"],
+        check=config["check"],
+    )
+
+
+def load_market(study: Study) -> tuple[Supply, Market]:
+    """The study's bars, and the tape made of them.
+
+    Raises:
+        UserError: bars that cannot be read, or are too few.
+    """
+    bars = supply(study.market, study.settings.seed)
+    return bars, prepare_market(study.settings, bars, study.market.mode)
+
+
+def prepare_market(settings: Settings, bars: Supply, mode: str = "pool") -> Market:
+    """The tape of some bars under the settings of an evolution."""
+    shape = Shape(features=1, account=1)
+    context = max(make_species(name, own, shape).context for name, own in settings.species.items())
+    return prepare(
+        bars.bars,
+        mode=mode,
+        feature_settings=settings.features,
+        regime_settings=settings.regimes,
+        split_settings=settings.split,
+        scaling_settings=settings.scaling,
+        rules=settings.broker,
+        costs=settings.costs,
+        windows=WindowSettings(
+            bars=settings.episodes.bars,
+            validation=settings.episodes.validation,
+            stratum=settings.episodes.stratum,
+            context=context,
+        ),
+    )
+
+
+def oracle_path(bars: Supply, market: Market) -> NDArray[np.float32] | None:
+    """The oracle's exposures on the rows of the tape [rows, 1], where the market has an oracle."""
+    if bars.oracle is None or market.tape.atr.shape[1] != 1:
+        return None
+    parts = [
+        path[: segment.last - segment.first + 1] for path, segment in zip(bars.oracle, market.segments, strict=True)
+    ]
+    return np.concatenate(parts).astype(np.float32)[:, None]
