@@ -4,14 +4,17 @@ The kernel is compared with the reference elsewhere; here it is the way to it: w
 volume caps an order, which days are charged to which bar, and where the spread comes from.
 """
 
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
+from reference.books import Result
 from reference.broker import replay as reference
 from reference.calendars import financing_days
 from reference.random_markets import random_scenario
 
-from experiments.replay import replay
+from experiments.replay import ReplayResult, replay
 from markets.bars import Bars
 from markets.rules import BrokerRules
 
@@ -55,10 +58,36 @@ def test_replay_is_the_reference_row_by_row(calendar: str, keys: dict[str, float
     bars = Bars("TEST", time, one.bid[0, :, 0], one.ask[0, :, 0], one.volume[0, :, 0])
     asked = {"target": one.targets, "stop_loss": one.stops, "take_profit": one.takes}
     targets = pl.DataFrame({"timestamp": time} | {name: column[0, :, 0] for name, column in asked.items()})
-    result = replay(bars, targets, rules)
+    same(replay(bars, targets, rules), found, time)
 
+
+def test_replay_is_the_reference_on_real_quotes_over_weekends(shared_data: Path) -> None:
+    frame = pl.read_parquet(shared_data / "fx" / "EURUSD_H1_bidask.parquet").slice(20_000, 3_000)
+    time = frame["timestamp"].dt.replace_time_zone(None).to_numpy().astype("datetime64[us]")
+    names = ("open", "high", "low", "close")
+    bid, ask = (np.stack([frame[side + name].to_numpy() for name in names], axis=1) for side in ("", "ask_"))
+    rng = np.random.default_rng(0)
+    asked = {
+        "target": np.where(rng.random(len(time)) < 0.1, rng.uniform(-10, 10, len(time)), np.nan),
+        "stop_loss": np.where(rng.random(len(time)) < 0.7, rng.uniform(5e-4, 5e-3, len(time)), np.nan),
+        "take_profit": np.where(rng.random(len(time)) < 0.7, rng.uniform(5e-4, 5e-3, len(time)), np.nan),
+    }
+    rules = BrokerRules(
+        max_leverage=10.0, maintenance=0.02, slippage=2e-5, lot_size=1000.0, calendar="fx", financing_long=0.02
+    )
+    quiet = np.zeros((len(time), 1))
+    columns = [column[:, None] for column in asked.values()]
+    found = reference(bid[:, None], ask[:, None], quiet, financing_days(time, "fx"), *columns, rules)
+    assert len(found.trades) > 100
+    assert found.financing.sum() > 0
+    bars = Bars("EURUSD", time, bid, ask, np.zeros(len(time)))
+    same(replay(bars, pl.DataFrame({"timestamp": time} | asked), rules), found, time)
+
+
+def same(result: ReplayResult, found: Result, time: np.ndarray) -> None:
+    """Every row of the ledger, every fill and every trade."""
     ledger = {name: result.ledger[name].to_numpy() for name in ("units", "cash", "equity", "financing")}
-    assert len(ledger["units"]) == BARS
+    assert len(ledger["units"]) == len(time)
     np.testing.assert_allclose(ledger["units"], found.units[:, 0], rtol=1e-9, atol=1e-9)
     for name in ("cash", "equity", "financing"):
         np.testing.assert_allclose(ledger[name], getattr(found, name), rtol=1e-9, atol=1e-5)
