@@ -5,6 +5,7 @@ alone, so that each one is known, counted and explained (docs/accounting.md, "Ag
 """
 
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +35,8 @@ class Run:
     trades: Any
     final_cash: float
     targets: list[dict[str, Any]] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+    """Orders that the strategy did not send, by the rule that differs."""
 
     def frame(self, times: np.ndarray) -> pl.DataFrame:
         rows = [{**row, "timestamp": times[row["timestamp"]]} for row in self.targets]
@@ -156,6 +159,7 @@ def bracketed(
             return
         side = int(rng.choice(sides))
         if held * side > 0:
+            run.left_out["adding to a position with levels"] += 1
             return
         stop, take = rng.uniform(3e-4, 5e-3, 2)
         fill = opens[bar + 1] * (1 + side * (entry - 1))
@@ -163,6 +167,7 @@ def bracketed(
         tp = fill * (1 + side * take) if rng.random() < 0.8 else None
         now = float(strategy.data.Close[-1]) * (1 + side * (entry - 1))
         if any(level is not None and (now - level) * (fill - level) <= 0 for level in (sl, tp)):
+            run.left_out["level passed at the decision"] += 1
             return
         target = side * float(rng.uniform(0.5, 8))
         if held:
@@ -188,8 +193,9 @@ def test_stops_and_take_profits_agree_to_the_cent_on_every_bar(eurusd: Any) -> N
     assert reasons.count("stop") > 30
     assert reasons.count("take_profit") > 30
     assert reasons.count("order") > 100
-    closed = result.trades.height
-    assert closed == len(run.trades)
+    assert result.trades.height == len(run.trades)
+    assert run.left_out["level passed at the decision"] < 0.05 * len(run.targets)
+    assert run.left_out["adding to a position with levels"] < 0.2 * len(run.targets)
 
 
 @pytest.mark.parametrize(("side", "bid", "ask"), [(1, 1.0, 1.0003), (-1, 0.9997, 1.0)])
