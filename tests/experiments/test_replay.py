@@ -113,7 +113,7 @@ def test_fills_move_the_units_and_the_cash_of_the_ledger(result: ReplayResult):
     )
     joined = ledger.join(spent, on="timestamp", how="left").fill_null(0.0).sort("timestamp")
     np.testing.assert_allclose(joined["units"], joined["moved"].cum_sum(), atol=1e-9)
-    np.testing.assert_allclose(joined["cash"], 10_000 - (joined["paid"] + joined["financing"]).cum_sum(), rtol=1e-11)
+    np.testing.assert_allclose(joined["cash"], 10_000 - (joined["paid"] + joined["financing"]).cum_sum(), atol=1e-8)
     assert (fills["timestamp"].diff().drop_nulls().dt.total_microseconds() >= 0).all()
     assert (fills.select("commission", "slippage", "fee").min_horizontal() >= 0).all()
 
