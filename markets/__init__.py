@@ -1,1 +1,1 @@
-"""markets."""
+"""The world and its rules: bars, calendars, features, regimes, splits, tape, made-up markets, account and broker."""
