@@ -169,7 +169,8 @@ def _replayed(own_bars: Bars, targets: Targets, rules: BrokerRules) -> ReplayRes
     bars = own_bars.with_spread(rules.spread, rules.spread_rate)
     with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
         orders = Order(*(jnp.asarray(column[:-1, None]) for column in targets))
-        outcome = jax.tree.map(np.asarray, _scan(_quotes(bars, rules), orders, rules))
+        terms = dataclasses.replace(rules, spread=None, spread_rate=None, calendar="none")  # are in the quotes already
+        outcome = jax.tree.map(np.asarray, _scan(_quotes(bars, rules), orders, terms))
     account = outcome.account
     close = bars.mid[:, CLOSE]
     units = np.append(0.0, account.units[:, 0])

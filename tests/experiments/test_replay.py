@@ -175,18 +175,17 @@ def test_a_missing_row_a_null_and_a_nan_are_no_order_and_the_last_bar_takes_none
     assert out.metrics["profit_factor"] is None
 
 
-def test_targets_may_stand_in_any_order_and_any_unit():
-    bars = bars_of(60)
+def test_targets_may_stand_in_any_order_and_any_unit(result: ReplayResult):
+    bars = bars_of()
     targets = targets_of(bars)
-    expected = replay(bars, targets, RULES).ledger
     shuffled = targets.sample(fraction=1.0, shuffle=True, seed=3).with_columns(
         pl.col("timestamp").cast(pl.Datetime("ms")).dt.replace_time_zone("UTC").dt.convert_time_zone("Asia/Tokyo")
     )
-    assert replay(bars, shuffled, RULES).ledger.equals(expected)
+    assert replay(bars, shuffled, RULES).ledger.equals(result.ledger)
 
 
 def test_the_spread_keys_replace_the_bars_own():
-    bars = bars_of(30)
+    bars = bars_of()
     targets = pl.DataFrame({"timestamp": bars.time[:1], "target": [1.0]})
     fill = replay(bars, targets, BrokerRules(spread=1.0, spread_rate=0.01)).fills.row(0, named=True)
     mid = bars.mid[1, 0]
@@ -196,7 +195,7 @@ def test_the_spread_keys_replace_the_bars_own():
 
 
 def test_float32_work_in_the_same_process_is_untouched():
-    bars = bars_of(10)
+    bars = bars_of()
     replay(bars, targets_of(bars), RULES)
     assert jnp.ones(3).dtype == jnp.float32
     assert not jax.config.jax_enable_x64
