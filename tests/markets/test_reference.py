@@ -10,15 +10,12 @@ import numpy as np
 import pytest
 from reference.books import Result
 from reference.broker import replay
-from reference.calendars import financing_days as enumerated_days
 from reference.random_markets import Scenario, random_rules, random_scenario
 
 from markets import broker
 from markets.account import REASONS, Bar, Order, Outcome
-from markets.calendars import financing_days
 from markets.rules import BrokerRules
 
-CALENDARS = ("none", "fx", "us_equity", "crypto")
 BARS = 60
 NUMBERS = tuple(
     entry.name
@@ -229,58 +226,51 @@ WORKED = {  # units, open, high, low; stop, take-profit; reason and price of the
 }
 
 
+EXACT = {  # bought at 64 with E_0 = 8192: exposure, bar, stop distance; slot, reason and price of the exit
+    "equity is exactly ruin at the mark": (1.0, (60, 60, 32, 32), np.nan, (3, "ruin", 32)),
+    "equity is a little above ruin": (1.0, (60, 60, 32, 32.25), np.nan, None),
+    "equity meets maintenance exactly at the open": (2.0, (32, 40, 32, 40), np.nan, (0, "liquidation", 32)),
+    "equity meets maintenance exactly at the extreme": (2.0, (60, 60, 32, 60), np.nan, (2, "liquidation", 32)),
+    "stop and maintenance at the same price": (2.0, (60, 60, 32, 60), 0.5, (2, "stop", 32)),
+    "stop exactly at the extreme": (1.0, (60, 60, 56, 60), 0.125, (2, "stop", 56)),
+    "stop exactly at the open": (1.0, (56, 60, 56, 60), 0.125, (0, "stop", 56)),
+}
+
+
 def test_both_brokers_give_the_worked_bars() -> None:
     rules = BrokerRules(cash=1000.0, close_at_end=False)
     cases = list(WORKED.values())
-    quiet = (100.0, 100.0, 100.0, 100.0)
-    mid = np.array([[quiet, quiet, (*bar, bar[0])] for _, bar, _, _ in cases])[:, :, None]
-    empty = np.full((len(cases), 3, 1), np.nan)
-    targets, stops, takes = empty.copy(), empty.copy(), empty.copy()
-    for one, (units, _, levels, _) in enumerate(cases):
-        targets[one, 0] = units * 100 / rules.cash
-        stops[one, 0], takes[one, 0] = (abs(level - 100) / 100 for level in levels)
-    scenario = Scenario(mid, mid, np.zeros(empty.shape), targets, stops, takes)
-    outcome = kernel(scenario, np.zeros(3), [rules])
-    for one, (name, (units, _, _, exit_)) in enumerate(WORKED.items()):
-        result = replay(mid[one], mid[one], empty[one] * 0, np.zeros(3), targets[one], stops[one], takes[one], rules)
-        assert not differences(outcome, result, rules, one), name
+    bars = [(*bar, bar[0]) for _, bar, _, _ in cases]
+    levels = np.array([levels for _, _, levels, _ in cases])
+    exposures = [units * 100 / rules.cash for units, _, _, _ in cases]
+    results = enter_and_follow(rules, 100.0, bars, exposures, *(np.abs(levels - 100) / 100).T)
+    for (name, (units, _, _, exit_)), result in zip(WORKED.items(), results, strict=True):
         assert (result.fills[0].units, result.fills[0].price) == (units, 100), name
         assert [(fill.reason, fill.price) for fill in result.fills[1:]] == ([] if exit_ is None else [exit_]), name
 
 
-# --- Financing days ---------------------------------------------------------------------------------------------
-
-HOUR = 3_600_000_000
-
-
-def stamps(start: str, gaps_us: np.ndarray) -> np.ndarray:
-    return np.datetime64(start, "us") + np.concatenate([[0], np.cumsum(gaps_us)]).astype("timedelta64[us]")
-
-
-@pytest.mark.parametrize("calendar", CALENDARS)
-@pytest.mark.parametrize("seed", range(8))
-def test_financing_days_agree_with_rollovers_written_down_one_by_one(calendar: str, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    start = f"{rng.integers(1990, 2030)}-{rng.integers(1, 13):02d}-{rng.integers(1, 29):02d}T{rng.integers(24):02d}"
-    usual = int(rng.choice([HOUR // 12, HOUR, 4 * HOUR, 24 * HOUR]))
-    gaps = np.full(400, usual)
-    holes = rng.random(400) < 0.1
-    gaps[holes] = rng.integers(1, 200 * HOUR, holes.sum()) if seed % 2 else HOUR * rng.integers(1, 200, holes.sum())
-    time = stamps(start, gaps)
-    np.testing.assert_allclose(financing_days(time, calendar), enumerated_days(time, calendar), rtol=1e-12)
+def test_both_brokers_count_equality_as_met() -> None:
+    """Numbers that are exact in binary, so that equal is equal."""
+    rules = BrokerRules(cash=8192.0, max_leverage=2.0, ruin=0.5, close_at_end=False)
+    exposures, bars, stops, exits = zip(*EXACT.values(), strict=True)
+    results = enter_and_follow(rules, 64.0, bars, exposures, stops, np.full(len(stops), np.nan))
+    for name, exit_, result in zip(EXACT, exits, results, strict=True):
+        left = [(fill.slot, fill.reason, fill.price) for fill in result.fills[1:]]
+        assert left == ([] if exit_ is None else [exit_]), name
 
 
-@pytest.mark.parametrize("calendar", ["fx", "us_equity"])
-@pytest.mark.parametrize("change", ["2024-03-08", "2024-11-01", "2006-03-31", "2006-10-27"])
-def test_financing_days_agree_where_the_clocks_change(calendar: str, change: str) -> None:
-    time = stamps(change, np.full(24 * 7, HOUR))
-    days = financing_days(time, calendar)
-    np.testing.assert_array_equal(days, enumerated_days(time, calendar))
-    assert days[:-1].sum() == 7, "a week of either clock pays seven days"
-
-
-def test_last_bar_has_the_most_frequent_length_and_the_smaller_on_a_tie() -> None:
-    hours = np.array([1, 1, 4, 4, 30]) * HOUR
-    time = stamps("2024-01-02", hours)
-    assert financing_days(time, "crypto")[-1] == pytest.approx(1 / 24)
-    assert enumerated_days(time, "crypto")[-1] == pytest.approx(1 / 24)
+def enter_and_follow(rules, price, bars, exposures, stops, takes) -> list[Result]:
+    """Enter at `price` on the second bar and meet one bar more, a case an account, in both brokers; they must agree."""
+    quiet = (price,) * 4
+    mid = np.array([[quiet, quiet, bar] for bar in bars], np.float64)[:, :, None]
+    orders = np.full((3, len(bars), 3, 1), np.nan)
+    for column, values in zip(orders, (exposures, stops, takes), strict=True):
+        column[:, 0, 0] = values
+    scenario = Scenario(mid, mid, np.zeros(orders.shape[1:]), *orders)
+    outcome = kernel(scenario, np.zeros(3), [rules])
+    results = []
+    for one in range(len(bars)):
+        result = replay(mid[one], mid[one], np.zeros((3, 1)), np.zeros(3), *orders[:, one], rules)
+        assert not differences(outcome, result, rules, one)
+        results.append(result)
+    return results
