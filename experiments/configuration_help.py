@@ -4,6 +4,7 @@ The configuration files are the only manual of their keys: the first comment of 
 comment beside or above a key what the key means.
 """
 
+import re
 import shutil
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -36,12 +37,15 @@ def describe(overrides: Sequence[str] = (), *, module: str = "conf", name: str =
     options = []
     for group, names in groups.items():
         for option in names:
-            mark = " *" if chosen.get(group) == option else ""
-            options.append((f"{group}={option}{mark}", _opening(f"{group}/{option}.yaml", module)))
-        if chosen.get(group) in names:
-            own = key_comments(f"{group}/{chosen[group]}.yaml", f"{group.replace('/', '.')}.", module)
-            comments |= {key: text for key, text in own.items() if text}
-    shown = [(f"{key}={_plain(value)}", comments.get(key, "")) for key, value in values.items()]
+            path = f"{group}/{option}.yaml"
+            package = _package(path, group, module)
+            # An option of a group of which several may be chosen has a place of its own, and no entry in the choices.
+            holds = chosen[group] == option if group in chosen else any(key.startswith(f"{package}.") for key in values)
+            options.append((f"{group}={option}{' *' if holds else ''}", _opening(path, module)))
+            if holds:
+                comments |= {key: text for key, text in key_comments(path, f"{package}.", module).items() if text}
+    first = sorted(values, key=lambda key: "." in key)
+    shown = [(f"{key}={_plain(values[key])}", comments.get(key, "")) for key in first]
     head = "choices (* is what holds now):"
     return "\n".join(
         [head, *_table(options, width), "", "keys, with what they hold now (??? must be given):", *_table(shown, width)]
@@ -88,12 +92,11 @@ def _comment(lines: Sequence[str], first: int, end: _End) -> str:
     beside = lines[line][column:].partition(" #")[2] if column and line < len(lines) else ""
     if beside:
         return beside.strip(" #")
-    above: list[str] = []
-    for text in reversed(lines[:first]):
-        if not text.strip().startswith("#"):
-            break
-        above.insert(0, text.strip(" #"))
-    return " ".join(above)
+    start = first
+    while start and lines[start - 1].strip().startswith("#"):
+        start -= 1
+    # What opens a file speaks of the file.
+    return " ".join(text.strip(" #") for text in lines[start:first]) if start else ""
 
 
 def _opening(path: str, module: str) -> str:
@@ -105,6 +108,12 @@ def _opening(path: str, module: str) -> str:
         if not line.startswith("# @"):
             words.append(line.strip(" #"))
     return " ".join(words)
+
+
+def _package(path: str, group: str, module: str) -> str:
+    """Where the keys of an option stand in the configuration: its group, unless its header says otherwise."""
+    found = re.match(r"# @package (\S+)", _text(path, module))
+    return found[1] if found else group.replace("/", ".")
 
 
 def _text(path: str, module: str) -> str:

@@ -24,6 +24,7 @@ FILES = {
 defaults:
   - market: synthetic
   - broker: retail
+  - brain: [small]
   - _self_
 
 seed: 0  # randomness of the whole run
@@ -42,7 +43,9 @@ device:
 """,
     "market/synthetic.yaml": "# A made market with a known edge.\nbars: 100  # how many\nedge: 0.5\n",
     "market/file.yaml": "# Bars from a file of yours.\npath: ???  # where they are\n",
-    "broker/retail.yaml": "spread: 0.1\n",
+    "broker/retail.yaml": "# What is charged.\nspread: 0.1\n",
+    "brain/small.yaml": "# @package brain.small\n# Few units.\nunits: 4  # of one layer\n",
+    "brain/large.yaml": "# @package brain.large\n# Many units.\nunits: 400  # of one layer\n",
     "broker/free.yaml": "spread: 0.0\n",
 }
 
@@ -81,6 +84,7 @@ def test_defaults_are_composed_and_resolved_into_plain_values() -> None:
         "device": {"block": 3},
         "market": {"bars": 100, "edge": 0.5},
         "broker": {"spread": 0.1},
+        "brain": {"small": {"units": 4}},
     }
     assert type(config["evolution"]) is dict
     assert type(config["evolution"]["rates"]) is list
@@ -237,7 +241,11 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 def test_groups_and_their_options_are_listed() -> None:
-    assert group_options(module=TOY) == {"broker": ["free", "retail"], "market": ["file", "synthetic"]}
+    assert group_options(module=TOY) == {
+        "brain": ["large", "small"],
+        "broker": ["free", "retail"],
+        "market": ["file", "synthetic"],
+    }
 
 
 def test_flatten_gives_dotted_keys_in_order() -> None:
@@ -264,4 +272,11 @@ def test_the_description_shows_every_option_and_every_key_under_the_choices_made
     assert "market.bars=100" not in cells
     assert "randomness of the whole run" in cells["seed=9"]
     assert "evolution.rates=[0.1,0.2]" in cells
+    assert cells["brain.small.units=4"][-1] == "of one layer"
+    assert "brain.large.units=400" not in cells
+    assert "What is charged." not in cells["broker.spread=0.1"]
+    assert "brain=small *" in cells
+    assert "brain=large" in cells
+    assert "brain.large.units=400" in describe(["brain=[small,large]"], module=TOY)
+    assert list(cells).index("seed=9") < list(cells).index("market.path=???")
     assert max(map(len, describe([], module=TOY, width=60).splitlines())) <= 60
