@@ -188,6 +188,14 @@ class TestWithoutAnEdge:
         np.testing.assert_allclose(path.z[1:][400:], seen[400:], atol=1e-7)
 
 
+def test_simple_returns_are_fair_not_logarithms():
+    """At 5 % a bar the drift of −½ of the variance, in the gap and after it, is many standard errors large."""
+    settings = dataclasses.replace(STEADY, volatility=0.05, gap=0.5, bars=200_000)
+    for sample in shocks(simulate_paths(settings, 6)[0]):
+        assert abs(standard_errors(sample)) < SIGNIFICANT
+        assert standard_errors(np.log1p(0.05 * sample)) < -SIGNIFICANT
+
+
 def test_fewer_degrees_of_freedom_are_fatter_tails():
     """Excess kurtosis of Student's t is 6/(ν − 4); steady volatility leaves nothing else."""
     settings = dataclasses.replace(STEADY, tail=12.0, bars=400_000, volatility=0.0005)
