@@ -81,7 +81,7 @@ def empty_archive(replicates: int, windows: int, traders: tuple[Trader, ...]) ->
     return Archive(
         id=jnp.full(place, NOBODY, jnp.uint32),
         species=jnp.zeros(place, jnp.int32),
-        score=jnp.full(place, -jnp.inf),
+        score=jnp.full(place, -jnp.inf, jnp.float32),
         windows=jnp.zeros((*place, windows)),
         traders=jax.tree.map(lambda x: jnp.zeros((*place, *x.shape), x.dtype), traders),
     )

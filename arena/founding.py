@@ -1,5 +1,7 @@
 """Founding: the state of the arena before its first generation."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
@@ -16,7 +18,7 @@ from arena.state import ArenaState
 from arena.tally import REGIMES
 from genomes.genes import init_genes
 
-__all__ = ["found", "spread"]
+__all__ = ["found", "layout", "spread"]
 
 
 def found(plan: Plan, windows: int) -> ArenaState:
@@ -68,14 +70,17 @@ def _found(plan: Plan, windows: int) -> ArenaState:
     )
 
 
-def spread(plan: Plan, state: ArenaState) -> ArenaState:
-    """The state laid out over the plan's devices: populations by island, all else everywhere."""
+def layout(plan: Plan) -> ArenaState:
+    """Where each part of the state lies on the plan's devices: populations by island, all else everywhere.
+
+    A prefix of the state's tree, with a sharding for each part.
+    """
     by_island = NamedSharding(plan.mesh, PartitionSpec("islands"))
     everywhere = NamedSharding(plan.mesh, PartitionSpec())
-    return ArenaState(
-        generation=jax.device_put(state.generation, everywhere),
-        seed=jax.device_put(state.seed, by_island),
-        next_id=jax.device_put(state.next_id, everywhere),
-        populations=jax.device_put(state.populations, by_island),
-        archive=jax.device_put(state.archive, everywhere),
-    )
+    parts: Any = ArenaState(everywhere, by_island, everywhere, by_island, everywhere)
+    return parts
+
+
+def spread(plan: Plan, state: ArenaState) -> ArenaState:
+    """The state laid out over the plan's devices."""
+    return ArenaState(*(jax.device_put(part, where) for part, where in zip(state, layout(plan), strict=True)))

@@ -18,6 +18,7 @@ from agents.trust import observe, trust
 from arena.archive import Candidates, nominate, update
 from arena.episodes import draw
 from arena.fitness import Stats, by_group, case_scores, excess_return, harm, judge, overall, shrunk, summarise
+from arena.founding import layout
 from arena.keys import Purpose, fold
 from arena.migration import migrate
 from arena.plan import Plan
@@ -60,7 +61,7 @@ class _Judged(NamedTuple):
     diversity: Array
 
 
-def make_generation(plan: Plan) -> Callable[[ArenaState, Tape], tuple[ArenaState, GenerationRecord]]:
+def make_generation(plan: Plan) -> jax.stages.Wrapped:
     """The compiled generation of a plan: (state, tape) → (state, record). The state it is given is donated."""
 
     def per_island(step: Callable[..., Any], state: Any, *common: Any) -> Any:
@@ -77,7 +78,8 @@ def make_generation(plan: Plan) -> Callable[[ArenaState, Tape], tuple[ArenaState
         with jax.default_matmul_precision(plan.settings.device.precision):
             return _generation(plan, per_island, state, tape)
 
-    return jax.jit(generation, donate_argnums=0)
+    # The state leaves laid out as it came, else the second generation would be compiled anew.
+    return jax.jit(generation, donate_argnums=0, out_shardings=(layout(plan), None))
 
 
 def _generation(
