@@ -6,6 +6,7 @@ A result then depends neither on the layout of agents over devices nor on where 
 import enum
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 __all__ = ["Purpose", "fold", "folded"]
@@ -16,11 +17,9 @@ class Purpose(enum.IntEnum):
 
     FOUNDER = 0
     EPISODES = 1
-    PARENTS = 2
-    CROSSOVER = 3
-    MUTATION = 4
-    SCAR = 5
-    DIVERSITY = 6
+    BIRTH = 2
+    SCAR = 3
+    DIVERSITY = 4
 
 
 def fold(seed: Array, generation: Array | int, purpose: Purpose, identity: Array | int = 0) -> PRNGKeyArray:
@@ -32,7 +31,9 @@ def fold(seed: Array, generation: Array | int, purpose: Purpose, identity: Array
         purpose: what is drawn.
         identity: id of the agent, or index of the island.
     """
-    key = jax.random.fold_in(jax.random.key(seed), generation)
+    # Threefry takes any two words as its key (Salmon et al. 2011), so seed and generation need no hashing of their own.
+    words = jnp.stack([jnp.asarray(seed, jnp.uint32), jnp.asarray(generation, jnp.uint32)])
+    key = jax.random.wrap_key_data(words, impl="threefry2x32")
     return jax.random.fold_in(jax.random.fold_in(key, purpose), identity)
 
 

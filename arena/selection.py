@@ -66,16 +66,16 @@ def choose_parents(
     deviation = jnp.median(jnp.abs(scores - jnp.median(scores, axis=0)), axis=0)
 
     def one(key: PRNGKeyArray, idle_allowed: Array) -> Array:
-        pool_key, case_key = jax.random.split(key)
         lottery = tickets[idle_allowed.astype(jnp.int32)]
         if settings.kind == "truncation":
-            return _drawn(pool_key, lottery, 1)[0]
+            return _drawn(jax.random.uniform(key, (1,)), lottery)[0]
         if settings.kind == "tournament":
-            pool = _drawn(pool_key, lottery, settings.tournament)
+            pool = _drawn(jax.random.uniform(key, (settings.tournament,)), lottery)
             return pool[jnp.argmax(overall(scores)[pool])]
-        pool = _drawn(pool_key, lottery, settings.pool)
-        cases = jax.random.permutation(case_key, scores.shape[1])
-        return pool[_lexicase(scores[pool], deviation, cases)]
+        # One draw for the pool and for the order of the cases: each draw is a loop that has to be compiled.
+        shares = jax.random.uniform(key, (settings.pool + scores.shape[1],))
+        pool = _drawn(shares[: settings.pool], lottery)
+        return pool[_lexicase(scores[pool], deviation, jnp.argsort(shares[settings.pool :]))]
 
     chosen: Array = jax.vmap(one)(keys, may_be_idle)
     return chosen
@@ -92,10 +92,10 @@ def _lexicase(scores: Float[Array, "pool cases"], epsilon: Float[Array, "cases"]
     return jnp.argmax(left)
 
 
-def _drawn(key: PRNGKeyArray, tickets: Float[Array, "agents"], count: int) -> Int32[Array, "count"]:
-    """`count` slots drawn with replacement, by cumulative tickets; a slot without tickets is never drawn."""
-    share = 1.0 - jax.random.uniform(key, (count,))  # in (0, 1]: the lowest share must pass slots without tickets
-    return jnp.searchsorted(tickets, share * tickets[-1], side="left").astype(jnp.int32)
+def _drawn(shares: Float[Array, "count"], tickets: Float[Array, "agents"]) -> Int32[Array, "count"]:
+    """Slots drawn with replacement, by cumulative tickets and shares in [0, 1); one without tickets is never drawn."""
+    # 1 − share is in (0, 1]: the lowest must pass slots without tickets.
+    return jnp.searchsorted(tickets, (1.0 - shares) * tickets[-1], side="left").astype(jnp.int32)
 
 
 def _best(score: Float[Array, "agents"], who: Bool[Array, "agents"], share: float) -> Bool[Array, "agents"]:

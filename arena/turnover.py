@@ -124,31 +124,25 @@ def breed(
     slots, settings = freed.shape[0], breeder.turnover
     idle = population.standing.trades == 0
     may_be_idle = jnp.cumsum(freed) - 1 < jnp.floor(breeder.selection.idle * freed.sum())
-    parent_keys = folded(seed, generation, Purpose.PARENTS, ids)
+    keys = jax.vmap(lambda key: jax.random.split(key, 7))(folded(seed, generation, Purpose.BIRTH, ids))
+    chosen = choose_parents(
+        keys[:, :2].T.reshape(-1), scores, ~freed, idle, weight, jnp.tile(may_be_idle, 2), breeder.selection
+    )
+    first, second = chosen[:slots], chosen[slots:]
 
-    def parents(which: int) -> Array:
-        keys = jax.vmap(jax.random.fold_in, (0, None))(parent_keys, which)
-        return choose_parents(keys, scores, ~freed, idle, weight, may_be_idle, breeder.selection)
-
-    first, second = parents(0), parents(1)
-
-    def child(a: Array, b: Array, mix_key: Array, vary_key: Array) -> tuple[Genome, Genes, Array]:
+    def child(a: Array, b: Array, keys: Array) -> tuple[Genome, Genes, Array]:
         own = jax.tree.map(lambda x: x[a], (population.genome, population.genes))
         other = jax.tree.map(lambda x: x[b], (population.genome, population.genes))
-        brain_key, gene_key, chance_key = jax.random.split(mix_key, 3)
-        two = jax.random.bernoulli(chance_key, settings.crossover) & (a != b)
+        two = jax.random.bernoulli(keys[0], settings.crossover) & (a != b)
         mixed = (
-            breeder.species.crossover(brain_key, own[0], other[0]),
-            crossover_genes(gene_key, own[1], other[1]),
+            breeder.species.crossover(keys[1], own[0], other[0]),
+            crossover_genes(keys[2], own[1], other[1]),
         )
         genome, genes = jax.tree.map(lambda x, y: jnp.where(two, x, y), mixed, own)
-        brain_key, gene_key = jax.random.split(vary_key)
-        genes = mutate_genes(gene_key, genes, breeder.genes)
-        return breeder.species.mutate(brain_key, genome, genes.mutation), genes, two
+        genes = mutate_genes(keys[3], genes, breeder.genes)
+        return breeder.species.mutate(keys[4], genome, genes.mutation), genes, two
 
-    mix_keys = folded(seed, generation, Purpose.CROSSOVER, ids)
-    vary_keys = folded(seed, generation, Purpose.MUTATION, ids)
-    genome, genes, two = jax.vmap(child)(first, second, mix_keys, vary_keys)
+    genome, genes, two = jax.vmap(child)(first, second, keys[:, 2:])
 
     moments, width = population.memory.features.shape[-2:]
     inherited = jax.tree.map(lambda x: x[first], population.memory)

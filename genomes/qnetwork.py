@@ -78,30 +78,25 @@ class QNetwork:
 
     def init(self, key: PRNGKeyArray) -> Network:
         """He's normal initialisation (He et al. 2015); biases are zero."""
-        drawn = self._normal(key)
-        hidden = tuple(Layer(layer.weight, jnp.zeros_like(layer.bias)) for layer in drawn.hidden)
-        output = Layer(drawn.output.weight, jnp.zeros_like(drawn.output.bias))
-        return drawn._replace(bias=jnp.zeros_like(drawn.bias), hidden=hidden, output=output)
+        return _unbiased(self._scaled(jax.random.normal(key, (self._size,))))
 
     def mutate(self, key: PRNGKeyArray, genome: Network, strength: Float[Array, ""]) -> Network:
         """Gaussian steps on a share of the weights, in their layer's initial scale; now and then a unit anew."""
-        mask_key, noise_key, unit_key, fresh_key = jax.random.split(key, 4)
-        hit = self._split(jax.random.bernoulli(mask_key, self.settings.mutation_rate, (self._size,)))
+        chance_key, noise_key = jax.random.split(key)
+        chances = jax.random.uniform(chance_key, (self._size + self.units,))
+        noise, fresh = (self._scaled(half) for half in jax.random.normal(noise_key, (2, self._size)))
+        hit = self._split(chances[: self._size] < self.settings.mutation_rate)
         varied: Network = jax.tree.map(
-            lambda leaf, moves, noise: leaf + jnp.where(moves, strength * noise, 0.0),
-            genome,
-            hit,
-            self._normal(noise_key),
+            lambda leaf, moves, step: leaf + jnp.where(moves, strength * step, 0.0), genome, hit, noise
         )
-        chance = self.settings.redraw_rate * jnp.clip(strength, 0.0, 1.0)
-        redrawn = jax.random.bernoulli(unit_key, chance, (self.units,))
-        return self._replace_units(varied, self.init(fresh_key), redrawn, silence=False)
+        redrawn = chances[self._size :] < self.settings.redraw_rate * jnp.clip(strength, 0.0, 1.0)
+        return self._replace_units(varied, _unbiased(fresh), redrawn, silence=False)
 
     def crossover(self, key: PRNGKeyArray, first: Network, second: Network) -> Network:
         """Each unit, with its incoming weights and bias, from either parent with equal chance."""
-        units_key, output_key = jax.random.split(key)
-        child = self._replace_units(first, second, jax.random.bernoulli(units_key, 0.5, (self.units,)), silence=False)
-        takes = jax.random.bernoulli(output_key, 0.5, (len(self.shape.actions),))
+        takes = jax.random.bernoulli(key, 0.5, (self.units + len(self.shape.actions),))
+        child = self._replace_units(first, second, takes[: self.units], silence=False)
+        takes = takes[self.units :]
         output = Layer(
             jnp.where(takes, second.output.weight, first.output.weight),
             jnp.where(takes, second.output.bias, first.output.bias),
@@ -188,10 +183,9 @@ class QNetwork:
         network: Network = jax.tree.unflatten(tree, parts)
         return network
 
-    def _normal(self, key: PRNGKeyArray) -> Network:
-        """Normal numbers of the scale each weight is initialised with."""
-        drawn = self._split(jax.random.normal(key, (self._size,)))
-        scaled: Network = jax.tree.map(lambda leaf, scale: leaf * scale, drawn, self._scales)
+    def _scaled(self, standard: Float[Array, "weights"]) -> Network:
+        """Standard normal numbers at the scale each weight is initialised with."""
+        scaled: Network = jax.tree.map(lambda leaf, scale: leaf * scale, self._split(standard), self._scales)
         return scaled
 
     @property
@@ -227,6 +221,13 @@ class QNetwork:
             hidden=hidden,
             output=Layer(outgoing(genome.output.weight, hits[-1]), genome.output.bias),
         )
+
+
+def _unbiased(network: Network) -> Network:
+    """The network with biases of zero."""
+    hidden = tuple(Layer(layer.weight, jnp.zeros_like(layer.bias)) for layer in network.hidden)
+    output = Layer(network.output.weight, jnp.zeros_like(network.output.bias))
+    return network._replace(bias=jnp.zeros_like(network.bias), hidden=hidden, output=output)
 
 
 def _is_shape(node: object) -> bool:
