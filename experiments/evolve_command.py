@@ -1,6 +1,7 @@
-"""`arena evolve`: a run or a sweep of runs. JAX starts only once the configuration is known to be sound."""
+"""`arena evolve`: a run or a sweep of runs, each checked before the first starts. Help alone never loads JAX."""
 
 import argparse
+from typing import Any
 
 from experiments import override_command
 from experiments.override_command import epilog
@@ -15,7 +16,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evolve once for each configuration that the overrides describe, and return the exit code."""
-    return override_command.run(args, _evolve)
+    return override_command.run(args, _evolve, check=_check)
+
+
+def _check(config: dict[str, Any]) -> None:
+    from experiments.study import make_study
+
+    make_study(config)
 
 
 def _evolve(overrides: list[str]) -> int:

@@ -7,6 +7,7 @@ in its last job runs none.
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
 
@@ -39,7 +40,7 @@ def epilog(words: Sequence[str], *, module: str = "conf") -> str:
 
 
 def run(
-    args: argparse.Namespace, job: Job, *, module: str = "conf", check: Callable[[list[str]], object] | None = None
+    args: argparse.Namespace, job: Job, *, module: str = "conf", check: Callable[[dict[str, Any]], object] | None = None
 ) -> int:
     """Carry out a command on the configurations its overrides describe.
 
@@ -47,7 +48,7 @@ def run(
         args: what `add_arguments` declared.
         job: runs one configuration, given as overrides, and returns its exit code.
         module: importable package that holds the configuration files.
-        check: raises `UserError` where overrides make no valid job; composing them, by default.
+        check: raises `UserError` where a composed configuration makes no valid job.
 
     Returns:
         The exit code: that of the only job, or the highest of a sweep.
@@ -65,7 +66,7 @@ def run(
         if args.cfg:
             print(OmegaConf.to_yaml(OmegaConf.create(config)), end="" if len(jobs) == 1 else "---\n")
         elif check is not None:
-            check(one)
+            check(config)
     if args.cfg:
         return 0
     return job(jobs[0]) if len(jobs) == 1 else _sweep(jobs, job)

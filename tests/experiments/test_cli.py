@@ -191,7 +191,9 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     sys.path.remove(str(folder))
 
 
-def sweep(*words: str, job: Callable[[list[str]], int], check: Callable[[list[str]], object] | None = None) -> int:
+def sweep(
+    *words: str, job: Callable[[list[str]], int], check: Callable[[dict[str, object]], object] | None = None
+) -> int:
     parser = argparse.ArgumentParser()
     override_command.add_arguments(parser)
     return override_command.run(parser.parse_intermixed_args(words), job, module=TOY, check=check)
@@ -227,12 +229,23 @@ def test_a_sweep_with_a_mistake_starts_no_job(words: list[str]) -> None:
 
 
 def test_a_sweep_is_checked_to_its_last_job_before_the_first_starts() -> None:
-    def check(overrides: list[str]) -> None:
-        if overrides == ["seed=3"]:
+    def check(config: dict[str, object]) -> None:
+        if config["seed"] == 3:
             raise UserError("seed: 3 must be at most 2")
 
     with pytest.raises(UserError, match=r"^seed: 3 must be at most 2$"):
         sweep("-m", "seed=1,2,3", job=lambda job: pytest.fail("a job was started"), check=check)
+
+
+def test_a_sweep_of_runs_is_refused_for_the_settings_of_its_last_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["evolve", "-m", "evolution.agents=64,-3"]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("arena: evolution.agents: -3 ")
+    assert captured.out == ""
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_mistake_found_inside_a_sweep_names_its_job(capsys: pytest.CaptureFixture[str]) -> None:
