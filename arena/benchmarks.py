@@ -30,7 +30,7 @@ __all__ = ["Follower", "evaluate", "follow", "hold"]
 class Follower:
     """A species without a brain: it asks for the direction its only feature names."""
 
-    shape: Shape = Shape(features=1, account=len(ACCOUNT_VIEW))
+    shape: Shape = dataclasses.field(default_factory=lambda: Shape(features=1, account=len(ACCOUNT_VIEW)))
     name: str = "follower"
     context: int = 0
     units: int = 1

@@ -13,12 +13,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from arena.founding import found, spread
-from arena.frames import founder_frame
-from arena.generation import make_generation
+from arena.api import Arena
+from arena.founding import found
 from arena.plan import make_plan
+from arena.records import GenerationRecord
+from arena.standings import standings
 from arena.state import ArenaState
-from experiments.champions import compare
 from experiments.checkpoint import last_checkpoint, load_checkpoint, save_checkpoint
 from experiments.configuration import compose
 from experiments.estimate import estimate
@@ -166,68 +166,59 @@ class _Job:
 
     def _evolve(self, directory: RunDirectory, state: ArenaState | None) -> ArenaState:
         """The loop: one generation computes while the last one is written."""
-        study, plan, market = self.study, self.plan, self.market
-        recorder = Recorder(directory, study.record, plan.names, market.time, study.settings.fitness.bars)
+        study, target = self.study, self.target
+        arena = Arena(study.settings, self.market, state)
+        recorder = Recorder(directory, study.record, self.plan.names, self.market.time, study.settings.fitness.bars)
         if state is None:
-            state = found(plan, len(market.tape.validation))
-            recorder.founders(
-                [
-                    founder_frame(np.asarray(population.id), name)
-                    for name, population in zip(plan.names, state.populations, strict=True)
-                ]
-            )
-        first = int(state.generation)
-        if first >= self.target:
-            return state
-        agent_bars = estimate(plan, market, study.record, self.target).agent_bars
-        state = spread(plan, state)
-        began = time.monotonic()
+            recorder.founders(arena.founders(arena.state))
+        first = int(arena.state.generation)
+        if first >= target:
+            return arena.state
         console.print("compiling one generation …")
-        generation = make_generation(plan).lower(state, market.tape).compile()
-        compiled = time.monotonic() - began
-        with Progression(self.id, first, self.target, shown=study.terminal.progress) as shown, _interruptible() as stop:
+        arena.compile()
+        with Progression(self.id, first, target, shown=study.terminal.progress) as shown, _interruptible() as stop:
             last = time.monotonic()
-            record = None
 
-            def keep(record: Any, compile_seconds: float) -> None:
+            def keep(record: GenerationRecord) -> None:
                 nonlocal last
-                on_host = jax.device_get(record)
+                on_host: GenerationRecord = jax.device_get(record)
                 now = time.monotonic()
                 seconds, last = now - last, now
+                number = int(on_host.generation)
                 if not on_host.finite:
                     raise UserError(
-                        f"generation {int(on_host.generation)}: a score is not a number; "
-                        "the run stopped at its last checkpoint. Bars with extreme prices are the likely cause"
+                        f"generation {number}: a score is not a number; the run stopped at its last checkpoint. "
+                        "Bars with extreme prices are the likely cause"
                     )
                 timing = {
                     "seconds": seconds,
-                    "compile_seconds": compile_seconds,
-                    "agent_bars_per_second": agent_bars / seconds,
+                    "compile_seconds": arena.compile_seconds if number == first else 0.0,
+                    "agent_bars_per_second": arena.agent_bars / seconds,
                 }
                 shown.show(recorder.add(on_host, timing))
 
-            for number in range(first, self.target):
-                state, current = generation(state, market.tape)
-                if record is not None:
-                    keep(record, compiled if number == first + 1 else 0.0)
-                record = current
-                due = (number + 1) % study.record.checkpoint == 0 or number + 1 == self.target
-                if due or stop.is_set():
-                    keep(record, compiled if number == first else 0.0)
-                    record = None
+            waiting: GenerationRecord | None = None
+            for number in range(first, target):
+                record = arena.step()
+                if waiting is not None:
+                    keep(waiting)
+                waiting = record
+                if (number + 1) % study.record.checkpoint == 0 or number + 1 == target or stop.is_set():
+                    keep(waiting)
+                    waiting = None
                     recorder.flush()
-                    save_checkpoint(directory, state, study.record.keep)
+                    save_checkpoint(directory, arena.state, study.record.keep)
                 if stop.is_set():
                     break
-        return state
+        return arena.state
 
     def _conclude(self, directory: RunDirectory, state: ArenaState) -> None:
         """The table of champions and benchmarks, and where everything lies."""
-        standings = compare(self.plan, self.market, state.archive, oracle_path(self.supply, self.market))
+        table = standings(self.plan, self.market, state.archive, oracle_path(self.supply, self.market))
         costs = "no costs at all" if self.market.costless else "after costs"
-        many = f", replicate {standings.replicate + 1} of {self.plan.replicates}" if self.plan.replicates > 1 else ""
+        many = f", replicate 1 of {self.plan.replicates}" if self.plan.replicates > 1 else ""
         title = f"champions beside what anyone could have done, {costs}{many}"
-        console.print(standings_table(standings.table, title))
+        console.print(standings_table(table, title))
         console.print(str(directory.root))
 
 

@@ -7,11 +7,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from arena.api import make_market
 from arena.settings import Settings
-from genomes.registry import make_species
-from genomes.species import Shape
 from markets.errors import UserError
-from markets.preparation import Market, WindowSettings, prepare
+from markets.preparation import Market
 from markets.settings import build, setting
 from markets.source import MarketSettings, Supply, market_settings, supply
 
@@ -108,29 +107,7 @@ def load_market(study: Study) -> tuple[Supply, Market]:
         UserError: bars that cannot be read, or are too few.
     """
     bars = supply(study.market, study.settings.seed)
-    return bars, prepare_market(study.settings, bars, study.market.mode)
-
-
-def prepare_market(settings: Settings, bars: Supply, mode: str = "pool") -> Market:
-    """The tape of some bars under the settings of an evolution."""
-    shape = Shape(features=1, account=1)
-    context = max(make_species(name, own, shape).context for name, own in settings.species.items())
-    return prepare(
-        bars.bars,
-        mode=mode,
-        feature_settings=settings.features,
-        regime_settings=settings.regimes,
-        split_settings=settings.split,
-        scaling_settings=settings.scaling,
-        rules=settings.broker,
-        costs=settings.costs,
-        windows=WindowSettings(
-            bars=settings.episodes.bars,
-            validation=settings.episodes.validation,
-            stratum=settings.episodes.stratum,
-            context=context,
-        ),
-    )
+    return bars, make_market(bars.bars, study.settings, mode=study.market.mode)
 
 
 def oracle_path(bars: Supply, market: Market) -> NDArray[np.float32] | None:

@@ -1,7 +1,7 @@
 """What a person sees of a run: a line a generation in a pipe, a live picture in a terminal, one table at the end."""
 
 import statistics
-import time
+import sys
 from types import TracebackType
 from typing import Self
 
@@ -14,9 +14,11 @@ from rich.text import Text
 
 from arena.schemas import REGIME_NAMES
 
+_PIPE_WIDTH = 132  # of a log, where nobody can be asked
+
 __all__ = ["Progression", "console", "standings_table"]
 
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 """Where everything that is not an error goes."""
 
 
@@ -35,7 +37,6 @@ class Progression:
         self._best: dict[str, tuple[int, float]] = {}
         self._deaths = self._scars = 0
         self._rate: list[float] = []
-        self._began = time.monotonic()
         if shown and console.is_terminal:
             self._bar = Progress(
                 TextColumn("[bold]generation"),
@@ -105,7 +106,7 @@ def standings_table(table: pl.DataFrame, title: str) -> Table:
     """Champions and benchmarks by regime, training beside validation.
 
     Args:
-        table: `experiments.champions.Standings.table`.
+        table: of `arena.standings`.
         title: above it.
     """
     shown = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)

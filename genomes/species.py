@@ -6,7 +6,7 @@ for ONE individual and are pure; the arena maps them over agents. They never see
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -60,6 +60,7 @@ class Shape:
     actions: ActionSpace = DEFAULT_ACTIONS
 
 
+@runtime_checkable
 class Species(Protocol):
     """What a species gives. `self` holds its settings and `Shape`; both are static (hashable)."""
 

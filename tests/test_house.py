@@ -25,7 +25,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 CORE = ("agents", "arena", "genomes", *(f"markets.{name}" for name in ("account", "broker", "rules", "sizing", "tape")))
 """The compiled core, which runs and is measured where nothing more than these is installed."""
 CORE_NEEDS = {"flax", "jax", "jaxlib", "jaxtyping", "numpy", "optax"}
-EDGE = {"arena.api", "arena.frames", "arena.schemas"}
+EDGE = {"arena.api", "arena.frames", "arena.schemas", "arena.standings"}
 """The face of the arena towards Python users, where tables may stand; nothing inside the core imports it."""
 
 NO_JAX = (

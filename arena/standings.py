@@ -4,7 +4,6 @@ Everybody trades the same fixed windows through the same broker, so the numbers 
 windows are a fixed, evenly spaced set; no row of the holdout is there to be read.
 """
 
-import dataclasses
 from functools import partial
 
 import jax
@@ -23,34 +22,24 @@ from arena.plan import Plan
 from arena.schemas import REGIME_NAMES
 from markets.preparation import Market
 
-__all__ = ["Standings", "compare"]
+__all__ = ["standings"]
 
 
-@dataclasses.dataclass(frozen=True)
-class Standings:
-    """What is compared.
-
-    Attributes:
-        table: one row a split, player and regime: `split, player, id, regime, bars, log_return, annual, sharpe,
-            max_drawdown, trades`; `annual` is log return a year in the regime, `sharpe` annualised.
-        replicate: whose archive it is.
-    """
-
-    table: pl.DataFrame
-    replicate: int
-
-
-def compare(
-    plan: Plan, market: Market, archive: Archive, oracle: NDArray[np.float32] | None, replicate: int = 0
-) -> Standings:
+def standings(
+    plan: Plan, market: Market, archive: Archive, oracle: NDArray[np.float32] | None = None, replicate: int = 0
+) -> pl.DataFrame:
     """Let champions and benchmarks trade the reference windows of training and the validation windows.
 
     Args:
         plan: of the run.
         market: of the run.
         archive: its champions.
-        oracle: what the oracle asks for at each row, or None.
+        oracle: what the oracle asks for at each row of the tape [rows, instruments], or None.
         replicate: whose champions.
+
+    Returns:
+        One row a split, player and regime: `split, player, id, regime, bars, log_return, annual, sharpe, max_drawdown,
+        trades`; `annual` is log return for a year of such bars, `sharpe` is annualised; both are null where undefined.
     """
     settings = plan.settings
     periods = float(np.mean([segment.periods for segment in market.segments]))
@@ -72,7 +61,7 @@ def compare(
             players["oracle"] = follow(settings, market.tape, jnp.asarray(oracle), first)
         for player, result in players.items():
             rows.append(_row(split, player, None, Stats(*(leaf[0] for leaf in result)), REGIME_NAMES, periods))
-    return Standings(pl.concat(rows), replicate)
+    return pl.concat(rows)
 
 
 def _picked(leaf: Array, replicate: int, places: list[int]) -> Array:
