@@ -122,7 +122,15 @@ def test_a_target_is_sized_at_the_close_and_clipped_at_the_open(dtype):
     assert down.account.units[0] == near(-2 * CASH / 100, dtype)  # clipped to the leverage, sized at C_t
 
 
-@pytest.mark.parametrize(("lot", "target", "units"), [(1.0, 0.7777, 77.0), (0.1, -0.7777, -77.7), (0.1, 0.3, 30.0)])
+@pytest.mark.parametrize(
+    ("lot", "target", "units"),
+    [
+        (1.0, 0.7777, 77.0),
+        (0.1, -0.7777, -77.7),
+        (0.1, 0.3, 30.0),
+        (1.0, 0.57, 57.0),
+    ],  # 0.57 · 10 000 < 5 700 in binary
+)
 def test_units_are_whole_lots_rounded_toward_zero(lot: float, target: float, units: float, dtype):
     rules = BrokerRules(lot_size=lot)
     outcome = step(open_account(rules, (), 1, dtype), order_of(dtype, target), bar_of(dtype, 100, 101, 99, 100), rules)
@@ -146,6 +154,8 @@ def test_participation_caps_the_change_in_whole_lots_and_drops_the_rest(dtype):
     assert outcome.account.units[0] == 16
     none = step(held, order_of(dtype, -1.0), bar_of(dtype, 100, 101, 99, 100, volume=0.0), rules)
     assert fills_of(none) == []
+    enough = step(held, order_of(dtype, -1.0), bar_of(dtype, 100, 101, 99, 100, volume=1e4), rules)
+    assert fills_of(enough) == [Fill("order", -140.0, 100.0)]
 
 
 def test_a_flip_capped_into_a_reduction_changes_neither_entry_nor_levels(dtype):
@@ -220,6 +230,20 @@ def test_of_stop_and_margin_the_nearer_is_met_first_and_a_tie_is_the_stops(dtype
     for stop, reason, price in ((81.0, "stop", 81.0), (80.0, "stop", 80.0), (79.0, "liquidation", 80.0)):
         (fill,) = fills_of(step(holding(rules, dtype, 500.0, stop=stop), order_of(dtype), bar, rules))
         assert (fill.reason, fill.price) == (reason, price)
+
+
+def test_a_stop_is_hit_where_the_extreme_only_touches_it(dtype):
+    outcome = step(
+        holding(BrokerRules(), dtype, 1.0, stop=95.0), order_of(dtype), bar_of(dtype, 100, 101, 95, 98), BrokerRules()
+    )
+    assert fills_of(outcome) == [Fill("stop", -1.0, 95.0)]
+
+
+def test_a_fill_whose_own_spread_breaks_the_margin_is_liquidated_at_the_open(dtype):
+    rules = BrokerRules(max_leverage=5.0, maintenance=0.15)
+    bar = bar_of(dtype, 100, 110, 99, 105, spread=8.0)
+    outcome = step(open_account(rules, (), 1, dtype), order_of(dtype, 5.0), bar, rules)
+    assert fills_of(outcome) == [Fill("order", 500.0, 104.0), Fill("liquidation", -500.0, 96.0)]
 
 
 def test_levels_the_open_has_already_passed_are_met_at_the_open(dtype):
