@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 __all__ = ["GeneSettings", "Genes", "crossover_genes", "init_genes", "mutate_genes"]
@@ -63,30 +64,29 @@ class GeneSettings:
         return found
 
 
-def _bounds(settings: GeneSettings) -> tuple[Genes, Genes]:
+def _bounds(settings: GeneSettings) -> tuple[Float[Array, "genes"], Float[Array, "genes"]]:
     """Logarithms of the lower and upper ends of every range."""
-    low = Genes(*(jnp.log(jnp.float32(getattr(settings, name)[0])) for name in Genes._fields))
-    high = Genes(*(jnp.log(jnp.float32(getattr(settings, name)[1])) for name in Genes._fields))
-    return low, high
+    spans = np.log(np.asarray([getattr(settings, name) for name in Genes._fields], np.float32))
+    return jnp.asarray(spans[:, 0]), jnp.asarray(spans[:, 1])
+
+
+def _within(logs: Float[Array, "genes"], settings: GeneSettings) -> Genes:
+    """Genes from their logarithms, held to their ranges."""
+    ends = np.asarray([getattr(settings, name) for name in Genes._fields], np.float32)
+    return Genes(*jnp.clip(jnp.exp(logs), ends[:, 0], ends[:, 1]))
 
 
 def init_genes(key: PRNGKeyArray, settings: GeneSettings) -> Genes:
     """One founder's genes, log-uniform in their ranges."""
     low, high = _bounds(settings)
-    shares = jax.random.uniform(key, (len(Genes._fields),))
-    drawn = [jnp.exp(a + share * (b - a)) for a, b, share in zip(low, high, shares, strict=True)]
-    return Genes(*drawn)
+    return _within(low + jax.random.uniform(key, low.shape) * (high - low), settings)
 
 
 def mutate_genes(key: PRNGKeyArray, genes: Genes, settings: GeneSettings) -> Genes:
     """One agent's genes after a log-normal step each, held to their ranges."""
     low, high = _bounds(settings)
-    steps = settings.step * jax.random.normal(key, (len(Genes._fields),))
-    moved = [
-        jnp.exp(jnp.clip(jnp.log(value) + step * (b - a), a, b))
-        for value, step, a, b in zip(genes, steps, low, high, strict=True)
-    ]
-    return Genes(*moved)
+    steps = settings.step * jax.random.normal(key, low.shape)
+    return _within(jnp.log(jnp.stack(genes)) + steps * (high - low), settings)
 
 
 def crossover_genes(key: PRNGKeyArray, first: Genes, second: Genes) -> Genes:
