@@ -1,6 +1,6 @@
 """Founding: the state of the arena before its first generation."""
 
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -70,15 +70,15 @@ def _found(plan: Plan, windows: int) -> ArenaState:
     )
 
 
-def layout(plan: Plan) -> ArenaState:
+def layout(plan: Plan) -> Any:
     """Where each part of the state lies on the plan's devices: populations by island, all else everywhere.
 
-    A prefix of the state's tree, with a sharding for each part.
+    Shardings, in a tree that is a prefix of the state's.
     """
     by_island = NamedSharding(plan.mesh, PartitionSpec("islands"))
     everywhere = NamedSharding(plan.mesh, PartitionSpec())
-    parts: Any = ArenaState(everywhere, by_island, everywhere, by_island, everywhere)
-    return parts
+    place = {name: by_island if name in ("seed", "populations") else everywhere for name in ArenaState._fields}
+    return ArenaState(**cast("dict[str, Any]", place))
 
 
 def spread(plan: Plan, state: ArenaState) -> ArenaState:
