@@ -124,6 +124,10 @@ def update(
         bars: bars of each group in each validation window.
         settings: see `ArchiveSettings`.
     """
+    if not settings.enabled:
+        nothing = jnp.zeros(archive.id.shape, bool)
+        kept = (archive.id, archive.species, archive.score)
+        return archive, Improvement(nothing, *kept, archive.id, archive.score, archive.traders)
     counts = (bars >= settings.bars).T
     total = jnp.where(counts, bars.T, 0.0).sum(-1)
 

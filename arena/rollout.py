@@ -110,7 +110,9 @@ def roll_out(
         after = outcome.account
         turned = jnp.sign(after.units) != jnp.sign(account.units)
         held = jnp.where(after.units == 0, 0.0, jnp.where(turned | outcome.closed.opened, 1.0, carry.held + 1.0))
-        exposure = after.units * bar.decision_close / jnp.maximum(account.equity, 1e-6 * setup.rules.cash)[..., None]
+        # Held over the bar is what its open left, even if a stop or the end closed it before the bar was over.
+        over = account.units + outcome.fills.units[0] + outcome.fills.units[1]
+        exposure = over * bar.decision_close / jnp.maximum(account.equity, 1e-6 * setup.rules.cash)[..., None]
         tally = count_bar(carry.tally, outcome, groups_of(regime), account.alive.astype(jnp.float32), exposure)
         peak = jnp.maximum(carry.peak, after.equity)
         kept = Trace(after.equity, after.units, wanted, view) if trace else None

@@ -58,9 +58,9 @@ def scar(
     slots = severity.shape[0]
     episode = jnp.argmax(severity, axis=1).astype(jnp.int32)
     worst = jnp.take_along_axis(severity, episode[:, None], axis=1)[:, 0]
-    count = min(settings.count, slots) if settings.enabled else 1
+    count = min(settings.count, slots) if settings.enabled else 0
     depth, slot = jax.lax.top_k(worst, count)
-    made = (depth > 0) & settings.enabled
+    made = depth > 0
     chosen = episode[slot]
 
     def look_back(slot: Array, episode: Array) -> tuple[Array, Array, Array]:

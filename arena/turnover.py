@@ -36,7 +36,7 @@ class TurnoverSettings:
 
     Attributes:
         culled: share of slots freed by rank each generation.
-        ruined: share of a generation's episodes whose ruin kills.
+        ruined: share of a generation's episodes that kills when so many of them end in ruin.
         age: generations after which an agent dies; None is never.
         grace: generations after birth in which rank does not kill.
         crossover: chance that a child has two parents.
@@ -88,15 +88,29 @@ def deaths(
         settings: see `TurnoverSettings`.
     """
     age = generation - population.born
-    rank = jnp.argsort(jnp.argsort(scores, axis=0), axis=0).astype(jnp.float32).mean(1)
-    rank = jnp.where(age < settings.grace, jnp.inf, rank)
-    place = jnp.argsort(jnp.argsort(rank))
+    rank = jnp.where(age < settings.grace, jnp.inf, _ranks(scores).mean(1))
+    place = jnp.argsort(jnp.lexsort((NOBODY - population.id, rank)))  # of equals the younger goes
     culled = (place < int(settings.culled * rank.shape[0])) & jnp.isfinite(rank)
     cause = jnp.where(culled, 1, 0)
-    cause = jnp.where(ruined > settings.ruined, 2, cause)
+    cause = jnp.where(ruined >= settings.ruined, 2, cause)
     if settings.age is not None:
         cause = jnp.where((cause == 0) & (age >= settings.age), 3, cause)
     return cause.astype(jnp.uint8)
+
+
+def _ranks(scores: Float[Array, "slots cases"]) -> Float[Array, "slots cases"]:
+    """Rank of each agent in each case, 0 for the worst; equals share the mean of their ranks.
+
+    Without that, a case nobody has a score in would rank by slot.
+    """
+
+    def ranks(case: Array) -> Array:
+        ordered = jnp.sort(case)
+        below = jnp.searchsorted(ordered, case, side="left")
+        return 0.5 * (below + jnp.searchsorted(ordered, case, side="right") - 1).astype(jnp.float32)
+
+    shared: Array = jax.vmap(ranks, 1, 1)(scores)
+    return shared
 
 
 def breed(
