@@ -173,7 +173,7 @@ def prepare(
         atr=jnp.asarray(atr, jnp.float32),
         regime=jnp.asarray(regime),
         segment=jnp.asarray(np.repeat(np.arange(len(seen), dtype=np.int32), [len(group[0]) for group in seen])),
-        costs=_costs(costs, rules, [group[0].symbol for group in seen]),
+        costs=_costs(costs, rules, [[bars.symbol for bars in group] for group in seen]),
         train=_strata(np.concatenate(train), regime, windows.stratum),
         validation=jnp.asarray(_spaced(np.concatenate(validation), windows.validation)),
     )
@@ -298,11 +298,19 @@ def _strata(starts: NDArray[np.int32], regime: NDArray[np.int32], least: int) ->
 
 
 def _costs(
-    costs: Mapping[str, Mapping[str, float]], rules: BrokerRules, symbols: Sequence[str]
+    costs: Mapping[str, Mapping[str, float]], rules: BrokerRules, groups: Sequence[Sequence[str]]
 ) -> dict[str, jnp.ndarray]:
-    """Broker keys that differ between segments, by segment; spreads are in the bars already."""
+    """Broker keys that differ between symbols, [segments, instruments]; spreads are in the bars already.
+
+    Raises:
+        UserError: a key of the whole account that differs within a basket.
+    """
     keys = sorted({key for own in costs.values() for key in own} - {"spread", "spread_rate"})
-    return {
-        key: jnp.asarray([costs.get(symbol, {}).get(key, getattr(rules, key)) for symbol in symbols], jnp.float32)
+    tables = {
+        key: np.asarray([[costs.get(symbol, {}).get(key, getattr(rules, key)) for symbol in group] for group in groups])
         for key in keys
     }
+    if "max_leverage" in tables and np.ptp(tables["max_leverage"], axis=1).any():
+        own = next(symbol for symbol in costs if "max_leverage" in costs[symbol])
+        raise UserError(f"costs.{own}.max_leverage: a basket is one account with one leverage; use broker.max_leverage")
+    return {key: jnp.asarray(table, jnp.float32) for key, table in tables.items()}

@@ -47,8 +47,8 @@ class Tape(NamedTuple):
     """Average true range as a fraction of the close."""
     regime: Int32[Array, "rows"]
     segment: Int32[Array, "rows"]
-    costs: Mapping[str, Float[Array, "segments"]]
-    """Numeric broker keys that differ from segment to segment, by name; empty where all are alike."""
+    costs: Mapping[str, Float[Array, "segments instruments"]]
+    """Numeric broker keys that differ from symbol to symbol, by name; empty where all are alike."""
     train: Strata
     validation: Int32[Array, "validation"]
     """First rows of the fixed validation windows."""
@@ -107,7 +107,7 @@ def window(tape: Tape, first: Int32[Array, "episodes"], bars: int, context: int 
 
 
 def rules_at(rules: BrokerRules, tape: Tape, first: Int32[Array, "episodes"]) -> BrokerRules:
-    """The rules that hold in each episode: keys that differ between segments become arrays [episodes, 1]."""
+    """The rules that hold in each episode: keys that differ become arrays [episodes, instruments]."""
     segment = tape.segment[first]
-    varying: dict[str, Any] = jax.tree.map(lambda values: values[segment][:, None], dict(tape.costs))
+    varying: dict[str, Any] = jax.tree.map(lambda values: values[segment], dict(tape.costs))
     return vary(rules, **varying) if varying else rules
