@@ -57,6 +57,7 @@ class _Judged(NamedTuple):
     tried_stats: Stats
     tried_windows: Array
     tried_trust: Array
+    tried_for: Array
     traders: Trader
     diversity: Array
 
@@ -191,7 +192,9 @@ def _judge_species(
     scores = shrunk(standing, settings.fitness)
     ruined = (verdict.cause == 3).mean(1)
     after = _trader(plan, scarred)
-    tried, tried_stats, tried_windows = _validate(plan, setup, population, trader, scores, tape)
+    ready = standing.generations.max(1) >= jnp.minimum(settings.archive.judged, now + 1)
+    tried, tried_for = nominate(by_group(scores), ready, settings.archive.candidates)
+    tried_stats, tried_windows = _validate(plan, setup, jax.tree.map(lambda x: x[tried], trader), tape)
     pick = jax.tree.map(lambda x: x[tried], trader)
     pairs = jax.random.randint(fold(seed, now, Purpose.DIVERSITY, index), (2, _PAIRS), 0, plan.slots)
     both = [jax.tree.map(lambda x, side=side: x[side], scarred.genome) for side in pairs]
@@ -205,6 +208,7 @@ def _judge_species(
         tried_stats=tried_stats,
         tried_windows=tried_windows,
         tried_trust=pick.trust,
+        tried_for=tried_for,
         traders=pick,
         diversity=jax.vmap(setup.species.distance)(*both).mean(),
     )
@@ -260,7 +264,7 @@ def _try(plan: Plan, state: ArenaState, judged: tuple[_Judged, ...], tape: Tape)
 
     def joined(x: Array) -> Array:
         """[places, candidates, …] → [replicates, islands · candidates, …]"""
-        return x.reshape(plan.replicates, -1, *x.shape[2:])
+        return x.reshape(plan.replicates, plan.islands * x.shape[1], *x.shape[2:])
 
     ids = [joined(verdict.tried) for verdict in judged]
     candidates = Candidates(
@@ -269,6 +273,7 @@ def _try(plan: Plan, state: ArenaState, judged: tuple[_Judged, ...], tape: Tape)
         place=jnp.concatenate(
             [jnp.broadcast_to(jnp.arange(x.shape[1], dtype=jnp.int32), x.shape) for x in ids], axis=1
         ),
+        group=jnp.concatenate([joined(verdict.tried_for) for verdict in judged], axis=1),
         windows=jnp.concatenate([joined(verdict.tried_windows) for verdict in judged], axis=1),
         trades=jnp.concatenate([joined(verdict.tried_stats.trades) for verdict in judged], axis=1),
     )
