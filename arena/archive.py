@@ -26,12 +26,15 @@ class ArchiveSettings:
     Attributes:
         enabled: whether an archive is kept; without one nothing is rolled out on validation.
         candidates: best agents by training, for each regime and for all, that are tried an island and generation.
+        judged: generations an agent must have been judged before it is tried, so that luck in training has faded; in
+            the first generations of a run as many as there have been.
         bars: bars a validation window needs in a regime to count for it.
         t: paired t a challenger must exceed.
     """
 
     enabled: bool = True
     candidates: int = dataclasses.field(default=2, metadata={"ge": 1})
+    judged: int = dataclasses.field(default=3, metadata={"ge": 1})
     bars: int = dataclasses.field(default=16, metadata={"ge": 1})
     t: float = dataclasses.field(default=1.0, metadata={"ge": 0.0})
 
@@ -58,6 +61,8 @@ class Candidates(NamedTuple):
     species: Int32[Array, "*replicates candidates"]
     place: Int32[Array, "*replicates candidates"]
     """Place among the candidates of its own species."""
+    group: Int32[Array, "*replicates candidates"]
+    """What it is tried for; `GROUPS` where it may not be tried at all."""
     windows: Float[Array, "*replicates candidates windows groups"]
     """Σ log return."""
     trades: Float[Array, "*replicates candidates groups"]
@@ -87,10 +92,22 @@ def empty_archive(replicates: int, windows: int, traders: tuple[Trader, ...]) ->
     )
 
 
-def nominate(score: Float[Array, "slots groups"], count: int) -> Int32[Array, "candidates"]:
-    """Slots of the best `count` by training for each group; one agent may be named for several."""
-    _, slot = jax.lax.top_k(score.T, min(count, score.shape[0]))
-    return slot.reshape(-1).astype(jnp.int32)
+def nominate(
+    score: Float[Array, "slots groups"], ready: Bool[Array, "slots"], count: int
+) -> tuple[Int32[Array, "candidates"], Int32[Array, "candidates"]]:
+    """The best `count` by training for each group: their slots, and what each is tried for.
+
+    Each is tried for the group it was named for and no other: the fewer tries, the less of the best result is luck.
+
+    Args:
+        score: by training.
+        ready: who has been judged often enough to be tried.
+        count: how many for each group.
+    """
+    most = min(count, score.shape[0])
+    _, slot = jax.lax.top_k(jnp.where(ready[:, None], score, -jnp.inf).T, most)
+    group = jnp.broadcast_to(jnp.arange(GROUPS, dtype=jnp.int32)[:, None], slot.shape)
+    return slot.reshape(-1).astype(jnp.int32), jnp.where(ready[slot], group, GROUPS).reshape(-1)
 
 
 def paired_t(
@@ -134,7 +151,8 @@ def update(
     def one(archive: Archive, candidates: Candidates, traders: tuple[Trader, ...]) -> tuple[Archive, Improvement]:
         windows = jnp.moveaxis(candidates.windows, -1, 1)
         score = jnp.where(counts, windows, 0.0).sum(-1) / jnp.maximum(total, 1.0)
-        tried = (candidates.trades > 0) & (total > 0) & jnp.isfinite(score)
+        named = candidates.group[:, None] == jnp.arange(GROUPS)
+        tried = named & (candidates.trades > 0) & (total > 0) & jnp.isfinite(score)
         score = jnp.where(tried, score, -jnp.inf)
         oldest = jnp.where(score == score.max(0), candidates.id[:, None], NOBODY)
         best = jnp.argmin(oldest, axis=0)

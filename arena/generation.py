@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.sharding import PartitionSpec
-from jaxtyping import Array, Float, Int32, UInt8
+from jaxtyping import Array, Float, UInt8
 
 from agents.population import Population
 from agents.trust import observe, trust
@@ -26,7 +26,7 @@ from arena.records import GenerationRecord, SpeciesRecord, Summary
 from arena.rollout import Rollout, Trader, roll_out
 from arena.scarring import scar
 from arena.state import ArenaState
-from arena.tally import groups_of
+from arena.tally import GROUPS, groups_of
 from arena.turnover import breed, deaths
 from markets.tape import MarketWindow, Tape, rules_at, window
 
@@ -194,8 +194,10 @@ def _judge_species(
     after = _trader(plan, scarred)
     ready = standing.generations.max(1) >= jnp.minimum(settings.archive.judged, now + 1)
     tried, tried_for = nominate(by_group(scores), ready, settings.archive.candidates)
-    tried_stats, tried_windows = _validate(plan, setup, jax.tree.map(lambda x: x[tried], trader), tape)
+    if not settings.archive.enabled:
+        tried, tried_for = tried[:0], tried_for[:0]
     pick = jax.tree.map(lambda x: x[tried], trader)
+    tried_stats, tried_windows = _validate(plan, setup, pick, tape)
     pairs = jax.random.randint(fold(seed, now, Purpose.DIVERSITY, index), (2, _PAIRS), 0, plan.slots)
     both = [jax.tree.map(lambda x, side=side: x[side], scarred.genome) for side in pairs]
     return scarred, _Judged(
@@ -245,18 +247,15 @@ def _judge_agents(
 
 
 def _validate(
-    plan: Plan, setup: Rollout, population: Population, trader: Trader, scores: Array, tape: Tape
-) -> tuple[Int32[Array, "candidates"], Stats, Float[Array, "candidates windows groups"]]:
-    """Roll the best few by training out on the fixed validation windows, as they acted in training."""
-    settings = plan.settings.archive
-    tried = nominate(by_group(scores), settings.candidates)
-    if not settings.enabled:
-        tried = tried[:0]
+    plan: Plan, setup: Rollout, tried: Trader, tape: Tape
+) -> tuple[Stats, Float[Array, "candidates windows groups"]]:
+    """Roll agents out on the fixed validation windows, as they acted in training."""
+    if tried.trust.shape[0] == 0:
+        nothing = Stats(*(jnp.zeros((0, GROUPS)) for _ in Stats._fields))
+        return nothing, jnp.zeros((0, *tape.validation.shape, GROUPS))
     market = window(tape, tape.validation, plan.settings.episodes.bars, setup.species.context)
-    rules = rules_at(setup.rules, tape, tape.validation)
-    tally, _ = roll_out(setup, jax.tree.map(lambda x: x[tried], trader), market, rules)
-    del population
-    return tried, summarise(tally), jnp.transpose(tally.log_return, (1, 2, 0))
+    tally, _ = roll_out(setup, tried, market, rules_at(setup.rules, tape, tape.validation))
+    return summarise(tally), jnp.transpose(tally.log_return, (1, 2, 0))
 
 
 def _try(plan: Plan, state: ArenaState, judged: tuple[_Judged, ...], tape: Tape) -> tuple[Any, Any]:

@@ -39,7 +39,7 @@ class EvolutionSettings:
         migration: how islands talk.
     """
 
-    generations: int = setting(30, ge=1)
+    generations: int = setting(40, ge=1)
     agents: int = setting(1024, ge=2)
     islands: int = setting(4, ge=1)
     replicates: int = setting(1, ge=1)
