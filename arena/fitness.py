@@ -84,7 +84,7 @@ def summarise(tally: Tally) -> Stats:
         log_return=total(tally.log_return),
         square=total(tally.square),
         downside=total(tally.downside),
-        drawdown=(1.0 - jnp.exp(-tally.drawdown.max(-1))).T,
+        drawdown=-jnp.expm1(-tally.drawdown.max(-1)).T,
         trades=total(tally.trades),
         wins=total(tally.wins),
         gross_profit=total(tally.gross_profit),
@@ -142,7 +142,7 @@ def harm(tally: Tally, drawdown: float) -> tuple[Float[Array, "agents episodes"]
         tally: of one block.
         drawdown: fraction of the peak beyond which a drawdown harms; severity is how far beyond.
     """
-    depth = 1.0 - jnp.exp(-tally.drawdown[-1])
+    depth = -jnp.expm1(-tally.drawdown[-1])
     severity = jnp.clip((depth - drawdown) / (1.0 - drawdown), 0.0, 1.0)
     cause = jnp.where(severity > 0, 1, 0)
     cause = jnp.where(tally.liquidated > 0, 2, cause)
