@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from arena.api import make_market
 from arena.settings import Settings
+from genomes.registry import SPECIES
 from markets.errors import UserError
 from markets.preparation import Market
 from markets.settings import build, setting
@@ -81,6 +82,8 @@ def make_study(config: Mapping[str, Any]) -> Study:
     missing = [key for key in _OWN if key not in config]
     if missing:
         raise UserError(f"{missing[0]}: missing from the configuration; it has no default here")
+    if not config.get("species"):
+        raise UserError(f"species: none takes part; there are: {', '.join(sorted(SPECIES))}")
     for key, kind, right in (
         ("runs_dir", str, "a folder"),
         ("force", bool, "true or false"),
