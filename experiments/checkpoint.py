@@ -35,7 +35,7 @@ def load_checkpoint(path: Path, like: ArenaState) -> ArenaState:
         UserError: it is damaged, or of another configuration.
     """
     state, metadata = load_tree(path, like)
-    if metadata.get("generation") != str(int(state.generation)):
+    if not metadata.get("generation") == str(int(state.generation)) == str(int(path.stem)):
         raise UserError(f"{path}: damaged, its generation does not match its name; delete it to go on without it")
     return state
 

@@ -2,6 +2,9 @@
 
 import dataclasses
 import math
+import os
+import shutil
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -10,9 +13,10 @@ from arena.founding import found
 from arena.plan import Plan
 from arena.schemas import REGIME_NAMES
 from experiments.study import RecordSettings
+from markets.errors import UserError
 from markets.preparation import Market
 
-__all__ = ["Estimate", "estimate"]
+__all__ = ["Estimate", "check_room", "estimate"]
 
 _FITNESS_BYTES = 34.0  # a fitness row on disk, compressed; measured on default runs
 _OTHER_BYTES = 40.0  # a birth and a death
@@ -52,6 +56,42 @@ def estimate(plan: Plan, market: Market, record: RecordSettings, generations: in
     disk = generations * (rows * _FITNESS_BYTES + agents * settings.turnover.culled * _OTHER_BYTES)
     disk += record.keep * state
     return Estimate(agents * episodes * bars, state, int(memory), int(disk))
+
+
+def check_room(needs: Estimate, folder: Path) -> None:
+    """See that the run fits this machine.
+
+    Args:
+        needs: of the run.
+        folder: where it is written; it need not be there yet.
+
+    Raises:
+        UserError: more memory or disk than there is.
+    """
+    memory = _memory()
+    if memory is not None and needs.memory > memory:
+        raise UserError(
+            f"evolution.agents: needs about {needs.memory / 2**20:,.0f} MiB of memory, {memory / 2**20:,.0f} are "
+            "there; fewer evolution.agents, episodes.episodes or a smaller device.block"
+        )
+    there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    free = shutil.disk_usage(there).free
+    if needs.disk > free:
+        raise UserError(
+            f"runs_dir: needs about {needs.disk / 2**20:,.0f} MiB of disk, {free / 2**20:,.0f} are free at {there}; "
+            "name another folder, or keep less with record.fitness=archive"
+        )
+
+
+def _memory() -> int | None:
+    """Bytes of all devices together, where they can be known."""
+    stats = [device.memory_stats() for device in jax.local_devices()]
+    if all(each and "bytes_limit" in each for each in stats):
+        return sum(int(each["bytes_limit"]) for each in stats)
+    try:
+        return int(os.sysconf("SC_PHYS_PAGES")) * int(os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, ValueError, OSError):
+        return None
 
 
 def _bytes(tree: Any) -> int:

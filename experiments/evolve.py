@@ -2,11 +2,8 @@
 
 import datetime
 import os
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +18,14 @@ from arena.standings import standings
 from arena.state import ArenaState
 from experiments.checkpoint import last_checkpoint, load_checkpoint, save_checkpoint
 from experiments.configuration import compose
-from experiments.estimate import estimate
+from experiments.estimate import Estimate, check_room, estimate
 from experiments.identity import data_hash, fixed_bits, run_id, source_hash, versions
+from experiments.interruption import interruptible
 from experiments.lineage import write_lineage
 from experiments.recording import Recorder, forget_from
 from experiments.rundir import RunDirectory
 from experiments.study import Study, load_market, make_study, oracle_path
-from experiments.terminal import Progression, console, standings_table
+from experiments.terminal import Progression, outline, say, standings_lines
 from markets.errors import UserError
 
 __all__ = ["resume", "run"]
@@ -44,41 +42,51 @@ def run(overrides: list[str]) -> int:
     study = make_study(config)
     job = _Job(study)
     root = Path(study.runs_dir) / job.id
-    if study.check:
-        job.describe(RunDirectory(root))
-        return 0
     if study.force:
         number = 1
         while root.exists():
             number += 1
             root = Path(study.runs_dir) / f"{job.id}-{number}"
+    if study.check:
+        job.describe(RunDirectory(root))
+        return 0
     return job.go(RunDirectory(root))
 
 
 def resume(directory: RunDirectory) -> int:
-    """Go on with a run from its last checkpoint.
+    """Go on with a run from its last checkpoint, on this machine whatever machine began it.
 
     Raises:
-        UserError: its configuration or data are not what they were.
+        UserError: its configuration or bars are not what they were.
     """
-    study = make_study(directory.read_config())
+    manifest = directory.read_manifest()
+    try:
+        study = make_study(directory.read_config())
+    except UserError as error:
+        named = str(error).startswith(str(directory.config))
+        raise UserError(str(error) if named else f"{directory.config}: {error}") from None
     job = _Job(study)
-    known = directory.read_manifest().get("run_id", job.id)
-    if known != job.id:
+    known = manifest.get("run_id", job.id)
+    if known not in (job.id, run_id(study.config, job.data, manifest.get("bits", {}))):
+        changed = "bars" if manifest.get("data_hash") != job.data else "configuration"
         raise UserError(
-            f"{directory.root}: is run {known}, but its configuration, bars and device now make run {job.id}; "
-            "bring back the bars and settings it was made with"
+            f"{directory.root}: its {changed} changed since it was run {known}; bring back what it was made with, "
+            "or start a run of its own with arena evolve"
         )
+    job.id = known
     return job.go(directory)
 
 
 def _absolute(config: dict[str, Any]) -> None:
     """Write paths of bars in full, so that a run can be resumed from any folder."""
-    path = config.get("market", {}).get("path")
+    market = config.get("market")
+    if not isinstance(market, dict):
+        return
+    path = market.get("path")
     if isinstance(path, str) and path:
-        config["market"]["path"] = str(Path(path).resolve())
+        market["path"] = str(Path(path).resolve())
     elif isinstance(path, list):
-        config["market"]["path"] = [str(Path(each).resolve()) if isinstance(each, str) else each for each in path]
+        market["path"] = [str(Path(each).resolve()) if isinstance(each, str) else each for each in path]
 
 
 class _Job:
@@ -90,53 +98,76 @@ class _Job:
         self.supply, self.market = load_market(study)
         self.plan = make_plan(study.settings, len(self.market.features))
         self.data = data_hash(self.supply.bars)
-        self.id = run_id(study.config, self.data, fixed_bits(self.plan))
+        self.bits = fixed_bits(self.plan)
+        self.id = run_id(study.config, self.data, self.bits)
 
     @property
     def target(self) -> int:
         """Generations of the run."""
         return self.study.settings.evolution.generations
 
-    def describe(self, directory: RunDirectory) -> None:
+    @property
+    def symbols(self) -> list[str]:
+        """All symbols of the market, in the order of the tape."""
+        return [symbol for segment in self.market.segments for symbol in segment.symbols]
+
+    def describe(self, directory: RunDirectory) -> Estimate:
         """Say what the run is and what it will need."""
         plan, market = self.plan, self.market
         needs = estimate(plan, market, self.study.record, self.target)
-        symbols = [symbol for segment in market.segments for symbol in segment.symbols]
-        shown = ", ".join(symbols[:4]) + (f" and {len(symbols) - 4} more" if len(symbols) > 4 else "")
-        begin, end = (np.datetime_as_string(stamp, "m") for stamp in (market.time.min(), market.time.max()))
-        rows = {part: sum(len(getattr(s.rows, part)) for s in market.segments) for part in ("train", "validation")}
-        cash = "" if not market.costless else "  costs: NONE, not even a spread; results flatter every trader"
-        console.print(
-            f"run {self.id}  in {directory.root}\n"
-            f"market  {shown}  {begin} to {end}  "
-            f"train {rows['train']:,} bars, validation {rows['validation']:,}{cash}\n"
-            f"agents  {' + '.join(f'{plan.slots * plan.islands:,} {name}' for name in plan.names)} on {plan.islands} "
-            f"islands{f' × {plan.replicates} replicates' if plan.replicates > 1 else ''}, "
-            f"{needs.agent_bars:,} agent-bars a generation, {self.target} generations\n"
-            f"device  {plan.mesh.devices.size} × {jax.devices()[0].device_kind}  "
-            f"memory about {needs.memory / 2**20:,.0f} MiB, disk about {max(needs.disk / 2**20, 1):,.0f} MiB"
+        shown = ", ".join(self.symbols[:4]) + (f" and {len(self.symbols) - 4} more" if len(self.symbols) > 4 else "")
+        begin, end = (
+            np.datetime_as_string(stamp, "m").replace("T", " ") for stamp in (market.time.min(), market.time.max())
         )
+        rows = {part: sum(len(getattr(s.rows, part)) for s in market.segments) for part in ("train", "validation")}
+        who = " + ".join(f"{plan.slots * plan.islands:,} {name}" for name in plan.names)
+        islands = "1 island" if plan.islands == 1 else f"{plan.islands} islands"
+        copies = f", {plan.replicates} replicates" if plan.replicates > 1 else ""
+        room = f"about {needs.memory / 2**20:,.1f} MiB of memory and {needs.disk / 2**20:,.1f} MiB of disk"
+        outline(
+            f"run {self.id}",
+            {
+                "market": (
+                    f"{shown}  {begin} to {end}",
+                    f"{rows['train']:,} bars to train on, {rows['validation']:,} to validate; the holdout stays shut",
+                    *(("NO COSTS, not even a spread: results flatter every trader",) if market.costless else ()),
+                ),
+                "agents": (
+                    f"{who} on {islands}{copies}",
+                    f"{self.target:,} generation{'s' * (self.target > 1)} of {needs.agent_bars:,} agent-bars",
+                ),
+                "device": (f"{plan.mesh.devices.size} × {jax.devices()[0].device_kind}, {room}",),
+                "folder": (str(directory.root),),
+            },
+        )
+        return needs
 
     def go(self, directory: RunDirectory) -> int:
         """Run to the target from wherever the directory stands."""
         manifest = directory.read_manifest()
-        if manifest:
-            directory.clear_leftovers()
         checkpoint = last_checkpoint(directory) if manifest else None
         like = jax.eval_shape(lambda: found(self.plan, len(self.market.tape.validation)))
         state = load_checkpoint(checkpoint, like) if checkpoint else None
         done = int(state.generation) if state else 0
-        self.describe(directory)
+        needs = self.describe(directory)
         if state is not None and done >= self.target and manifest.get("state") == "finished":
-            console.print(f"finished before, {done} generations; force=true runs it again")
+            say(f"finished before, {done} generations; more evolution.generations go on, force=true starts anew")
             self._conclude(directory, state)
             return 0
-        if manifest and manifest.get("source_hash") != source_hash():
-            console.print("note: this run was begun by another version of the program; its bits may not go on the same")
-        if not manifest:
-            directory.create(self.study.config)
+        check_room(needs, directory.root)
+        source = source_hash()
+        if manifest.get("source_hash", source) != source:
+            say("note: begun by another version of this program, so its bits may go on differently")
+        if manifest.get("bits", self.bits) != self.bits:
+            say(f"note: begun on {manifest['bits'].get('backend', 'other hardware')}, so its bits go on differently")
+        if done:
+            say(f"going on after {done} generations")
+        directory.create(self.study.config)
+        directory.clear_leftovers()
         forget_from(directory, done)
         directory.lineage.unlink(missing_ok=True)
+        device = {"kind": jax.devices()[0].device_kind, "count": int(self.plan.mesh.devices.size)}
+        session = {"started": _now(), "generation": done, "source_hash": source, "device": device, "bits": self.bits}
         directory.note(
             run_id=self.id,
             state="running",
@@ -144,20 +175,25 @@ class _Job:
             generations=done,
             target=self.target,
             data_hash=self.data,
-            symbols=[symbol for segment in self.market.segments for symbol in segment.symbols],
+            symbols=self.symbols,
             features=list(self.market.features),
-            source_hash=source_hash(),
+            source_hash=manifest.get("source_hash", source),
             versions=versions(),
-            device={"kind": jax.devices()[0].device_kind, "count": int(self.plan.mesh.devices.size)},
-            bits=fixed_bits(self.plan),
+            device=device,
+            bits=manifest.get("bits", self.bits),
             started=manifest.get("started", _now()),
             finished=None,
+            sessions=[*manifest.get("sessions", []), session],
         )
-        state = self._evolve(directory, state)
+        try:
+            state = self._evolve(directory, state)
+        except BaseException:
+            directory.note(state="interrupted", finished=_now())
+            raise
         done = int(state.generation)
         if done < self.target:
             directory.note(state="interrupted", generations=done, finished=_now())
-            console.print(f"interrupted after {done} generations; go on with: arena resume {directory.root}")
+            say(f"interrupted after {done} generations; go on with: arena resume {directory.root}")
             return 130
         write_lineage(directory)
         directory.note(state="finished", generations=done, finished=_now())
@@ -174,9 +210,10 @@ class _Job:
         first = int(arena.state.generation)
         if first >= target:
             return arena.state
-        console.print("compiling one generation …")
-        arena.compile()
-        with Progression(self.id, first, target, shown=study.terminal.progress) as shown, _interruptible() as stop:
+        say("compiling one generation, once …")
+        say(f"compiled in {arena.compile():.1f} s")
+        asked = partial(say, "stopping after this generation; once more to stop at once")
+        with Progression(first, target, shown=study.terminal.progress) as shown, interruptible(asked) as stop:
             last = time.monotonic()
 
             def keep(record: GenerationRecord) -> None:
@@ -215,42 +252,21 @@ class _Job:
     def _conclude(self, directory: RunDirectory, state: ArenaState) -> None:
         """The table of champions and benchmarks, and where everything lies."""
         table = standings(self.plan, self.market, state.archive, oracle_path(self.supply, self.market))
-        costs = "no costs at all" if self.market.costless else "after costs"
+        costs = "without any costs" if self.market.costless else "after costs"
         many = f", replicate 1 of {self.plan.replicates}" if self.plan.replicates > 1 else ""
-        title = f"champions beside what anyone could have done, {costs}{many}"
-        console.print(standings_table(table, title))
-        console.print(str(directory.root))
+        for line in standings_lines(table, f"champions beside what anyone could have done, {costs}{many}"):
+            say(line)
+        say()
+        say(str(directory.root))
 
 
 def _prepare_devices(study: Study) -> None:
     """Let the cores of a CPU be devices; must come before JAX first looks for any."""
-    wanted = study.settings.device.count or os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
-        jax.config.update("jax_num_cpu_devices", wanted)
+        jax.config.update("jax_num_cpu_devices", min(study.settings.device.count or cores, cores))
     except RuntimeError:  # JAX has started in this process: an earlier job of a sweep, or a notebook
         return
-
-
-@contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """Let Ctrl-C ask the loop to stop after its generation; a second one stops at once."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def ask(number: int, frame: Any) -> None:
-        del number, frame
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-        console.print("stopping after this generation; press Ctrl-C again to stop at once")
-
-    before = signal.signal(signal.SIGINT, ask)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _now() -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from experiments.configuration import compose
 from experiments.data import write_bars
 from experiments.study import make_study
-from experiments.terminal import console
+from experiments.terminal import say
 from markets.source import supply
 
 __all__ = ["run"]
@@ -21,5 +21,5 @@ def run(overrides: list[str], out: Path) -> int:
     bars = supply(study.market, study.settings.seed).bars
     write_bars(bars, out)
     rows = sum(len(own) for own in bars)
-    console.print(f"{out}: {rows:,} bars of {', '.join(own.symbol for own in bars)}")
+    say(f"{out}: {rows:,} bars of {', '.join(own.symbol for own in bars)}")
     return 0

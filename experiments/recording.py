@@ -5,7 +5,6 @@ forces a flush before it, so a killed run has no torn part, no gap and no duplic
 """
 
 from functools import partial
-from typing import Any
 
 import jax
 import numpy as np
@@ -19,7 +18,7 @@ from arena.schemas import TABLES
 from experiments.files import write_whole
 from experiments.rundir import RunDirectory
 from experiments.study import RecordSettings
-from experiments.trees import save_tree
+from experiments.trees import generation_of, save_tree
 
 __all__ = ["Recorder", "forget_from"]
 
@@ -80,19 +79,27 @@ class Recorder:
         self._first = None
 
     def _save_champions(self, record: GenerationRecord) -> None:
-        """Store the genomes that improved the archive."""
-        gained = record.archive
+        """Store the genomes that improved the archive.
+
+        An agent that improves it again later may have been scarred since; then it gets a second file.
+        """
+        gained, generation = record.archive, int(record.generation)
         for place in zip(*np.nonzero(np.asarray(gained.improved)), strict=True):
             identity, species = int(gained.id[place]), int(gained.species[place])
             path = self._run.genomes / f"{identity}.safetensors"
+            if path.exists() and generation_of(path) != generation:
+                path = self._run.genomes / f"{identity}-{generation}.safetensors"
             trader: Trader = jax.tree.map(lambda leaf, place=place: leaf[place], gained.traders[species])
-            about: dict[str, Any] = {"id": str(identity), "species": self._species[species]}
+            about = {"id": str(identity), "species": self._species[species], "generation": str(generation)}
             save_tree(path, trader, about)
 
 
 def forget_from(run: RunDirectory, generation: int) -> None:
-    """Delete parts that reach to a generation or beyond: what a checkpoint before it does not know."""
+    """Delete parts and genomes of a generation or later ones: what a checkpoint before it does not know."""
     for name in TABLES:
         for part in run.table(name).glob("*.parquet"):
             if int(part.name.split("-")[1]) >= generation:
                 part.unlink()
+    for path in run.genomes.glob("[0-9]*.safetensors"):
+        if generation_of(path) >= generation:
+            path.unlink()

@@ -15,6 +15,8 @@ from markets.errors import UserError
 
 __all__ = ["RunDirectory", "find_run"]
 
+_ANEW = "run the study anew with force=true"
+
 
 @dataclasses.dataclass(frozen=True)
 class RunDirectory:
@@ -58,7 +60,7 @@ class RunDirectory:
         return pl.concat([pl.read_parquet(part) for part in parts]) if parts else pl.DataFrame(schema=schema)
 
     def create(self, config: Mapping[str, Any]) -> None:
-        """Make the folders and write the configuration.
+        """Make the folders where they are missing, and write the configuration.
 
         Raises:
             UserError: the folder cannot be made or written.
@@ -89,9 +91,9 @@ class RunDirectory:
         except FileNotFoundError:
             raise UserError(f"{self.root}: not a run, it has no config.yaml") from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"{self.config}: damaged ({str(error).splitlines()[0]})") from error
+            raise UserError(f"{self.config}: damaged ({str(error).splitlines()[0]}); {_ANEW}") from error
         if not isinstance(config, dict):
-            raise UserError(f"{self.config}: damaged, it is no group of keys")
+            raise UserError(f"{self.config}: damaged, it is no group of keys; {_ANEW}")
         return config
 
     def read_manifest(self) -> dict[str, Any]:
@@ -105,9 +107,9 @@ class RunDirectory:
         except FileNotFoundError:
             return {}
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise UserError(f"{self.manifest}: damaged ({error})") from error
+            raise UserError(f"{self.manifest}: damaged ({error}); {_ANEW}") from error
         if not isinstance(manifest, dict):
-            raise UserError(f"{self.manifest}: damaged, it is no group of keys")
+            raise UserError(f"{self.manifest}: damaged, it is no group of keys; {_ANEW}")
         return manifest
 
     def note(self, **entries: Any) -> None:

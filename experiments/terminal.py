@@ -1,7 +1,10 @@
-"""What a person sees of a run: a line a generation in a pipe, a live picture in a terminal, one table at the end."""
+"""What a person sees of a run: its outline, a line a generation in a pipe, a live picture in a terminal, one table at
+the end. Everything fits 80 columns, and a pipe gets plain text.
+"""
 
 import statistics
 import sys
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -9,49 +12,66 @@ import polars as pl
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
 from arena.schemas import REGIME_NAMES
 
-_PIPE_WIDTH = 132  # of a log, where nobody can be asked
+__all__ = ["Progression", "console", "outline", "say", "standings_lines"]
 
-__all__ = ["Progression", "console", "standings_table"]
+_PIPE_WIDTH = 80  # of a log, where nobody can be asked; whatever is longer stays on its line
+_HEAD = "   gen  best bp/bar  median  deaths  scars  agent-bars/s  new champions"
+_SHORT = dict(zip(REGIME_NAMES, ("bull", "bear", "volatile", "calm", "all"), strict=True))
+_LABEL, _SPLITS = 18, ("train", "validation")
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 """Where everything that is not an error goes."""
+
+
+def say(line: str | Text = "") -> None:
+    """A line that stays, as it is: no markup, no wrapping."""
+    console.print(Text(line) if isinstance(line, str) else line, soft_wrap=True)
+
+
+def outline(title: str, rows: Mapping[str, Iterable[str]]) -> None:
+    """What is about to run: a title, then labels with their lines beside them."""
+    say(Text(title, style="bold"))
+    for label, lines in rows.items():
+        for index, line in enumerate(lines):
+            say(Text.assemble((f"  {'' if index else label:<8}", "dim"), line))
 
 
 class Progression:
     """Shows generations as they are done; a context manager.
 
     Args:
-        title: what runs.
         first: first generation to come.
         target: generations of the run.
         shown: whether anything is shown.
     """
 
-    def __init__(self, title: str, first: int, target: int, *, shown: bool = True) -> None:
-        self._shown, self._live = shown, None
+    def __init__(self, first: int, target: int, *, shown: bool = True) -> None:
+        self._shown, self._first, self._live = shown, first, None
         self._best: dict[str, tuple[int, float]] = {}
         self._deaths = self._scars = 0
         self._rate: list[float] = []
         if shown and console.is_terminal:
             self._bar = Progress(
                 TextColumn("[bold]generation"),
-                BarColumn(bar_width=32),
+                BarColumn(bar_width=24),
                 MofNCompleteColumn(),
                 TimeElapsedColumn(),
                 TextColumn("left"),
                 TimeRemainingColumn(),
+                console=console,
             )
-            self._task = self._bar.add_task(title, total=target, completed=first)
+            self._task = self._bar.add_task("generation", total=target, completed=first)
             self._live = Live(self._picture(""), console=console, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Self:
         if self._live:
             self._live.__enter__()
+        elif self._shown:
+            say(_HEAD)
         return self
 
     def __exit__(
@@ -60,11 +80,6 @@ class Progression:
         if self._live:
             self._live.__exit__(kind, error, traceback)
 
-    def say(self, line: str) -> None:
-        """A line that stays."""
-        if self._shown:
-            console.print(line)
-
     def show(self, made: dict[str, pl.DataFrame]) -> None:
         """One generation, by its tables."""
         if not self._shown:
@@ -72,75 +87,78 @@ class Progression:
         summary = made["generations"]
         generation = int(summary["generation"][0])
         rate = float(made["timings"]["agent_bars_per_second"][0])
-        for row in made["archive"].iter_rows(named=True):
+        improved = made["archive"].to_dicts()
+        for row in improved:
             self._best[row["regime"]] = (row["id"], row["score"])
         deaths, scars = int(summary["deaths"].sum()), int(summary["scars"].sum())
         self._deaths, self._scars = self._deaths + deaths, self._scars + scars
         best, median = max(summary["best"].to_list()), statistics.median(summary["median"].to_list())
+        gained = {row["regime"] for row in improved}
+        names = " ".join(short for name, short in _SHORT.items() if name in gained)
         line = (
-            f"generation {generation:>4}  best {1e4 * best:+8.3f}  median {1e4 * median:+8.3f} bp/bar  "
-            f"deaths {deaths:>4}  scars {scars:>3}  {rate / 1e6:6.2f} M agent-bars/s"
-        )
+            f"{generation:>6}  {1e4 * best:>+11.3f}  {1e4 * median:>+6.3f}  {deaths:>6}  {scars:>5}  "
+            f"{rate / 1e6:>10.2f} M  {names}"
+        ).rstrip()
         if not self._live:
-            gained = ", ".join(f"{row['regime']} {1e4 * row['score']:+.3f}" for row in made["archive"].to_dicts())
-            console.print(line + (f"  archive: {gained}" if gained else ""))
+            say(line)
             return
         self._rate = [*self._rate[-7:], rate]
         self._bar.update(self._task, completed=generation + 1)
         self._live.update(self._picture(line))
 
     def _picture(self, line: str) -> Group:
-        table = Table(box=None, pad_edge=False, show_edge=False)
-        for column in ("best on validation", "agent", "log return a bar"):
-            table.add_column(column, justify="left" if column == "best on validation" else "right", style="dim")
+        head = f"  {'best on validation':<20}{'agent':>10}{'bp/bar':>10}"
+        rows = [Text(head, style="dim")]
         for regime in REGIME_NAMES:
-            identity, score = self._best.get(regime, (None, None))
-            shown = "–" if score is None else f"{1e4 * score:+.3f} bp"
-            table.add_row(regime, "–" if identity is None else str(identity), _signed(shown, score))
+            identity, score = self._best.get(regime, ("–", None))
+            shown = "–" if score is None else f"{1e4 * score:+.3f}"
+            rows.append(Text.assemble(f"  {regime:<20}{identity:>10}", _signed(f"{shown:>10}", score)))
         rate = sum(self._rate) / len(self._rate) / 1e6 if self._rate else 0.0
-        totals = Text(f"{rate:.2f} M agent-bars/s   {self._deaths} deaths   {self._scars} scars", style="cyan")
-        return Group(self._bar, Text(line), totals, table)
+        since = f" since generation {self._first}" if self._first else ""
+        totals = f"  {rate:.2f} M agent-bars/s   {self._deaths} deaths   {self._scars} scars{since}"
+        return Group(self._bar, Text(_HEAD, style="dim"), Text(line), *rows, Text(totals, style="cyan"))
 
 
-def standings_table(table: pl.DataFrame, title: str) -> Table:
-    """Champions and benchmarks by regime, training beside validation.
+def standings_lines(table: pl.DataFrame, title: str) -> list[Text]:
+    """Champions and benchmarks by regime, training beside validation, one line each.
 
     Args:
         table: of `arena.standings`.
-        title: above it.
+        title: above them.
     """
-    shown = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    shown.add_column("regime")
-    shown.add_column("player")
-    for split in ("train", "validation"):
-        shown.add_column(f"{split} % a year", justify="right")
-        shown.add_column("Sharpe", justify="right")
-        shown.add_column("drawdown", justify="right")
-        shown.add_column("trades", justify="right")
-    for regime in REGIME_NAMES:
-        own = table.filter(pl.col("regime") == regime)
-        name = regime
-        for player in own["player"].unique(maintain_order=True):
-            cells = []
-            for split in ("train", "validation"):
-                found = own.filter((pl.col("player") == player) & (pl.col("split") == split)).to_dicts()
-                cells.extend(_cells(found[0]) if found else [Text("–")] * 4)
-            identity = own.filter(pl.col("player") == player)["id"][0]
-            label = player if identity is None else f"{player} {identity}"
-            shown.add_row(name, label, *cells, style="bold" if player == "champion" else "")
-            name = ""
-        shown.add_section()
-    return shown
-
-
-def _cells(row: dict[str, float | None]) -> list[Text]:
-    annual, sharpe, drawdown = row["annual"], row["sharpe"], row["max_drawdown"]
-    return [
-        Text("–") if annual is None else _signed(f"{100 * annual:+.1f}", annual),
-        Text("–" if sharpe is None else f"{sharpe:.2f}"),
-        Text(f"{100 * (drawdown or 0.0):.1f} %"),
-        Text(str(row["trades"])),
+    cells = f"{'bp/bar':>8}{'Sharpe':>7}{'drawdown':>9}{'trades':>7}"
+    lines = [
+        Text(),
+        Text(title, style="bold"),
+        Text("bp/bar is log return a bar, Sharpe is a year's, drawdown the worst of an episode", style="dim"),
+        Text(f"{'':<{_LABEL}}{'training':>{len(cells)}}{'validation':>{len(cells)}}".rstrip(), style="dim"),
+        Text(f"{'':<{_LABEL}}{cells}{cells}", style="dim"),
     ]
+    rows = {(row["regime"], row["player"], row["split"]): row for row in table.to_dicts()}
+    players = [p for p in table["player"].unique(maintain_order=True) if p != "champion"]
+    for regime in REGIME_NAMES:
+        lines.append(Text(regime, style="bold"))
+        for player in ("champion", *players):
+            own = [rows.get((regime, player, split)) for split in _SPLITS]
+            known = next((row for row in own if row is not None), None)
+            if known is None:
+                lines.append(Text("  no champion yet"))
+                continue
+            label = f"  {player}" if known["id"] is None else f"  {player} {known['id']}"
+            line = Text(f"{label:<{_LABEL}}", style="bold" if player == "champion" else "")
+            for row in own:
+                line.append_text(_cells(row))
+            lines.append(line)
+    return lines
+
+
+def _cells(row: Mapping[str, float | None] | None) -> Text:
+    if row is None or not row["bars"]:
+        return Text(f"{'–':>8}{'–':>7}{'–':>9}{'–':>7}")
+    per_bar, sharpe = 1e4 * (row["log_return"] or 0.0) / row["bars"], row["sharpe"]
+    drawdown, trades = 100 * (row["max_drawdown"] or 0.0), row["trades"]
+    shown = "–" if sharpe is None else f"{sharpe:.2f}"
+    return Text.assemble(_signed(f"{per_bar:>+8.3f}", per_bar), f"{shown:>7}{drawdown:>7.1f} %{trades:>7}")
 
 
 def _signed(text: str, value: float | None) -> Text:

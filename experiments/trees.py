@@ -12,14 +12,14 @@ from safetensors.numpy import save_file
 from experiments.files import write_whole
 from markets.errors import UserError
 
-__all__ = ["load_tree", "save_tree"]
+__all__ = ["generation_of", "load_tree", "save_tree"]
 
 T = TypeVar("T")
 
 
 def save_tree(path: Path, tree: Any, metadata: Mapping[str, str]) -> None:
     """Write every leaf under its dotted path, with metadata, whole or not at all."""
-    leaves = {name: np.ascontiguousarray(leaf) for name, leaf in _named(jax.device_get(tree))}
+    leaves = {name: np.asarray(leaf, order="C") for name, leaf in _named(jax.device_get(tree))}
     write_whole(path, lambda temporary: save_file(leaves, temporary, dict(metadata)))
 
 
@@ -52,6 +52,19 @@ def load_tree(path: Path, like: T) -> tuple[T, dict[str, str]]:
     if stored:
         raise UserError(f"{path}: holds {next(iter(stored))}, which this run does not know; it is of another run")
     return jax.tree.unflatten(jax.tree.structure(like), leaves), metadata
+
+
+def generation_of(path: Path) -> int:
+    """The generation that a tree's metadata names.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return int((file.metadata() or {})["generation"])
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); delete it to go on without it") from error
 
 
 def _named(tree: Any) -> list[tuple[str, Any]]:
