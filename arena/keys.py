@@ -7,7 +7,7 @@ import enum
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, Key, PRNGKeyArray, UInt32
 
 __all__ = ["Purpose", "fold", "folded"]
 
@@ -37,7 +37,9 @@ def fold(seed: Array, generation: Array | int, purpose: Purpose, identity: Array
     return jax.random.fold_in(jax.random.fold_in(key, purpose), identity)
 
 
-def folded(seed: Array, generation: Array | int, purpose: Purpose, identities: Array) -> PRNGKeyArray:
+def folded(
+    seed: Array, generation: Array | int, purpose: Purpose, identities: UInt32[Array, "agents"]
+) -> Key[Array, "agents"]:
     """Keys of many agents, one for each identity."""
-    keys: PRNGKeyArray = jax.vmap(lambda identity: fold(seed, generation, purpose, identity))(identities)
+    keys: Key[Array, agents] = jax.vmap(lambda identity: fold(seed, generation, purpose, identity))(identities)
     return keys

@@ -11,7 +11,7 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int32, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int32, Key, PRNGKeyArray
 
 from arena.fitness import overall
 
@@ -38,7 +38,7 @@ class SelectionSettings:
 
 
 def choose_parents(
-    keys: PRNGKeyArray,
+    keys: Key[Array, "children"],
     scores: Float[Array, "agents cases"],
     eligible: Bool[Array, "agents"],
     idle: Bool[Array, "agents"],
