@@ -1,0 +1,163 @@
+"""`arena bench`: what it prints has the promised form and counts what it says; how fast anything is, is not tested."""
+
+import json
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from arena.bench import Measurement, Size, World, matrix_gflops, measure_judging, measure_replay, timed
+from arena.records import GenerationRecord
+from experiments import bench_results
+from experiments.bench import NAMES
+from experiments.cli import main
+from experiments.rundir import RunDirectory
+from experiments.study import RecordSettings
+from markets.errors import UserError
+
+TINY = bench_results.Scale(Size(64, 2, 32), Size(64, 2, 32), replay=50, matrix=8)
+ROW = {
+    "name",
+    "species",
+    "agents",
+    "episodes",
+    "bars",
+    "agent_bars_per_second",
+    "least",
+    "most",
+    "repeats",
+    "compile_seconds",
+    "matrix_share",
+    "cores_busy",
+}
+
+
+@pytest.fixture(autouse=True)
+def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_results, "QUICK", TINY)
+    monkeypatch.setattr(bench_results, "FULL", TINY)
+
+
+def printed(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    assert main(["bench", "--json", "--repeat", "2", *words]) == 0
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1
+    found: dict[str, Any] = json.loads(out)
+    return found
+
+
+def test_json_is_one_object_with_a_row_for_each_result(capsys: pytest.CaptureFixture[str]) -> None:
+    found = printed(capsys, "--only", "qnetwork_judging", "--only", "replay_float64")
+    assert set(found) == {"machine", "matrix_gflops", "results"}
+    assert found["machine"]["cores"] >= 1
+    assert found["machine"]["devices"] == len(jax.devices())
+    judging, replay = found["results"]
+    assert set(judging) == set(replay) == ROW
+    assert (judging["name"], judging["species"]) == ("qnetwork_judging", "qnetwork")
+    assert (judging["agents"], judging["episodes"], judging["bars"]) == (64, 2, 32)
+    assert (replay["name"], replay["agents"], replay["episodes"], replay["bars"]) == ("replay_float64", 1, 1, 50)
+    assert replay["species"] is None
+    assert replay["matrix_share"] is None
+    for row in found["results"]:
+        assert 0 < row["least"] <= row["agent_bars_per_second"] <= row["most"]
+        assert row["repeats"] == 2
+        assert row["compile_seconds"] > 0
+    flops = 2 * (24 * 32 + 4 * 32 + 32 * 32 + 32 * 3)
+    share = flops * judging["agent_bars_per_second"] / (found["matrix_gflops"] * 1e9)
+    assert judging["matrix_share"] == pytest.approx(share)
+
+
+def test_the_table_fits_a_terminal_and_names_the_result(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--quick", "--repeat", "1", "--only", "replay_float64"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("replay_float64") for line in lines)
+    assert all(len(line) <= 80 for line in lines if "cores" not in line)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--repeat", "0"], "--repeat 0: must be at least 1"),
+        (["--only", "nothing"], "invalid choice: 'nothing'"),
+    ],
+)
+def test_a_mistake_gets_one_line(capsys: pytest.CaptureFixture[str], words: list[str], says: str) -> None:
+    assert main(["bench", *words]) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
+
+
+def test_vectorbt_is_measured_only_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_results, "_has_vectorbt", lambda: False)
+    with pytest.raises(UserError, match="vectorbt is not installed"):
+        bench_results.measure(TINY, only=("vectorbt_from_signals",))
+    monkeypatch.setattr(bench_results, "World", lambda _: None)
+    monkeypatch.setattr(bench_results, "_WORLDLY", dict.fromkeys(NAMES[:3], lambda *_: Measurement(1, (1.0,), 1.0)))
+    names = [row["name"] for row in bench_results.measure(TINY, repeat=1)["results"]]
+    assert names == [name for name in NAMES if name != "vectorbt_from_signals"]
+
+
+def test_a_first_repeat_does_not_count() -> None:
+    calls = []
+    seconds, busy = timed(lambda: calls.append(None), 3)
+    assert len(calls) == 4
+    assert len(seconds) == 3
+    assert busy >= 0
+
+
+def test_a_rate_is_agent_bars_over_seconds() -> None:
+    found = Measurement(agent_bars=Size(10, 5, 2).agent_bars, seconds=(1.0, 4.0, 2.0), busy=1.0, flops=4)
+    assert found.rates == (25.0, 50.0, 100.0)
+    assert found.matrix_share(1.0) == pytest.approx(4 * 50 / 1e9)
+    assert Measurement(1, (1.0,), 1.0).matrix_share(1.0) is None
+
+
+def test_the_matrix_product_has_a_rate() -> None:
+    assert matrix_gflops(size=8, repeat=1) > 0
+
+
+def test_replay_runs_the_bars_it_says() -> None:
+    found = measure_replay(40, 1)
+    assert found.agent_bars == 40
+    assert len(found.seconds) == 1
+    assert jnp.zeros(1).dtype == jnp.float32  # double precision stays inside
+
+
+def test_judging_leaves_the_world_as_it_is() -> None:
+    world = World(TINY.base)
+    before = jax.device_get(world.state.populations[0].id)
+    found = measure_judging(world, 1)
+    assert found.agent_bars == 64 * 2 * 32
+    assert (jax.device_get(world.state.populations[0].id) == before).all()
+    assert int(world.state.generation) == 0
+
+
+@pytest.mark.slow
+def test_a_whole_world_turns_and_its_records_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: dict[str, list[int]] = {}
+
+    def look(run: RunDirectory, *_: object) -> None:
+        written["fitness"] = run.read("fitness")["generation"].unique().sort().to_list()
+
+    monkeypatch.setattr(bench_results, "save_checkpoint", look)
+    world = World(TINY.base)
+    settings = world.settings
+    assert settings.scars.enabled
+    assert settings.scars.damage
+    assert settings.scars.memory.enabled
+    assert settings.trust.enabled
+    assert settings.archive.enabled
+    assert settings.exploration.enabled
+    assert settings.evolution.stops
+    assert settings.evolution.migration.every
+    found = world.measure_generation(1)
+    assert int(world.state.generation) == 2
+    assert found.compile_seconds is not None
+    assert found.compile_seconds > 0
+    record: GenerationRecord = world.turn()
+    assert bool(record.finite)
+    recorded = bench_results.measure_recorded(world, 1, RecordSettings(checkpoint=2))
+    assert recorded.agent_bars == 2 * 64 * 2 * 32
+    assert written["fitness"] == [3, 4, 5, 6]
