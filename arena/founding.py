@@ -33,7 +33,7 @@ def found(plan: Plan, windows: int) -> ArenaState:
 
 
 def _found(plan: Plan, windows: int) -> ArenaState:
-    seeds = plan.settings.seed + jnp.arange(plan.places, dtype=jnp.uint32) // plan.islands
+    seeds = jnp.uint32(plan.settings.seed) + jnp.arange(plan.places, dtype=jnp.uint32) // plan.islands
     batch = (plan.places, plan.slots)
     each = plan.places * plan.slots
     populations = []
