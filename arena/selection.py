@@ -53,7 +53,7 @@ def choose_parents(
         scores: standing by case.
         eligible: who may become a parent; all may where nobody is.
         idle: who never trades.
-        weight: in the lottery, positive.
+        weight: in the lottery, at least 0.
         may_be_idle: which children may have an idle parent, where anyone else is eligible.
         settings: see `SelectionSettings`.
     """
@@ -62,7 +62,7 @@ def choose_parents(
     busy = jnp.where(busy.any(), busy, eligible)
     if settings.kind == "truncation":
         eligible, busy = (_best(overall(scores), who, settings.truncation) for who in (eligible, busy))
-    tickets = jnp.stack([jnp.cumsum(jnp.where(who, weight, 0.0)) for who in (busy, eligible)])
+    tickets = jnp.stack([_tickets(weight, who) for who in (busy, eligible)])
     deviation = jnp.median(jnp.abs(scores - jnp.median(scores, axis=0)), axis=0)
 
     def one(key: PRNGKeyArray, idle_allowed: Array) -> Array:
@@ -90,6 +90,12 @@ def _lexicase(scores: Float[Array, "pool cases"], epsilon: Float[Array, "cases"]
 
     left, _ = jax.lax.scan(filter_by, jnp.ones(scores.shape[0], bool), cases)
     return jnp.argmax(left)
+
+
+def _tickets(weight: Float[Array, "agents"], who: Bool[Array, "agents"]) -> Float[Array, "agents"]:
+    """Cumulative tickets of those who may be drawn; all alike where none of them has any weight."""
+    own = jnp.where(who, weight, 0.0)
+    return jnp.cumsum(jnp.where((own > 0).any(), own, who.astype(own.dtype)))
 
 
 def _drawn(shares: Float[Array, "count"], tickets: Float[Array, "agents"]) -> Int32[Array, "count"]:

@@ -116,6 +116,15 @@ def test_the_lottery_is_weighed() -> None:
     np.testing.assert_allclose(share, weight / weight.sum(), atol=0.03)
 
 
+def test_without_weight_no_one_is_drawn_unless_nobody_has_any() -> None:
+    eligible = np.arange(AGENTS) < 6
+    some = np.where(np.arange(AGENTS) % 2 == 0, 0.0, 1.0)
+    chosen = parents(np.zeros((AGENTS, CASES)), kind="lexicase", pool=4, eligible=eligible, weight=some)
+    assert set(np.unique(chosen)) == {1, 3, 5}
+    chosen = parents(np.zeros((AGENTS, CASES)), kind="lexicase", pool=4, eligible=eligible, weight=np.zeros(AGENTS))
+    assert set(np.unique(chosen)) == set(range(6))
+
+
 def test_truncation_lets_the_best_share_breed_and_no_other() -> None:
     score = np.random.default_rng(3).permutation(AGENTS).astype(float)
     scores = np.tile(score[:, None], (1, CASES))
