@@ -268,4 +268,4 @@ def _judging(world: World) -> jax.stages.Wrapped:
         with jax.default_matmul_precision(settings.device.precision):
             return everywhere(populations, seed, tape)
 
-    return jax.jit(judging)
+    return jax.jit(judging, compiler_options=plan.compiler_options)
