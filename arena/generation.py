@@ -80,7 +80,12 @@ def make_generation(plan: Plan) -> jax.stages.Wrapped:
             return _generation(plan, per_island, state, tape)
 
     # The state leaves laid out as it came, else the second generation would be compiled anew.
-    return jax.jit(generation, donate_argnums=0, out_shardings=(layout(plan), None))
+    return jax.jit(
+        generation,
+        donate_argnums=0,
+        out_shardings=(layout(plan), None),
+        compiler_options=plan.compiler_options,
+    )
 
 
 def _generation(
