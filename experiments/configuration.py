@@ -35,6 +35,9 @@ FIXED = ("device",)
 
 _SEARCH = "hydra.searchpath"
 
+_OPEN = ("costs", "market.columns")
+"""Groups whose keys are the user's own: names of symbols, names of columns."""
+
 
 def compose(
     overrides: Sequence[str] = (), *, module: str = "conf", name: str = "config", partial: bool = False
@@ -65,7 +68,7 @@ def compose(
                         if override.is_discrete_sweep() and "(" not in value
                         else f"{override.input_line}: several values for one run; add --multirun to sweep over them"
                     )
-            config = hydra_compose(name, overrides=list(overrides))
+            config = hydra_compose(name, overrides=[_opened(line) for line in overrides])
             plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=not partial)
         except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
             _explain(error, overrides, loader, name)
@@ -186,6 +189,12 @@ def _parse(overrides: Sequence[str], loader: ConfigLoader) -> list[Override]:
                 raise UserError(f"{line}: {key} is a choice; options: {', '.join(options)}")
         parsed.append(override)
     return parsed
+
+
+def _opened(line: str) -> str:
+    """The override, with Hydra's sign for keys that are not there yet where any key may be."""
+    key = line.partition("=")[0].strip()
+    return f"++{line}" if any(key == group or key.startswith(f"{group}.") for group in _OPEN) else line
 
 
 def _grammar(line: str, error: OverrideParseException) -> str:

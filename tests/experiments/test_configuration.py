@@ -280,3 +280,15 @@ def test_the_description_shows_every_option_and_every_key_under_the_choices_made
     assert "brain.large.units=400" in describe(["brain=[small,large]"], module=TOY)
     assert list(cells).index("seed=9") < list(cells).index("market.path=???")
     assert max(map(len, describe([], module=TOY, width=60).splitlines())) <= 60
+
+
+def test_groups_of_the_users_own_keys_take_any_key() -> None:
+    assert configuration.compose(["costs={EURUSD: {commission: 0.1}}"])["costs"] == {"EURUSD": {"commission": 0.1}}
+    assert configuration.compose(["costs.EURUSD.commission=0.1", "costs.GBPUSD.spread=2"])["costs"] == {
+        "EURUSD": {"commission": 0.1},
+        "GBPUSD": {"spread": 2},
+    }
+    bars = ["market=bars", "market.path=a.csv"]
+    assert configuration.compose([*bars, "market.columns={funding: 1}"])["market"]["columns"] == {"funding": 1}
+    with pytest.raises(UserError, match=r"cost: unknown key"):
+        configuration.compose(["cost.EURUSD=1"])
