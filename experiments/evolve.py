@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from arena.api import Arena
@@ -251,7 +252,8 @@ class _Job:
 
     def _conclude(self, directory: RunDirectory, state: ArenaState) -> None:
         """The table of champions and benchmarks, and where everything lies."""
-        table = standings(self.plan, self.market, state.archive, oracle_path(self.supply, self.market))
+        archive = jax.tree.map(jnp.asarray, state.archive)  # NumPy's, where it comes from a checkpoint
+        table = standings(self.plan, self.market, archive, oracle_path(self.supply, self.market))
         costs = "without any costs" if self.market.costless else "after costs"
         many = f", replicate 1 of {self.plan.replicates}" if self.plan.replicates > 1 else ""
         for line in standings_lines(table, f"champions beside what anyone could have done, {costs}{many}"):

@@ -20,7 +20,7 @@ __all__ = ["Progression", "console", "outline", "say", "standings_lines"]
 
 _PIPE_WIDTH = 80  # of a log, where nobody can be asked; whatever is longer stays on its line
 _HEAD = "   gen  best bp/bar  median  deaths  scars  agent-bars/s  new champions"
-_SHORT = dict(zip(REGIME_NAMES, ("bull", "bear", "volatile", "calm", "all"), strict=True))
+_SHORT = dict(zip(REGIME_NAMES, ("bull", "bear", "vol", "calm", "all"), strict=True))
 _LABEL, _SPLITS = 18, ("train", "validation")
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)

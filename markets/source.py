@@ -64,15 +64,17 @@ class Supply:
 _SOURCES: dict[str, type[Any]] = {"synthetic": SyntheticSettings, "sp500": IndexSettings, "bars": FileSettings}
 
 
-def market_settings(values: Mapping[str, Any]) -> MarketSettings:
+def market_settings(values: object) -> MarketSettings:
     """The settings of a market from its configuration group.
 
     Raises:
         UserError: an unknown market, key or value.
     """
+    if not isinstance(values, Mapping):
+        raise UserError(f"market: expected a group of keys, got {values!r}; choose one of {', '.join(_SOURCES)}")
     own = dict(values)
     name, mode = own.pop("name", None), own.pop("mode", "pool")
-    if name not in _SOURCES:
+    if not isinstance(name, str) or name not in _SOURCES:
         raise UserError(f"market: {name!r} is not a market; there are: {', '.join(_SOURCES)}")
     if mode not in ("pool", "basket"):
         raise UserError(f"market.mode: {mode!r} is not one of pool, basket")
