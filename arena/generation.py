@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, UInt8
 
 from agents.population import Population
 from agents.trust import observe, trust
-from arena.archive import Candidates, nominate, update
+from arena.archive import Archive, Candidates, Improvement, nominate, update
 from arena.episodes import draw
 from arena.fitness import Stats, by_group, case_scores, excess_return, harm, judge, overall, shrunk, summarise
 from arena.founding import layout
@@ -59,21 +59,22 @@ class _Judged(NamedTuple):
     tried_trust: Array
     tried_for: Array
     traders: Trader
-    diversity: Array
+    summary: Summary
 
 
 def make_generation(plan: Plan) -> jax.stages.Wrapped:
     """The compiled generation of a plan: (state, tape) → (state, record). The state it is given is donated."""
 
-    def per_island(step: Callable[..., Any], state: Any, *common: Any) -> Any:
-        """Map a step over islands, one after another on each device; `common` is the same everywhere."""
+    def per_island(step: Callable[..., Any], state: Any, now: Array, *common: Any) -> Any:
+        """Map a step over islands, one after another on each device; `now` and `common` are the same everywhere."""
         spread, same = PartitionSpec("islands"), PartitionSpec()
 
-        def local(state: Any, *common: Any) -> Any:
-            return lax.map(lambda own: step(own, *common), state)
+        def local(state: Any, now: Array, *common: Any) -> Any:
+            return _one_by_one(lambda own: step(own, now, *common), state, now)
 
-        specs = (spread, *(same for _ in common))
-        return jax.shard_map(local, mesh=plan.mesh, in_specs=specs, out_specs=spread, check_vma=False)(state, *common)
+        specs = (spread, same, *(same for _ in common))
+        mapped = jax.shard_map(local, mesh=plan.mesh, in_specs=specs, out_specs=spread, check_vma=False)
+        return mapped(state, now, *common)
 
     def generation(state: ArenaState, tape: Tape) -> tuple[ArenaState, GenerationRecord]:
         with jax.default_matmul_precision(plan.settings.device.precision):
@@ -88,13 +89,50 @@ def make_generation(plan: Plan) -> jax.stages.Wrapped:
     )
 
 
+def _everywhere(plan: Plan, step: Callable[..., Any], *operands: Any) -> Any:
+    """Work out the same thing on every device, from operands gathered whole.
+
+    Left to itself the compiler would divide the work by islands, and the order of a sum would depend on their number.
+    """
+
+    def whole(*operands: Any) -> Any:
+        return step(plan, *operands)
+
+    same = PartitionSpec()
+    return jax.shard_map(whole, mesh=plan.mesh, in_specs=same, out_specs=same, check_vma=False)(*operands)
+
+
+def _one_by_one(step: Callable[[Any], Any], state: Any, now: Array) -> Any:
+    """`lax.map` over the leading axis, compiled to the same arithmetic whatever its length.
+
+    A loop over a single island would be unrolled and fused with what is around it, and the bits of a result would
+    depend on how many islands a device has. So the compiler is shown two rows at least, and not how many are walked.
+    """
+    count = jax.tree.leaves(state)[0].shape[0]
+    rows = max(count, 2)
+    padded = jax.tree.map(lambda x: jnp.concatenate([x, x]), state) if count == 1 else state
+    traced = jax.jit(step)
+
+    def own(index: Array | int) -> Any:
+        return jax.tree.map(lambda x: lax.dynamic_index_in_dim(x, index, keepdims=False), padded)
+
+    def body(index: Array, done: Any) -> Any:
+        result = traced(own(index))
+        return jax.tree.map(lambda x, one: lax.dynamic_update_index_in_dim(x, one, index, 0), done, result)
+
+    shapes = jax.eval_shape(traced, own(0))
+    empty = jax.tree.map(lambda leaf: jnp.zeros((rows, *leaf.shape), leaf.dtype), shapes)
+    walked = lax.fori_loop(0, jnp.where(now >= 0, count, 0), body, empty)
+    return jax.tree.map(lambda x: x[:count], walked)
+
+
 def _generation(
     plan: Plan, per_island: Callable[..., Any], state: ArenaState, tape: Tape
 ) -> tuple[ArenaState, GenerationRecord]:
     now = state.generation
     island = jnp.arange(plan.places, dtype=jnp.int32)
 
-    def judge_island(own: tuple[Any, ...], tape: Tape, now: Array) -> tuple[Any, ...]:
+    def judge_island(own: tuple[Any, ...], now: Array, tape: Tape) -> tuple[Any, ...]:
         populations, seed, island = own
         first = draw(
             fold(seed, now, Purpose.EPISODES, island % plan.islands), tape.train, plan.settings.episodes.episodes
@@ -105,7 +143,7 @@ def _generation(
         ]
         return tuple(population for population, _ in judged), tuple(verdict for _, verdict in judged)
 
-    populations, judged = per_island(judge_island, (state.populations, state.seed, island), tape, now)
+    populations, judged = per_island(judge_island, (state.populations, state.seed, island), now, tape)
     next_id, children = state.next_id, []
     for verdict in judged:
         freed = verdict.death > 0
@@ -136,7 +174,7 @@ def _generation(
         score = jnp.where(population.born <= now, jax.vmap(overall)(population.standing.mean), -jnp.inf)
         moved.append(migrate(population, score, now, plan.islands, plan.settings.evolution.migration))
 
-    archive, gained = _try(plan, state, judged, tape)
+    archive, gained = _everywhere(plan, _try, state.archive, judged, tape)
     after = ArenaState(
         generation=now + 1,
         seed=state.seed,
@@ -156,7 +194,7 @@ def _generation(
             tried=verdict.tried,
             validation=verdict.tried_stats,
             tried_trust=verdict.tried_trust,
-            summary=_summary(plan, verdict, populations[index], now, moved[index][1]),
+            summary=verdict.summary._replace(migrants=_migrants(plan, moved[index][1])),
         )
         for index, verdict in enumerate(judged)
     )
@@ -197,7 +235,7 @@ def _judge_species(
     scores = shrunk(standing, settings.fitness)
     ruined = (verdict.cause == 3).mean(1)
     after = _trader(plan, scarred)
-    ready = standing.generations.max(1) >= jnp.minimum(settings.archive.judged, now + 1)
+    ready = now - population.born + 1 >= jnp.minimum(settings.archive.judged, now + 1)
     tried, tried_for = nominate(by_group(scores), ready, settings.archive.candidates)
     if not settings.archive.enabled:
         tried, tried_for = tried[:0], tried_for[:0]
@@ -217,7 +255,7 @@ def _judge_species(
         tried_trust=pick.trust,
         tried_for=tried_for,
         traders=pick,
-        diversity=jax.vmap(setup.species.distance)(*both).mean(),
+        summary=_summary(verdict.stats, scarred, after.trust, jax.vmap(setup.species.distance)(*both).mean(), now),
     )
 
 
@@ -263,7 +301,7 @@ def _validate(
     return summarise(tally), jnp.transpose(tally.log_return, (1, 2, 0))
 
 
-def _try(plan: Plan, state: ArenaState, judged: tuple[_Judged, ...], tape: Tape) -> tuple[Any, Any]:
+def _try(plan: Plan, archive: Archive, judged: tuple[_Judged, ...], tape: Tape) -> tuple[Archive, Improvement]:
     """Let the candidates of all islands and species of a replicate challenge the archive."""
 
     def joined(x: Array) -> Array:
@@ -284,7 +322,7 @@ def _try(plan: Plan, state: ArenaState, judged: tuple[_Judged, ...], tape: Tape)
     traders = tuple(jax.tree.map(joined, verdict.traders) for verdict in judged)
     market = window(tape, tape.validation, plan.settings.episodes.bars)
     bars = groups_of(market.regime).sum(1).T
-    return update(state.archive, candidates, traders, bars, plan.settings.archive)
+    return update(archive, candidates, traders, bars, plan.settings.archive)
 
 
 def _tickets(plan: Plan, believed: Array) -> Array:
@@ -294,15 +332,20 @@ def _tickets(plan: Plan, believed: Array) -> Array:
     return plan.settings.trust.floor + believed.mean(-1)
 
 
-def _summary(plan: Plan, verdict: _Judged, population: Population, now: Array, moved: Array) -> Summary:
-    per_bar = verdict.stats.log_return[..., -1] / jnp.maximum(verdict.stats.bars[..., -1], 1.0)
-    count = min(plan.settings.evolution.migration.agents, plan.slots)
+def _summary(stats: Stats, population: Population, believed: Array, diversity: Array, now: Array) -> Summary:
+    """One island's summary; migrants are counted later."""
+    per_bar = stats.log_return[:, -1] / jnp.maximum(stats.bars[:, -1], 1.0)
     return Summary(
-        best=per_bar.max(1),
-        median=jnp.median(per_bar, axis=1),
-        diversity=verdict.diversity,
-        epsilon=population.epsilon.mean(1),
-        trust=verdict.trust.mean((1, 2)),
-        births=(population.born == now).sum(1, dtype=jnp.int32),
-        migrants=jnp.broadcast_to(jnp.where(moved, count, 0).astype(jnp.int32), (plan.places,)),
+        best=per_bar.max(),
+        median=jnp.median(per_bar),
+        diversity=diversity,
+        epsilon=population.epsilon.mean(),
+        trust=believed.mean(),
+        births=(population.born == now).sum(dtype=jnp.int32),
+        migrants=jnp.zeros((), jnp.int32),
     )
+
+
+def _migrants(plan: Plan, moved: Array) -> Array:
+    count = min(plan.settings.evolution.migration.agents, plan.slots)
+    return jnp.broadcast_to(jnp.where(moved, count, 0).astype(jnp.int32), (plan.places,))

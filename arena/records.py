@@ -15,16 +15,16 @@ __all__ = ["GenerationRecord", "SpeciesRecord", "Summary"]
 class Summary(NamedTuple):
     """One species on one island, in one generation."""
 
-    best: Float[Array, "islands"]
+    best: Float[Array, "*islands"]
     """Highest log return a bar over the generation's windows."""
-    median: Float[Array, "islands"]
-    diversity: Float[Array, "islands"]
+    median: Float[Array, "*islands"]
+    diversity: Float[Array, "*islands"]
     """Mean distance of random pairs of genomes."""
-    epsilon: Float[Array, "islands"]
-    trust: Float[Array, "islands"]
-    births: Int32[Array, "islands"]
+    epsilon: Float[Array, "*islands"]
+    trust: Float[Array, "*islands"]
+    births: Int32[Array, "*islands"]
     """Agents judged for the first time."""
-    migrants: Int32[Array, "islands"]
+    migrants: Int32[Array, "*islands"]
 
 
 class SpeciesRecord(NamedTuple):

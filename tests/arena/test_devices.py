@@ -1,0 +1,49 @@
+"""The same bits, however many devices share the islands."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PROGRAM = """
+import hashlib, sys
+import jax
+jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
+import numpy as np
+from arena import Arena, Settings, make_market
+from markets.synthetic import SyntheticSettings, simulate
+
+settings = Settings.build({
+    "evolution": {"agents": 32, "islands": 8, "migration": {"every": 2, "agents": 1}},
+    "episodes": {"episodes": 4, "bars": 32, "validation": 4},
+    "species": {"qnetwork": {"hidden": [8]}},
+    "scars": {"drawdown": 0.005, "count": 2},
+})
+market = make_market(simulate(SyntheticSettings(edge=8, bars=6000), 0), settings)
+arena = Arena(settings, market)
+digest = hashlib.sha256()
+for _ in range(4):
+    for leaf in jax.tree.leaves(jax.device_get(arena.step())):
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+for leaf in jax.tree.leaves(jax.device_get(arena.state)):
+    digest.update(np.ascontiguousarray(leaf).tobytes())
+print(arena.plan.mesh.devices.size, digest.hexdigest())
+"""
+
+
+@pytest.mark.slow
+def test_one_two_and_eight_devices_give_the_same_bits() -> None:
+    found = {}
+    for count in (1, 2, 8):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM, str(count)], capture_output=True, text=True, env=environment, check=True
+        )
+        devices, digest = done.stdout.split()
+        assert int(devices) == count
+        found[count] = digest
+    assert len(set(found.values())) == 1, found
