@@ -37,7 +37,17 @@ from markets.preparation import Market, WindowSettings, prepare
 from markets.synthetic import SyntheticSettings, simulate
 from markets.tape import Tape, rules_at, window
 
-__all__ = ["CHARGES", "Measurement", "Size", "World", "matrix_gflops", "measure_judging", "measure_replay", "timed"]
+__all__ = [
+    "CHARGES",
+    "Measurement",
+    "Size",
+    "World",
+    "judging",
+    "matrix_gflops",
+    "measure_judging",
+    "measure_replay",
+    "timed",
+]
 
 CHARGES: dict[str, Any] = {
     "commission": 2e-5,
@@ -187,12 +197,49 @@ class World:
         return Measurement(self.size.agent_bars, seconds, busy, self.compile_seconds, self.flops)
 
 
+def judging(world: World) -> jax.stages.Wrapped:
+    """The compiled judging of a world, (populations, seed, tape) → (stats, scores), over devices, islands and blocks.
+
+    Args:
+        world: its plan and settings are used; what is judged is given to the function.
+    """
+    plan, settings, setup = world.plan, world.settings, world.plan.rollouts[0]
+
+    def island(own: tuple[Population, Array], tape: Tape) -> Any:
+        population, seed = own
+        first = draw(fold(seed, 0, Purpose.EPISODES, 0), tape.train, settings.episodes.episodes)
+        market = window(tape, first, settings.episodes.bars, setup.species.context)
+        rules = rules_at(setup.rules, tape, first)
+        bars = groups_of(market.regime).sum(1)
+        unknown = jnp.zeros((plan.slots, REGIMES))
+        trader = Trader(population.genome, population.genes, population.memory, unknown)
+
+        def block(own: Trader) -> Any:
+            tally, _ = roll_out(setup, own, market, rules)
+            return summarise(tally), case_scores(tally, bars, settings.fitness)
+
+        return lax.map(block, jax.tree.map(lambda x: x.reshape(-1, plan.block, *x.shape[1:]), trader))
+
+    def every(populations: Population, seed: Array, tape: Tape) -> Any:
+        spread, same = PartitionSpec("islands"), PartitionSpec()
+
+        def local(populations: Population, seed: Array, tape: Tape) -> Any:
+            return lax.map(lambda own: island(own, tape), (populations, seed))
+
+        everywhere = jax.shard_map(
+            local, mesh=plan.mesh, in_specs=(spread, spread, same), out_specs=spread, check_vma=False
+        )
+        with jax.default_matmul_precision(settings.device.precision):
+            return everywhere(populations, seed, tape)
+
+    return jax.jit(every, compiler_options=plan.compiler_options)
+
+
 def measure_judging(world: World, repeat: int) -> Measurement:
     """Draw episodes, roll out, tally and score all agents; nothing else of a generation."""
-    judging = _judging(world)
     populations, seed = world.state.populations[0], world.state.seed
     began = time.perf_counter()
-    compiled = judging.lower(populations, seed, world.market.tape).compile()
+    compiled = judging(world).lower(populations, seed, world.market.tape).compile()
     took = time.perf_counter() - began
     seconds, busy = timed(lambda: jax.block_until_ready(compiled(populations, seed, world.market.tape)), repeat)
     return Measurement(world.size.agent_bars, seconds, busy, took, world.flops)
@@ -235,37 +282,3 @@ def _market(settings: Settings, bars: int = _TAPE) -> Market:
         costs=settings.costs,
         windows=WindowSettings(settings.episodes.bars, settings.episodes.validation, settings.episodes.stratum),
     )
-
-
-def _judging(world: World) -> jax.stages.Wrapped:
-    """Scores of all agents of all islands, laid out over devices and blocks as a generation's are."""
-    plan, settings, setup = world.plan, world.settings, world.plan.rollouts[0]
-
-    def island(own: tuple[Population, Array], tape: Tape) -> Any:
-        population, seed = own
-        first = draw(fold(seed, 0, Purpose.EPISODES, 0), tape.train, settings.episodes.episodes)
-        market = window(tape, first, settings.episodes.bars, setup.species.context)
-        rules = rules_at(setup.rules, tape, first)
-        bars = groups_of(market.regime).sum(1)
-        unknown = jnp.zeros((plan.slots, REGIMES))
-        trader = Trader(population.genome, population.genes, population.memory, unknown)
-
-        def block(own: Trader) -> Any:
-            tally, _ = roll_out(setup, own, market, rules)
-            return summarise(tally), case_scores(tally, bars, settings.fitness)
-
-        return lax.map(block, jax.tree.map(lambda x: x.reshape(-1, plan.block, *x.shape[1:]), trader))
-
-    def judging(populations: Population, seed: Array, tape: Tape) -> Any:
-        spread, same = PartitionSpec("islands"), PartitionSpec()
-
-        def local(populations: Population, seed: Array, tape: Tape) -> Any:
-            return lax.map(lambda own: island(own, tape), (populations, seed))
-
-        everywhere = jax.shard_map(
-            local, mesh=plan.mesh, in_specs=(spread, spread, same), out_specs=spread, check_vma=False
-        )
-        with jax.default_matmul_precision(settings.device.precision):
-            return everywhere(populations, seed, tape)
-
-    return jax.jit(judging, compiler_options=plan.compiler_options)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from arena.bench import Measurement, Size, World, matrix_gflops, measure_judging, measure_replay, timed
+from arena.bench import Measurement, Size, World, judging, matrix_gflops, measure_judging, measure_replay, timed
 from arena.records import GenerationRecord
 from experiments import bench_results
 from experiments.bench import NAMES
@@ -132,6 +132,19 @@ def test_judging_leaves_the_world_as_it_is() -> None:
     assert found.agent_bars == 64 * 2 * 32
     assert (jax.device_get(world.state.populations[0].id) == before).all()
     assert int(world.state.generation) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="vectors of a CPU")
+def test_the_width_of_vectors_changes_no_bit() -> None:
+    world = World(TINY.base)
+    given = world.state.populations[0], world.state.seed, world.market.tape
+    traced = judging(world).lower(*given)
+    wide, narrow = (
+        jax.device_get(traced.compile({"xla_cpu_prefer_vector_width": width})(*given)) for width in (512, 128)
+    )
+    for first, second in zip(jax.tree.leaves(wide), jax.tree.leaves(narrow), strict=True):
+        assert first.tobytes() == second.tobytes()
 
 
 @pytest.mark.slow
