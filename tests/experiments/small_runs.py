@@ -1,0 +1,123 @@
+"""Small runs for the tests of run directories: one small study, made through the command, and ways to compare."""
+
+import contextlib
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import polars as pl
+import pytest
+from jax.experimental.compilation_cache import compilation_cache
+from polars.testing import assert_frame_equal
+from safetensors import safe_open
+
+from arena.schemas import TABLES
+from experiments import evolve as evolve_module
+from experiments.cli import main
+from experiments.rundir import RunDirectory
+
+__all__ = ["RECORDED", "SMALL", "arena", "assert_same", "compiled_once", "evolve", "without_table"]
+
+SMALL = (
+    "market.bars=3000",
+    "features.returns=[1,4]",
+    "features.mean_distance=[8]",
+    "features.rsi=[]",
+    "features.macd=false",
+    "features.atr=[]",
+    "features.bollinger=[]",
+    "features.volatility_ratio=false",
+    "features.range_position=[]",
+    "features.volume_z=[]",
+    "features.trend_strength=[]",
+    "features.gap_length=false",
+    "features.clock=false",
+    "regimes.returns=8",
+    "regimes.ranks=24",
+    "episodes.episodes=4",
+    "episodes.bars=32",
+    "episodes.validation=4",
+    "episodes.stratum=20",
+    "species.qnetwork.hidden=[4]",
+    "fitness.bars=8",
+    "archive.bars=4",
+    "archive.judged=1",
+    "trust.block=4",
+    "scars.drawdown=0.01",
+    "scars.count=2",
+    "selection.pool=8",
+    "broker.ruin=0.98",
+    "turnover.age=3",
+    "evolution.agents=16",
+    "evolution.islands=2",
+    "evolution.generations=6",
+    "evolution.migration.every=2",
+    "evolution.migration.agents=1",
+    "device.block=4",
+    "device.chunk=8",
+    "device.count=1",
+)
+"""A study in which everything happens within six generations: scars, ruin, old age, migration, new champions."""
+
+RECORDED = tuple(name for name in TABLES if name != "timings")
+"""The tables that two equal runs share."""
+
+
+@contextlib.contextmanager
+def compiled_once(factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep compiled programs between the runs of a test session, and say where."""
+    known = os.environ.get("JAX_COMPILATION_CACHE_DIR")
+    if known:
+        yield Path(known)
+        return
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "compiled"
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    compilation_cache.reset_cache()
+    try:
+        yield folder
+    finally:
+        jax.config.update("jax_compilation_cache_dir", None)
+        compilation_cache.reset_cache()
+
+
+def arena(*words: str) -> tuple[int, str, str]:
+    """What the command answers: exit code, output, errors."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(list(words))
+    return code, out.getvalue(), err.getvalue()
+
+
+def evolve(runs_dir: Path, *overrides: str, code: int = 0) -> tuple[RunDirectory, str]:
+    """Evolve the small study with overrides; the run's directory and what was said."""
+    answered, said, complaint = arena("evolve", *SMALL, f"runs_dir={runs_dir}", *overrides)
+    assert answered == code, complaint or said
+    last = said.splitlines()[-1]
+    return RunDirectory(Path(last.rpartition("arena resume ")[2])), said
+
+
+def without_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the table at the end, which costs seconds, where it is not what is tested."""
+    monkeypatch.setattr(evolve_module, "standings_lines", lambda *args: [])
+    monkeypatch.setattr(evolve_module, "standings", lambda *args: None)
+
+
+def assert_same(first: RunDirectory, second: RunDirectory) -> None:
+    """Two runs left the same tables, lineage and genomes."""
+    for name in RECORDED:
+        assert_frame_equal(first.read(name), second.read(name), check_exact=True)
+    assert_frame_equal(pl.read_parquet(first.lineage), pl.read_parquet(second.lineage))
+    paths = sorted(first.genomes.iterdir())
+    assert [path.name for path in paths] == sorted(path.name for path in second.genomes.iterdir())
+    for path in paths:
+        assert _content(path) == _content(second.genomes / path.name)
+
+
+def _content(path: Path) -> tuple[dict[str, str], dict[str, bytes]]:
+    """Metadata and leaves of a tree's file; their order in the file is of no account."""
+    with safe_open(path, framework="numpy") as file:
+        return file.metadata(), {name: file.get_tensor(name).tobytes() for name in file.keys()}  # noqa: SIM118

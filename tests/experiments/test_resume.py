@@ -1,0 +1,274 @@
+"""However a run was stopped, it goes on to the same tables; and what cannot be gone on with is said in one line."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.numpy import load_file, save_file
+from small_runs import SMALL, arena, assert_same, compiled_once, evolve, without_table
+
+from arena.schemas import TABLES
+from experiments.files import TEMPORARY
+from experiments.interruption import interruptible
+from experiments.recording import Recorder
+from experiments.rundir import RunDirectory
+from experiments.terminal import Progression
+
+QUIET = "terminal.progress=false"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with compiled_once(tmp_path_factory) as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def reference(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    return evolve(tmp_path_factory.mktemp("runs"), QUIET)[0]
+
+
+@pytest.fixture(autouse=True)
+def no_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_table(monkeypatch)
+
+
+def parts(run: RunDirectory, name: str = "births") -> list[str]:
+    return sorted(path.name for path in run.table(name).iterdir())
+
+
+def test_a_crash_is_gone_on_from_the_last_checkpoint_to_the_same_tables(
+    reference: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true_add = Recorder.add
+
+    def crash(self: Recorder, record: Any, timing: dict[str, float]) -> Any:
+        if int(record.generation) == 4:
+            raise KeyboardInterrupt
+        return true_add(self, record, timing)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "add", crash)
+        code, _, complaint = arena(
+            "evolve", *SMALL, f"runs_dir={tmp_path}", QUIET, "record.flush=1", "record.checkpoint=3"
+        )
+    assert (code, complaint) == (130, "arena: interrupted\n")
+    run = RunDirectory(tmp_path / reference.root.name)
+    assert run.read_manifest()["state"] == "interrupted"
+    assert not run.lineage.exists()
+    assert [path.name for path in run.checkpoints.iterdir()] == ["00000003.safetensors"]
+    assert parts(run)[-1] == "00000003-00000003-0.parquet"  # beyond the checkpoint
+    torn = [run.root / f"{TEMPORARY}1-00000004-00000004-0.parquet", run.genomes / f"{TEMPORARY}1-9.safetensors"]
+    for path in torn:
+        path.write_bytes(b"PAR1")
+
+    code, said, _ = arena("resume", str(run.root))
+    assert code == 0
+    assert "going on after 3 generations" in said
+    assert_same(reference, run)
+    assert not any(path.exists() for path in torn)
+    assert [session["generation"] for session in run.read_manifest()["sessions"]] == [0, 3]
+    for name in TABLES:
+        assert parts(run, name) == [f"{k:08d}-{k:08d}-0.parquet" for k in range(6)]
+    assert run.read("timings")["generation"].to_list() == list(range(6))
+
+
+def test_ctrl_c_finishes_the_generation_and_keeps_it(
+    reference: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true_show = Progression.show
+
+    def ask(self: Progression, made: Any) -> None:
+        true_show(self, made)
+        if int(made["generations"]["generation"][0]) == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Progression, "show", ask)
+        run, said = evolve(tmp_path, code=130)
+    done = run.read_manifest()["generations"]
+    assert 2 <= done < 6
+    assert run.read_manifest()["state"] == "interrupted"
+    assert "stopping after this generation" in said
+    assert f"interrupted after {done} generations; go on with: arena resume {run.root}" in said
+    assert run.read("generations")["generation"].unique().to_list() == list(range(done))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+    code, said, _ = arena("resume", run.root.name, "--runs-dir", str(tmp_path))
+    assert code == 0
+    assert said.splitlines()[-1] == str(run.root)
+    assert_same(reference, run)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_request_to_stop_is_noted_and_the_second_obeyed_at_once(number: signal.Signals) -> None:
+    heard: list[str] = []
+    with interruptible(lambda: heard.append("asked")) as stop:
+        assert not stop.is_set()
+        os.kill(os.getpid(), number)
+        assert stop.is_set()
+        assert heard == ["asked"]
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+
+
+def test_a_larger_target_goes_on_and_equals_a_run_started_longer(reference: RunDirectory, tmp_path: Path) -> None:
+    short, _ = evolve(tmp_path, QUIET, "evolution.generations=2")
+    assert short.root.name == reference.root.name
+    assert short.read("births")["generation"].max() == 2
+    longer, said = evolve(tmp_path, QUIET)
+    assert longer.root == short.root
+    assert "going on after 2 generations" in said
+    assert longer.read_config()["evolution"]["generations"] == 6
+    assert_same(reference, longer)
+    shorter, said = evolve(tmp_path, QUIET, "evolution.generations=3")
+    assert "finished before, 6 generations" in said
+    assert_same(reference, shorter)
+
+
+@pytest.mark.slow
+def test_a_killed_run_leaves_nothing_torn_and_goes_on_to_the_same_tables(cache: Path, tmp_path: Path) -> None:
+    words = [*SMALL, QUIET, "record.flush=3", "record.checkpoint=2"]
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "experiments.cli",
+            "evolve",
+            *words,
+            f"runs_dir={tmp_path}",
+            "evolution.generations=9999",
+        ],
+        env={**os.environ, "JAX_COMPILATION_CACHE_DIR": str(cache)},
+        stdout=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 180
+    while not list(tmp_path.glob("*/checkpoints/[0-9]*")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    (root,) = tmp_path.iterdir()
+    run = RunDirectory(root)
+    for name in TABLES:
+        run.read(name)  # whole parts only, or this raises
+    assert run.read_manifest()["state"] == "running"
+    done = max(int(path.stem) for path in run.checkpoints.glob("[0-9]*"))
+    target = f"evolution.generations={done + 2}"
+    evolve(tmp_path, QUIET, target)
+    assert list(root.rglob(f"{TEMPORARY}*")) == []
+    assert run.read("timings")["generation"].to_list() == list(range(done + 2))
+    assert_same(evolve(tmp_path / "again", QUIET, target)[0], run)
+
+
+@pytest.fixture
+def copy(reference: RunDirectory, tmp_path: Path) -> RunDirectory:
+    return RunDirectory(Path(shutil.copytree(reference.root, tmp_path / reference.root.name)))
+
+
+def complaint(run: RunDirectory) -> str:
+    """What `arena resume` says of a run that it refuses; it leaves everything as it was."""
+    before = {path: path.read_bytes() for path in run.root.rglob("*") if path.is_file()}
+    code, _, said = arena("resume", str(run.root))
+    assert code == 2
+    assert said.count("\n") == 1
+    assert {path: path.read_bytes() for path in run.root.rglob("*") if path.is_file()} == before
+    return said
+
+
+def test_no_such_run_names_those_there_are(copy: RunDirectory, tmp_path: Path) -> None:
+    code, _, said = arena("resume", "nothing", "--runs-dir", str(tmp_path))
+    assert (code, said) == (2, f"arena: nothing: no such run; there are: {copy.root.name}\n")
+    code, _, said = arena("resume", "nothing", "--runs-dir", str(tmp_path / "empty"))
+    assert (code, said) == (2, f"arena: nothing: no such run; there are none in {tmp_path / 'empty'}\n")
+
+
+def test_a_damaged_manifest_is_named(copy: RunDirectory) -> None:
+    for text in ("{", "[1]"):
+        copy.manifest.write_text(text)
+        assert complaint(copy).startswith(f"arena: {copy.manifest}: damaged")
+
+
+def test_a_damaged_configuration_is_named(copy: RunDirectory) -> None:
+    text = copy.config.read_text()
+    for damage, says in (
+        ("market: [", "damaged"),
+        ("- 1\n", "damaged"),
+        (text.replace("agents: 16", "agents: 15"), "evolution.agents: 15 agents cannot live on 2 islands"),
+        (text.replace("record:", "recorded:"), "record: missing"),
+        (text.replace("name: synthetic", "name: [synthetic]"), "market: ['synthetic'] is not a market"),
+        (text.replace("seed: 0", "seed: -1"), "seed: -1 must be at least 0"),
+    ):
+        copy.config.write_text(damage)
+        said = complaint(copy)
+        assert said.startswith(f"arena: {copy.config}: ")
+        assert says in said
+
+
+def test_another_configuration_or_other_bars_are_refused(copy: RunDirectory) -> None:
+    text = copy.config.read_text()
+    copy.config.write_text(text.replace("scars:\n  enabled: true", "scars:\n  enabled: false"))
+    assert copy.config.read_text() != text
+    assert f"its configuration changed since it was run {copy.root.name}" in complaint(copy)
+    copy.config.write_text(text.replace("edge: 8.0", "edge: 4.0"))
+    assert "its bars changed" in complaint(copy)
+
+
+def test_a_damaged_or_foreign_checkpoint_is_named(copy: RunDirectory) -> None:
+    (path,) = copy.checkpoints.iterdir()
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    assert complaint(copy).startswith(f"arena: {path}: cannot be read")
+    path.write_bytes(whole)
+    leaves = load_file(path)
+    name = next(name for name in leaves if name.endswith("epsilon"))
+    for foreign, says in (
+        ({**leaves, name: leaves[name][:1]}, f"{name} is float32[1, 8], expected float32[2, 8]"),
+        ({key: leaf for key, leaf in leaves.items() if key != name}, f"{name} is missing"),
+        ({**leaves, "tail": leaves[name]}, "holds tail, which this run does not know"),
+        (leaves, "its generation does not match its name"),
+    ):
+        save_file(foreign, path, {"generation": "5"})
+        assert says in complaint(copy)
+    path.unlink()
+
+
+def test_without_its_last_checkpoint_a_run_goes_on_from_the_one_before(reference: RunDirectory, tmp_path: Path) -> None:
+    run, _ = evolve(tmp_path, QUIET, "record.checkpoint=2")
+    kept = sorted(path.name for path in run.checkpoints.iterdir())
+    assert kept == ["00000004.safetensors", "00000006.safetensors"]
+    (run.checkpoints / kept[-1]).unlink()
+    code, said, _ = arena("resume", str(run.root))
+    assert code == 0
+    assert "going on after 4 generations" in said
+    assert_same(reference, run)
+
+
+def test_other_hardware_and_another_version_are_said_and_recorded(
+    reference: RunDirectory, copy: RunDirectory, tmp_path: Path
+) -> None:
+    manifest = copy.read_manifest()
+    begun = {**manifest["bits"], "backend": "abacus"}
+    for path in copy.checkpoints.iterdir():
+        path.unlink()
+    from experiments.identity import run_id
+
+    name = run_id(copy.read_config(), manifest["data_hash"], begun)
+    assert name != reference.root.name
+    copy.manifest.write_text(json.dumps({**manifest, "run_id": name, "bits": begun, "source_hash": "0"}))
+    code, said, _ = arena("resume", str(copy.root))
+    assert code == 0
+    assert "note: begun on abacus" in said
+    assert "note: begun by another version of this program" in said
+    after = copy.read_manifest()
+    assert (after["run_id"], after["bits"]["backend"]) == (name, "abacus")
+    assert after["sessions"][-1]["bits"] == manifest["bits"]
+    assert after["sessions"][-1]["source_hash"] == manifest["source_hash"]
+    assert_same(reference, copy)
