@@ -19,7 +19,8 @@ from markets.preparation import Market
 GENERATIONS = 5
 WORLD: dict[str, Any] = {
     "evolution": {"agents": 16, "islands": 2, "replicates": 2, "migration": {"every": 2, "agents": 1}},
-    "archive": {"bars": 4, "judged": 1},
+    "archive": {"bars": 4, "judged": 3, "t": 0.0},
+    "fitness": {"bars": 8, "horizon": 2},
     "turnover": {"culled": 0.4, "age": 3},
 }
 
@@ -190,7 +191,8 @@ def test_records_count_the_windows_that_were_played(run: Run) -> None:
 def test_champions_only_get_better_and_were_judged_in_training(run: Run) -> None:
     seen: set[int] = set()
     best = np.full(run.end.archive.score.shape, -np.inf)
-    improved = 0
+    improved, late = 0, 0
+    born = {int(i): 0 for i in run.founders.populations[0].id.reshape(-1)}
     for record in run.records:
         own, gained = record.species[0], record.archive
         seen |= set(own.id.reshape(-1).tolist())
@@ -198,8 +200,13 @@ def test_champions_only_get_better_and_were_judged_in_training(run: Run) -> None
         assert (gained.score[gained.improved] > best[gained.improved]).all()
         best = np.where(gained.improved, gained.score, best)
         improved += int(gained.improved.sum())
+        for i in gained.id[gained.improved].tolist():
+            assert record.generation - born[i] + 1 >= min(3, record.generation + 1), "judged often enough"
+            late += record.generation >= 2
+        born |= {child: int(record.generation) + 1 for child in births(record)}
         assert set(gained.id[gained.improved].tolist()) <= seen
     assert improved > 0
+    assert late > 0, "more judgements than the standing's horizon can be asked for"
     np.testing.assert_array_equal(run.end.archive.score, best)
 
 
