@@ -104,7 +104,7 @@ class RunDirectory:
         """
         try:
             manifest = json.loads(self.manifest.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise UserError(f"{self.manifest}: damaged ({error}); {_ANEW}") from error
