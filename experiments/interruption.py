@@ -37,4 +37,4 @@ def interruptible(asked: Callable[[], None]) -> Iterator[threading.Event]:
         yield stop
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, handler or signal.SIG_DFL)

@@ -18,6 +18,9 @@ __all__ = ["add_arguments", "epilog", "run"]
 
 Job = Callable[[list[str]], int]
 
+INTERRUPTED = 130
+"""Exit code of a job that was asked to stop; a sweep stops with it."""
+
 
 def add_arguments(parser: argparse.ArgumentParser, *, sweeps: bool = True) -> None:
     """Declare overrides, `--cfg`, `--config-dir` and, where the command can sweep, `--multirun`."""
@@ -73,14 +76,17 @@ def run(
 
 
 def _sweep(jobs: Sequence[list[str]], job: Job) -> int:
-    """Run jobs one after another under headings that say what differs."""
+    """Run jobs one after another under headings that say what differs, until all are done or one is interrupted."""
     varying = [index for index, values in enumerate(zip(*jobs, strict=True)) if len(set(values)) > 1]
     worst = 0
     for number, one in enumerate(jobs, start=1):
         name = f"job {number} of {len(jobs)}: {' '.join(one[index] for index in varying)}"
         print(name, flush=True)
         try:
-            worst = max(worst, job(one))
+            code = job(one)
         except UserError as error:
             raise UserError(f"{name}: {error}") from error
+        if code == INTERRUPTED:
+            return code
+        worst = max(worst, code)
     return worst

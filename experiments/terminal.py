@@ -79,6 +79,13 @@ class Progression:
     ) -> None:
         if self._live:
             self._live.__exit__(kind, error, traceback)
+            say(self._totals())
+
+    def _totals(self) -> str:
+        """Speed of late, and what has come of the generations shown."""
+        rate = sum(self._rate) / len(self._rate) / 1e6 if self._rate else 0.0
+        since = f" since generation {self._first}" if self._first else ""
+        return f"  {rate:.2f} M agent-bars/s   {self._deaths:,} deaths   {self._scars:,} scars{since}"
 
     def show(self, made: dict[str, pl.DataFrame]) -> None:
         """One generation, by its tables."""
@@ -113,10 +120,7 @@ class Progression:
             identity, score = self._best.get(regime, ("–", None))
             shown = "–" if score is None else f"{1e4 * score:+.3f}"
             rows.append(Text.assemble(f"  {regime:<20}{identity:>10}", _signed(f"{shown:>10}", score)))
-        rate = sum(self._rate) / len(self._rate) / 1e6 if self._rate else 0.0
-        since = f" since generation {self._first}" if self._first else ""
-        totals = f"  {rate:.2f} M agent-bars/s   {self._deaths} deaths   {self._scars} scars{since}"
-        return Group(self._bar, Text(_HEAD, style="dim"), Text(line), *rows, Text(totals, style="cyan"))
+        return Group(self._bar, Text(_HEAD, style="dim"), Text(line), *rows, Text(self._totals(), style="cyan"))
 
 
 def standings_lines(table: pl.DataFrame, title: str) -> list[Text]:

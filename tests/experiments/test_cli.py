@@ -275,3 +275,9 @@ def test_help_describes_the_keys_under_the_overrides_given() -> None:
     text = override_command.epilog(["agents=8", "--out", "-h"], module=TOY)
     assert "agents=8" in text
     assert "of all chance" in text
+
+
+def test_a_sweep_stops_with_the_job_that_was_interrupted() -> None:
+    jobs: list[list[str]] = []
+    assert sweep("-m", "seed=1,2,3", job=lambda job: jobs.append(job) or (130 if job == ["seed=2"] else 0)) == 130
+    assert jobs == [["seed=1"], ["seed=2"]]

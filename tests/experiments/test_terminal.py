@@ -68,7 +68,7 @@ def test_a_terminal_gets_a_picture_that_fits_and_goes_away(screen: io.StringIO) 
     assert next(line for line in lines if "bear_trending" in line).split() == ["bear_trending", "7", "+2.000"]
     assert next(line for line in lines if "calm_ranging" in line).split() == ["calm_ranging", "–", "–"]
     assert "14 deaths   2 scars" in lines[-1]
-    assert screen.getvalue().rstrip().endswith("\x1b[2K")
+    assert screen.getvalue().endswith("\x1b[2K  2.50 M agent-bars/s   14 deaths   2 scars\n")  # all else is gone
 
 
 def test_what_is_said_stays_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
