@@ -245,13 +245,16 @@ def test_another_seed_is_another_run(run: RunDirectory, tmp_path: Path, no_table
         assert not run.read(name).equals(other.read(name)), name
 
 
-def test_a_finished_run_is_shown_and_not_run_again_and_force_makes_another(run: RunDirectory) -> None:
+def test_a_finished_run_is_shown_and_not_run_again_and_force_makes_another(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = {path: path.stat().st_mtime_ns for path in run.root.rglob("*")}
     again, said = evolve(run.root.parent, "terminal.progress=false")
     assert again.root == run.root
     assert "finished before, 6 generations" in said
     assert "champions" in said
     assert {path: path.stat().st_mtime_ns for path in run.root.rglob("*")} == before
+    without_table(monkeypatch)
     second, _ = evolve(run.root.parent, "force=true")
     assert second.root == run.root.with_name(f"{run.root.name}-2")
     assert_same(run, second)
