@@ -94,7 +94,7 @@ def test_impossible_settings_are_refused(values: dict[str, object], message: str
 
 
 def test_settings_made_in_python_are_checked_too() -> None:
-    with pytest.raises(UserError, match=r"market\.features\.macd_fast"):
+    with pytest.raises(UserError, match=r"features\.macd_fast"):
         features(FeatureSettings(macd_fast=30))
 
 

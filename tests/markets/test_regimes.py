@@ -190,7 +190,7 @@ def test_ranks_average_ties(values: list[int], bars: int) -> None:
 @pytest.mark.parametrize("key", ["ranging", "returns", "ranks"])
 def test_impossible_settings_are_refused(key: str) -> None:
     values = {"ranging": 0.8, "returns": 1, "ranks": 1}
-    with pytest.raises(UserError, match=rf"market\.regimes\.{key}: {values[key]}"):
+    with pytest.raises(UserError, match=rf"regimes\.{key}: {values[key]}"):
         build(RegimeSettings, {key: values[key]}, "regimes")
     with pytest.raises(UserError, match=key):
         classify(closes(600, 0), dataclasses.replace(RegimeSettings(), **{key: values[key]}))

@@ -115,7 +115,7 @@ def test_what_cannot_be_fitted_is_refused() -> None:
     with pytest.raises(UserError, match="'b' has no value in the training rows"):
         fit(empty)
     assert fit(empty, scaled=(True, False, True)).scale[1] == 1.0
-    with pytest.raises(UserError, match=r"market\.scaling\.clip: 0\.0 must be above 0"):
+    with pytest.raises(UserError, match=r"scaling\.clip: 0\.0 must be above 0"):
         build(ScalingSettings, {"clip": 0}, "scaling")
     with pytest.raises(ValueError, match="expected 3 columns, got 2"):
         fit().apply(MATRIX[:, :2])

@@ -166,17 +166,17 @@ def test_one_given_date_leaves_the_other_to_the_weights(key: str) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"train": 0}, r"market\.split\.train: 0\.0 must be above 0"),
+        ({"train": 0}, r"split\.train: 0\.0 must be above 0"),
         (
             {"validation_from": "soon"},
-            r"market\.split\.validation_from: 'soon' is no UTC date; write it like 2014-01-01",
+            r"split\.validation_from: 'soon' is no UTC date; write it like 2014-01-01",
         ),
-        ({"holdout_from": "NaT"}, r"market\.split\.holdout_from: 'NaT' is no UTC date"),
+        ({"holdout_from": "NaT"}, r"split\.holdout_from: 'NaT' is no UTC date"),
         (
             {"validation_from": "2015-06-01", "holdout_from": "2015-06-01"},
-            r"market\.split\.holdout_from: 2015-06-01 must be later than validation_from",
+            r"split\.holdout_from: 2015-06-01 must be later than validation_from",
         ),
-        ({"embargo": 0}, r"market\.split\.embargo: 0 must be at least 1"),
+        ({"embargo": 0}, r"split\.embargo: 0 must be at least 1"),
     ],
 )
 def test_impossible_settings_are_refused(values: dict[str, object], message: str) -> None:
@@ -190,40 +190,40 @@ def test_impossible_settings_are_refused(values: dict[str, object], message: str
         (
             [hourly(9_000)],
             SplitSettings(embargo=611),
-            r"market\.split\.embargo: 611 bars .* longest window \(548\) plus one episode \(64\) needs at least 612",
+            r"split\.embargo: 611 bars .* longest window \(548\) plus one episode \(64\) needs at least 612",
         ),
-        ([], SplitSettings(), r"market\.split: there are no bars to split"),
-        ([hourly(0)], SplitSettings(), r"market\.split: there are no bars to split"),
+        ([], SplitSettings(), r"split: there are no bars to split"),
+        ([hourly(0)], SplitSettings(), r"split: there are no bars to split"),
         (
             [hourly(1_000)],
             SplitSettings(),
-            r"market\.split\.train: the train part has no room for an episode of 64 bars",
+            r"split\.train: the train part has no room for an episode of 64 bars",
         ),
         (
             [hourly(9_000, symbol="EURUSD")],
             SplitSettings(validation=0.001),
-            r"market\.split\.validation: the validation part has no room .*\(most: \d+, EURUSD\).*; raise it",
+            r"split\.validation: the validation part has no room .*\(most: \d+, EURUSD\).*; raise it",
         ),
-        ([hourly(9_000)], SplitSettings(holdout=0.001), r"market\.split\.holdout: the holdout part has no room"),
+        ([hourly(9_000)], SplitSettings(holdout=0.001), r"split\.holdout: the holdout part has no room"),
         (
             [hourly(9_000)],
             SplitSettings(holdout_from="2016-01-05"),
-            r"market\.split\.holdout_from: the holdout part .*; make it earlier",
+            r"split\.holdout_from: the holdout part .*; make it earlier",
         ),
         (
             [hourly(9_000)],
             SplitSettings(validation_from="2015-01-05"),
-            r"market\.split\.validation_from: the train part .*; make it later",
+            r"split\.validation_from: the train part .*; make it later",
         ),
         (
             [hourly(9_000)],
             SplitSettings(validation_from="2019-01-01"),
-            r"market\.split\.validation_from: 2019-01-01 is outside the bars \(2015-01-01T00:00:00",
+            r"split\.validation_from: 2019-01-01 is outside the bars \(2015-01-01T00:00:00",
         ),
         (
             [hourly(9_000)],
             SplitSettings(holdout_from="2015-01-01"),
-            r"market\.split\.holdout_from: 2015-01-01 is outside the bars",
+            r"split\.holdout_from: 2015-01-01 is outside the bars",
         ),
     ],
 )
