@@ -109,6 +109,11 @@ class Measurement:
         return self.flops * self.rates[1] / (gflops * 1e9) if self.flops else None
 
 
+def _wait(product: Callable[..., Array], factors: list[Array]) -> Array:
+    done: Array = jax.block_until_ready(product(*factors))
+    return done
+
+
 def timed(once: Callable[[], object], repeat: int) -> tuple[tuple[float, ...], float]:
     """Seconds of each repeat, and cores at work, of something that returns when it is done; a first does not count."""
     once()
@@ -136,7 +141,7 @@ def matrix_gflops(size: int = 2048, repeat: int = 5) -> float:
         key = jax.random.key(_SEED)
         factors = [jax.device_put(jax.random.normal(k, (batch, size, size)), where) for k in jax.random.split(key)]
         product = jax.jit(functools.partial(jnp.matmul, precision="highest")).lower(*factors).compile()
-        seconds, _ = timed(lambda product=product, factors=factors: jax.block_until_ready(product(*factors)), repeat)  # type: ignore[misc]
+        seconds, _ = timed(functools.partial(_wait, product, factors), repeat)
         best = max(best, 2.0 * batch * size**3 / min(seconds) / 1e9)
     return best
 

@@ -8,6 +8,7 @@ Variation follows the units: a unit is its incoming weights and bias, and it is 
 import dataclasses
 import itertools
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -85,7 +86,7 @@ class QNetwork:
         chance_key, noise_key = jax.random.split(key)
         chances = jax.random.uniform(chance_key, (self._size + self.units,))
         noise, fresh = (self._scaled(half) for half in jax.random.normal(noise_key, (2, self._size)))
-        hit = self._split(chances[: self._size] < self.settings.mutation_rate)
+        hit = _network(self._split(chances[: self._size] < self.settings.mutation_rate))
         varied: Network = jax.tree.map(
             lambda leaf, moves, step: leaf + jnp.where(moves, strength * step, 0.0), genome, hit, noise
         )
@@ -105,9 +106,9 @@ class QNetwork:
 
     def distance(self, first: Network, second: Network) -> Float[Array, ""]:
         """Root mean square difference over all weights, each in units of its layer's initial scale."""
-        steps = jax.tree.map(lambda a, b, scale: (a - b) / scale, first, second, self._scales)
-        leaves = jax.tree.leaves(steps)
-        return jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in leaves) / sum(leaf.size for leaf in leaves))
+        pairs = zip(jax.tree.leaves(first), jax.tree.leaves(second), self._parts, strict=True)
+        squares = [jnp.sum(((a - b) / scale) ** 2) for a, b, (_, scale) in pairs]
+        return jnp.sqrt(sum(squares) / self._size)
 
     def damage(
         self, key: PRNGKeyArray, genome: Network, activity: Float[Array, "units"], severity: Float[Array, ""]
@@ -162,40 +163,36 @@ class QNetwork:
         return layers
 
     @property
-    def _shapes(self) -> Network:
-        """Shape of every leaf."""
+    def _parts(self) -> list[tuple[tuple[int, ...], float]]:
+        """Shape of every leaf, and the standard deviation of its layer's weights when new, in the order of leaves."""
         sizes, actions = self.settings.hidden, len(self.shape.actions)
-        hidden = tuple(Layer((a, b), (b,)) for a, b in itertools.pairwise(sizes))  # type: ignore[arg-type]
-        output = Layer((sizes[-1], actions), (actions,))  # type: ignore[arg-type]
-        shapes = ((self.shape.features, sizes[0]), (self.shape.account, sizes[0]), (sizes[0],))
-        return Network(*shapes, hidden, output)  # type: ignore[arg-type]
+        first = math.sqrt(2.0 / (self.shape.features + self.shape.account))
+        parts: list[tuple[tuple[int, ...], float]] = [
+            ((self.shape.features, sizes[0]), first),
+            ((self.shape.account, sizes[0]), first),
+            ((sizes[0],), first),
+        ]
+        for inputs, outputs in itertools.pairwise(sizes):
+            scale = math.sqrt(2.0 / inputs)
+            parts += [((inputs, outputs), scale), ((outputs,), scale)]
+        last = math.sqrt(1.0 / sizes[-1])
+        return [*parts, ((sizes[-1], actions), last), ((actions,), last)]
 
     @property
     def _size(self) -> int:
         """Weights of one network."""
-        return sum(math.prod(shape) for shape in jax.tree.leaves(self._shapes, is_leaf=_is_shape))
+        return sum(math.prod(shape) for shape, _ in self._parts)
 
-    def _split(self, flat: Array) -> Network:
-        """One number for each weight, as a network. One long draw compiles and runs faster than one for each leaf."""
-        shapes, tree = jax.tree.flatten(self._shapes, is_leaf=_is_shape)
-        ends = list(itertools.accumulate(math.prod(shape) for shape in shapes))
-        parts = [part.reshape(shape) for part, shape in zip(jnp.split(flat, ends[:-1]), shapes, strict=True)]
-        network: Network = jax.tree.unflatten(tree, parts)
-        return network
+    def _split(self, flat: Array) -> list[Array]:
+        """One number for each weight, leaf by leaf. One long draw compiles and runs faster than one for each leaf."""
+        ends = list(itertools.accumulate(math.prod(shape) for shape, _ in self._parts))
+        pieces = zip(jnp.split(flat, ends[:-1]), self._parts, strict=True)
+        return [piece.reshape(shape) for piece, (shape, _) in pieces]
 
     def _scaled(self, standard: Float[Array, "weights"]) -> Network:
         """Standard normal numbers at the scale each weight is initialised with."""
-        scaled: Network = jax.tree.map(lambda leaf, scale: leaf * scale, self._split(standard), self._scales)
-        return scaled
-
-    @property
-    def _scales(self) -> Network:
-        """Standard deviation of the weights each leaf belongs to, when new; a bias has that of its layer."""
-        sizes = self.settings.hidden
-        first = math.sqrt(2.0 / (self.shape.features + self.shape.account))
-        hidden = tuple(Layer(*(math.sqrt(2.0 / a),) * 2) for a in sizes[:-1])  # type: ignore[arg-type]
-        output = Layer(*(math.sqrt(1.0 / sizes[-1]),) * 2)  # type: ignore[arg-type]
-        return Network(first, first, first, hidden, output)  # type: ignore[arg-type]
+        leaves = zip(self._split(standard), self._parts, strict=True)
+        return _network([leaf * scale for leaf, (_, scale) in leaves])
 
     def _replace_units(self, genome: Network, donor: Network, hit: Bool[Array, "units"], *, silence: bool) -> Network:
         """`genome` with the hit units' incoming weights from `donor`; `silence` zeroes their bias and what they say."""
@@ -230,6 +227,8 @@ def _unbiased(network: Network) -> Network:
     return network._replace(bias=jnp.zeros_like(network.bias), hidden=hidden, output=output)
 
 
-def _is_shape(node: object) -> bool:
-    """Whether a node of a tree of shapes is one: a tuple of sizes."""
-    return isinstance(node, tuple) and bool(node) and all(isinstance(size, int) for size in node)
+def _network(leaves: Sequence[Array]) -> Network:
+    """A network from its leaves, in their order."""
+    market, account, bias, *rest = leaves
+    layers = [Layer(weight, own) for weight, own in zip(rest[::2], rest[1::2], strict=True)]
+    return Network(market, account, bias, tuple(layers[:-1]), layers[-1])

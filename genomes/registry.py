@@ -22,7 +22,8 @@ def settings_class(name: str) -> type[Any]:
     Raises:
         KeyError: no species of that name; the message names those there are.
     """
-    return importlib.import_module(_module(name)).Settings  # type: ignore[no-any-return]
+    settings: type[Any] = importlib.import_module(_module(name)).Settings
+    return settings
 
 
 def make_species(name: str, settings: Any, shape: Shape) -> Species:
@@ -31,7 +32,8 @@ def make_species(name: str, settings: Any, shape: Shape) -> Species:
     Raises:
         KeyError: no species of that name; the message names those there are.
     """
-    return importlib.import_module(_module(name)).make(settings, shape)  # type: ignore[no-any-return]
+    species: Species = importlib.import_module(_module(name)).make(settings, shape)
+    return species
 
 
 def _module(name: str) -> str:
