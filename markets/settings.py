@@ -11,7 +11,7 @@ import math
 import types
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from markets.errors import UserError
 
@@ -54,7 +54,7 @@ def build(cls: type[T], values: object, where: str = "") -> T:
     values = {} if values is None else values
     if not isinstance(values, Mapping):
         raise UserError(f"{where or 'settings'}: expected a group of keys, got {values!r}")
-    fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
+    fields = {f.name: f for f in dataclasses.fields(cast(Any, cls)) if f.init}
     for key in values:
         if key not in fields:
             close = difflib.get_close_matches(str(key), fields, n=1)
@@ -138,7 +138,8 @@ def _coerce(value: Any, hint: Any, key: str) -> Any:
     if hint is Any:
         return value
     if dataclasses.is_dataclass(hint):
-        return value if isinstance(value, hint) else build(hint, value, key)  # type: ignore[arg-type]
+        group = cast(type[Any], hint)
+        return value if isinstance(value, group) else build(group, value, key)
     return _scalar(value, hint, key)
 
 
