@@ -6,7 +6,7 @@ in docs/records.md.
 
 import polars as pl
 
-__all__ = ["LINEAGE", "PARTS", "REGIME_NAMES", "TABLES"]
+__all__ = ["LINEAGE", "REGIME_NAMES", "TABLES"]
 
 REGIME_NAMES = ("bull_trending", "bear_trending", "volatile_ranging", "calm_ranging", "all")
 """Groups of the tally, in order."""
@@ -83,9 +83,6 @@ TABLES: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
     },
 }
 """Tables written part by part while a run goes on, by name."""
-
-PARTS = tuple(TABLES)
-"""Their names."""
 
 LINEAGE: dict[str, pl.DataType | type[pl.DataType]] = {
     "id": pl.UInt64,
