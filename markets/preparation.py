@@ -206,13 +206,20 @@ def _common_clock(symbols: Sequence[Bars]) -> list[Bars]:
     """The symbols' bars at the stamps they all have.
 
     Raises:
-        UserError: they share none, or are quoted in different currencies.
+        UserError: they share none, are quoted in different currencies, or do not show that they share one.
     """
-    currencies = {bars.symbol[3:] for bars in symbols if len(bars.symbol) == 6 and bars.symbol.isalpha()}
+    pairs = [bars.symbol for bars in symbols if len(bars.symbol) == 6 and bars.symbol.isalpha()]
+    currencies = {pair[3:] for pair in pairs}
     if len(currencies) > 1:
         raise UserError(
             f"market.mode: a basket's instruments must be quoted in one currency, these are in "
             f"{', '.join(sorted(currencies))}; use market.mode=pool or leave some out"
+        )
+    silent = [bars.symbol for bars in symbols if bars.symbol not in pairs]
+    if pairs and silent:
+        raise UserError(
+            f"market.mode: a basket's instruments must be quoted in one currency; {pairs[0]} is in {pairs[0][3:]}, but "
+            f"{silent[0]} does not say what it is in; use market.mode=pool or leave some out"
         )
     common = symbols[0].time
     for bars in symbols[1:]:

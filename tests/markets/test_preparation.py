@@ -193,6 +193,13 @@ def test_a_basket_of_two_currencies_is_refused() -> None:
         market_of(SETTINGS, pair, mode="basket")
 
 
+def test_a_basket_that_cannot_show_one_currency_is_refused() -> None:
+    one, two = small_bars(900, 2)
+    pair = (named(one, "BTCUSDT", slice(None)), named(two, "EURJPY", slice(None)))
+    with pytest.raises(UserError, match=r"market\.mode: .*EURJPY is in JPY, but BTCUSDT does not say"):
+        market_of(SETTINGS, pair, mode="basket")
+
+
 def test_a_basket_without_a_common_stamp_is_refused() -> None:
     one, two = small_bars(900, 2)
     with pytest.raises(UserError, match="no stamp in common"):
