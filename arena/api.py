@@ -97,7 +97,7 @@ class Arena:
         self._made: dict[str, list[pl.DataFrame]] = {name: [] for name in TABLES}
         self._compiled: jax.stages.Compiled | None = None
         if state is None:
-            state = found(self.plan, len(market.tape.validation))
+            state = found(self.plan, market.tape.validation.shape[1])
             self._made["births"].extend(self.founders(state))
         self.state = spread(self.plan, state)
 

@@ -129,7 +129,7 @@ def update(
     archive: Archive,
     candidates: Candidates,
     traders: tuple[Trader, ...],
-    bars: Float[Array, "windows groups"],
+    bars: Float[Array, "replicates windows groups"],
     settings: ArchiveSettings,
 ) -> tuple[Archive, Improvement]:
     """Let the best candidate of each group challenge its incumbent.
@@ -145,10 +145,12 @@ def update(
         nothing = jnp.zeros(archive.id.shape, bool)
         kept = (archive.id, archive.species, archive.score)
         return archive, Improvement(nothing, *kept, archive.id, archive.score, archive.traders)
-    counts = (bars >= settings.bars).T
-    total = jnp.where(counts, bars.T, 0.0).sum(-1)
 
-    def one(archive: Archive, candidates: Candidates, traders: tuple[Trader, ...]) -> tuple[Archive, Improvement]:
+    def one(
+        archive: Archive, candidates: Candidates, traders: tuple[Trader, ...], bars: Float[Array, "windows groups"]
+    ) -> tuple[Archive, Improvement]:
+        counts = (bars >= settings.bars).T
+        total = jnp.where(counts, bars.T, 0.0).sum(-1)
         windows = jnp.moveaxis(candidates.windows, -1, 1)
         score = jnp.where(counts, windows, 0.0).sum(-1) / jnp.maximum(total, 1.0)
         named = candidates.group[:, None] == jnp.arange(GROUPS)
@@ -189,5 +191,5 @@ def update(
         )
         return after, gained
 
-    result: tuple[Archive, Improvement] = jax.vmap(one)(archive, candidates, traders)
+    result: tuple[Archive, Improvement] = jax.vmap(one)(archive, candidates, traders, bars)
     return result

@@ -169,7 +169,7 @@ class World:
         )
         self.market = _market(self.settings)
         self.plan = make_plan(self.settings, len(self.market.features))
-        self.state = spread(self.plan, found(self.plan, len(self.market.tape.validation)))
+        self.state = spread(self.plan, found(self.plan, self.market.tape.validation.shape[1]))
         self.compile_seconds = 0.0
         self._turn: jax.stages.Compiled | None = None
 
@@ -212,7 +212,7 @@ def judging(world: World) -> jax.stages.Wrapped:
 
     def island(own: tuple[Population, Array], tape: Tape) -> Any:
         population, seed = own
-        first = draw(fold(seed, 0, Purpose.EPISODES, 0), tape.train, settings.episodes.episodes)
+        first = draw(fold(seed, 0, Purpose.EPISODES, 0), tape.train, 0, settings.episodes.episodes)
         market = window(tape, first, settings.episodes.bars, setup.species.context)
         rules = rules_at(setup.rules, tape, first)
         bars = groups_of(market.regime).sum(1)

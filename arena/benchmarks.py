@@ -5,7 +5,7 @@ by a brain that only follows what the tape's one feature tells it.
 """
 
 import dataclasses
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -18,7 +18,7 @@ from arena.fitness import Stats, summarise
 from arena.plan import largest_divisor
 from arena.rollout import Rollout, Trader, roll_out
 from arena.settings import Settings
-from arena.tally import REGIMES
+from arena.tally import REGIMES, Tally
 from genomes.genes import Genes
 from genomes.species import Carry, Shape
 from markets.tape import Tape, rules_at, window
@@ -102,17 +102,16 @@ def evaluate(setup: Rollout, traders: Trader, tape: Tape, first: Int32[Array, "e
         first: rows of the windows.
         bars: bars a window.
     """
-    return _compiled(setup, bars)(traders, tape, first)
+    stats: Stats = summarise(_played(setup, traders, tape, first, bars))
+    return stats
 
 
-def _compiled(setup: Rollout, bars: int) -> Callable[[Trader, Tape, Array], Stats]:
-    def run(traders: Trader, tape: Tape, first: Array) -> Stats:
-        with jax.default_matmul_precision("highest"):
-            market = window(tape, first, bars, setup.species.context)
-            tally, _ = roll_out(setup, traders, market, rules_at(setup.rules, tape, first))
-            return summarise(tally)
-
-    return jax.jit(run)
+@partial(jax.jit, static_argnums=(0, 4))
+def _played(setup: Rollout, traders: Trader, tape: Tape, first: Int32[Array, "episodes"], bars: int) -> Tally:
+    """The tally of those windows; compiled once for windows and traders of one shape."""
+    with jax.default_matmul_precision("highest"):
+        market = window(tape, first, bars, setup.species.context)
+        return roll_out(setup, traders, market, rules_at(setup.rules, tape, first))[0]
 
 
 def follow(

@@ -38,10 +38,20 @@ class EpisodeSettings:
         return [f"{where}.episodes: {self.episodes} must be even, because fitness compares two halves of them"]
 
 
-def draw(key: PRNGKeyArray, strata: Strata, episodes: int) -> Int32[Array, "episodes"]:
-    """First rows of a generation's windows; strata take turns, so each half holds each of them alike."""
-    stratum = jnp.arange(episodes, dtype=jnp.int32) % strata.offset.shape[0]
+def draw(
+    key: PRNGKeyArray, strata: Strata, market: Int32[Array, ""] | int, episodes: int
+) -> Int32[Array, "episodes"]:
+    """First rows of a generation's windows; strata take turns, so each half holds each of them alike.
+
+    Args:
+        key: of the generation and island.
+        strata: of all markets.
+        market: which of them.
+        episodes: how many windows.
+    """
+    offset, windows = strata.offset[market], strata.windows[market]
+    stratum = jnp.arange(episodes, dtype=jnp.int32) % (windows > 0).sum(dtype=jnp.int32)
     share = jax.random.uniform(key, (episodes,))
-    count = strata.windows[stratum]
+    count = windows[stratum]
     place = jnp.minimum((share * count).astype(jnp.int32), count - 1)
-    return strata.rows[strata.offset[stratum] + place]
+    return strata.rows[offset[stratum] + place]

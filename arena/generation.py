@@ -134,11 +134,11 @@ def _generation(
 
     def judge_island(own: tuple[Any, ...], now: Array, tape: Tape) -> tuple[Any, ...]:
         populations, seed, island = own
-        first = draw(
-            fold(seed, now, Purpose.EPISODES, island % plan.islands), tape.train, plan.settings.episodes.episodes
-        )
+        market = _market(plan, island, tape)
+        key = fold(seed, now, Purpose.EPISODES, island % plan.islands)
+        first = draw(key, tape.train, market, plan.settings.episodes.episodes)
         judged = [
-            _judge_species(plan, index, population, first, tape, seed, now)
+            _judge_species(plan, index, population, first, tape, market, seed, now)
             for index, population in enumerate(populations)
         ]
         return tuple(population for population, _ in judged), tuple(verdict for _, verdict in judged)
@@ -203,7 +203,7 @@ def _generation(
 
 
 def _judge_species(
-    plan: Plan, index: int, population: Population, first: Array, tape: Tape, seed: Array, now: Array
+    plan: Plan, index: int, population: Population, first: Array, tape: Tape, own: Array, seed: Array, now: Array
 ) -> tuple[Population, _Judged]:
     """Judge one species on one island: training, standing, trust, scars, deaths, and validation of the best."""
     settings, setup = plan.settings, plan.rollouts[index]
@@ -240,7 +240,7 @@ def _judge_species(
     if not settings.archive.enabled:
         tried, tried_for = tried[:0], tried_for[:0]
     pick = jax.tree.map(lambda x: x[tried], trader)
-    tried_stats, tried_windows = _validate(plan, setup, pick, tape)
+    tried_stats, tried_windows = _validate(plan, setup, pick, tape, tape.validation[own])
     pairs = jax.random.randint(fold(seed, now, Purpose.DIVERSITY, index), (2, _PAIRS), 0, plan.slots)
     both = [jax.tree.map(lambda x, side=side: x[side], scarred.genome) for side in pairs]
     return scarred, _Judged(
@@ -257,6 +257,11 @@ def _judge_species(
         traders=pick,
         summary=_summary(verdict.stats, scarred, after.trust, jax.vmap(setup.species.distance)(*both).mean(), now),
     )
+
+
+def _market(plan: Plan, island: Array, tape: Tape) -> Array:
+    """The market an island plays on: its replicate's own where each has one, else the only one there is."""
+    return island // plan.islands if tape.validation.shape[0] > 1 else jnp.zeros_like(island)
 
 
 def _trader(plan: Plan, population: Population) -> Trader:
@@ -290,14 +295,14 @@ def _judge_agents(
 
 
 def _validate(
-    plan: Plan, setup: Rollout, tried: Trader, tape: Tape
+    plan: Plan, setup: Rollout, tried: Trader, tape: Tape, first: Array
 ) -> tuple[Stats, Float[Array, "candidates windows groups"]]:
     """Roll agents out on the fixed validation windows, as they acted in training."""
     if tried.trust.shape[0] == 0:
         nothing = Stats(*(jnp.zeros((0, GROUPS)) for _ in Stats._fields))
-        return nothing, jnp.zeros((0, *tape.validation.shape, GROUPS))
-    market = window(tape, tape.validation, plan.settings.episodes.bars, setup.species.context)
-    tally, _ = roll_out(setup, tried, market, rules_at(setup.rules, tape, tape.validation))
+        return nothing, jnp.zeros((0, *first.shape, GROUPS))
+    market = window(tape, first, plan.settings.episodes.bars, setup.species.context)
+    tally, _ = roll_out(setup, tried, market, rules_at(setup.rules, tape, first))
     return summarise(tally), jnp.transpose(tally.log_return, (1, 2, 0))
 
 
@@ -320,8 +325,9 @@ def _try(plan: Plan, archive: Archive, judged: tuple[_Judged, ...], tape: Tape) 
         trades=jnp.concatenate([joined(verdict.tried_stats.trades) for verdict in judged], axis=1),
     )
     traders = tuple(jax.tree.map(joined, verdict.traders) for verdict in judged)
-    market = window(tape, tape.validation, plan.settings.episodes.bars)
-    bars = groups_of(market.regime).sum(1).T
+    decisions = tape.validation[..., None] + jnp.arange(plan.settings.episodes.bars, dtype=jnp.int32)
+    bars = jnp.moveaxis(groups_of(tape.regime[decisions]).sum(-1), 0, -1)
+    bars = jnp.broadcast_to(bars, (plan.replicates, *bars.shape[1:]))
     return update(archive, candidates, traders, bars, plan.settings.archive)
 
 

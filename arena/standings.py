@@ -43,9 +43,13 @@ def standings(
     """
     settings = plan.settings
     periods = float(np.mean([segment.periods for segment in market.segments]))
+    own_market = replicate if len(market.reference) > 1 else 0
     champions = _champions(archive, replicate)
     rows: list[pl.DataFrame] = []
-    for split, first in (("train", jnp.asarray(market.reference)), ("validation", market.tape.validation)):
+    for split, first in (
+        ("train", jnp.asarray(market.reference[own_market])),
+        ("validation", market.tape.validation[own_market]),
+    ):
         for species, places in champions.items():
             traders = jax.tree.map(partial(_picked, replicate=replicate, places=places), archive.traders[species])
             stats = evaluate(plan.rollouts[species], traders, market.tape, first, settings.episodes.bars)

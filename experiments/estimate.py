@@ -43,7 +43,7 @@ def estimate(plan: Plan, market: Market, record: RecordSettings, generations: in
     """Needs of a run of that many generations."""
     settings = plan.settings
     episodes, bars = settings.episodes.episodes, settings.episodes.bars
-    state = _bytes(jax.eval_shape(lambda: found(plan, len(market.tape.validation))))
+    state = _bytes(jax.eval_shape(lambda: found(plan, market.tape.validation.shape[1])))
     agents = plan.places * plan.slots * len(plan.names)
     block = plan.block * episodes * (60 * len(REGIME_NAMES) + plan.rollouts[0].chunk * 64) * 4
     windows = episodes * bars * (plan.features + 24) * 4

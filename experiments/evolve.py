@@ -147,7 +147,7 @@ class _Job:
         """Run to the target from wherever the directory stands."""
         manifest = directory.read_manifest()
         checkpoint = last_checkpoint(directory) if manifest else None
-        like = jax.eval_shape(lambda: found(self.plan, len(self.market.tape.validation)))
+        like = jax.eval_shape(lambda: found(self.plan, self.market.tape.validation.shape[1]))
         state = load_checkpoint(checkpoint, like) if checkpoint else None
         done = int(state.generation) if state else 0
         needs = self.describe(directory)

@@ -11,6 +11,7 @@ from arena.api import make_market
 from arena.settings import Settings
 from genomes.registry import SPECIES
 from markets.errors import UserError
+from markets.joining import join
 from markets.preparation import Market
 from markets.settings import build, setting
 from markets.source import MarketSettings, Supply, market_settings, supply
@@ -104,13 +105,17 @@ def make_study(config: Mapping[str, Any]) -> Study:
 
 
 def load_market(study: Study) -> tuple[Supply, Market]:
-    """The study's bars, and the tape made of them.
+    """The study's bars, and the tape made of them; on a made-up market each replicate has its own, from its own seed.
 
     Raises:
         UserError: bars that cannot be read, or are too few.
     """
-    bars = supply(study.market, study.settings.seed)
-    return bars, make_market(bars.bars, study.settings, mode=study.market.mode)
+    copies = study.settings.evolution.replicates if study.market.made_up else 1
+    supplies = [supply(study.market, (study.settings.seed + copy) % 2**32) for copy in range(copies)]
+    markets = [make_market(own.bars, study.settings, mode=study.market.mode) for own in supplies]
+    bars = [symbol for own in supplies for symbol in own.bars]
+    oracle = [path for own in supplies for path in own.oracle or ()]
+    return Supply(bars, oracle or None), join(markets)
 
 
 def oracle_path(bars: Supply, market: Market) -> NDArray[np.float32] | None:

@@ -21,7 +21,7 @@ from markets.scaling import Scaler, ScalingSettings, fit_scaler
 from markets.splits import Cuts, Split, SplitSettings, split, without_holdout
 from markets.tape import Strata, Tape
 
-__all__ = ["Market", "Segment", "WindowSettings", "prepare"]
+__all__ = ["Market", "Segment", "WindowSettings", "prepare", "spaced"]
 
 _UNKNOWN = REGIMES.index("unknown")
 
@@ -71,9 +71,9 @@ class Market:
         segments: in the order of the tape.
         features: names, in order.
         window: longest window of features and regimes, in bars.
-        scaler: fitted on training rows.
-        cuts: the two dates of the split.
-        reference: first rows of fixed training windows, evenly spaced, for comparisons people look at.
+        scalers: one for each market on the tape, fitted on its training rows.
+        cuts: the two dates of each market's split; none where nothing is trained on.
+        reference: first rows of fixed training windows [markets, windows], evenly spaced, for comparisons people look at.
         costless: whether nothing at all is charged, not even a spread.
     """
 
@@ -82,8 +82,8 @@ class Market:
     segments: tuple[Segment, ...]
     features: tuple[str, ...]
     window: int
-    scaler: Scaler
-    cuts: Cuts
+    scalers: tuple[Scaler, ...]
+    cuts: tuple[Cuts, ...]
     reference: NDArray[np.int32]
     costless: bool
 
@@ -99,6 +99,7 @@ def prepare(
     rules: BrokerRules,
     costs: Mapping[str, Mapping[str, float]],
     windows: WindowSettings,
+    scaler: Scaler | None = None,
 ) -> Market:
     """Work out everything that does not depend on any agent.
 
@@ -112,6 +113,8 @@ def prepare(
         rules: of the broker; its spread keys are applied here.
         costs: numeric broker keys that differ for some symbols.
         windows: what windows are wanted.
+        scaler: fitted on other bars. Nothing is trained on these then: they are there to judge what was trained on
+            those, all of them are validation, and only validation windows are listed.
 
     Raises:
         UserError: no bars, a basket that shares no clock or currency, or too few bars for the windows.
@@ -127,22 +130,26 @@ def prepare(
     names = sorted(set.intersection(*(set(bars.columns) for bars in quoted)))
     chosen = features(feature_settings, names)
     window = max(warmup(chosen), regime_settings.window)
-    cuts, parts = split(
-        [group[0] for group in groups], split_settings, window=window + windows.context, episode=windows.bars + 1
-    )
-
+    cuts: tuple[Cuts, ...] = ()
+    parts = tuple(Split(range(0), range(len(group[0])), range(0)) for group in groups)
+    if scaler is None:
+        own, parts = split(
+            [group[0] for group in groups], split_settings, window=window + windows.context, episode=windows.bars + 1
+        )
+        cuts = (own,)
     seen = [[without_holdout(bars, rows) for bars in group] for group, rows in zip(groups, parts, strict=True)]
     raw = [np.stack([compute_features(chosen, bars) for bars in group], axis=1) for group in seen]
     training = np.concatenate([_inside(rows.train, len(part)) for rows, part in zip(parts, raw, strict=True)])
     matrix = np.concatenate(raw)
     instruments = matrix.shape[1]
-    scaler = fit_scaler(
-        matrix.reshape(-1, len(chosen)),
-        np.repeat(training, instruments),
-        names=[feature.name for feature in chosen],
-        scaled=[feature.scaled for feature in chosen],
-        settings=scaling_settings,
-    )
+    if scaler is None:
+        scaler = fit_scaler(
+            matrix.reshape(-1, len(chosen)),
+            np.repeat(training, instruments),
+            names=[feature.name for feature in chosen],
+            scaled=[feature.scaled for feature in chosen],
+            settings=scaling_settings,
+        )
     regime = np.concatenate([_regime(group, regime_settings) for group in seen]).astype(np.int32)
     ready = np.concatenate([_ready(part, [f.name for f in chosen], names) for part in raw])
     regime = np.where(ready, regime, _UNKNOWN)
@@ -158,7 +165,7 @@ def prepare(
     validation = [_apart(_starts(segment.rows.validation, regime, windows), windows.bars) for segment in segments]
     reference = [_apart(starts, windows.bars) for starts in train]
     for part, found in (("training", train), ("validation", validation)):
-        if not any(len(starts) for starts in found):
+        if not any(len(starts) for starts in found) and (cuts or part == "validation"):
             raise UserError(
                 f"episodes.bars: no {part} window of {windows.bars} bars fits behind {window} bars of warm-up; "
                 "give more bars, a larger share in split, or fewer episodes.bars"
@@ -175,7 +182,7 @@ def prepare(
         segment=jnp.asarray(np.repeat(np.arange(len(seen), dtype=np.int32), [len(group[0]) for group in seen])),
         costs=_costs(costs, rules, [[bars.symbol for bars in group] for group in seen]),
         train=_strata(np.concatenate(train), regime, windows.stratum),
-        validation=jnp.asarray(_spaced(np.concatenate(validation), windows.validation)),
+        validation=jnp.asarray(spaced(np.concatenate(validation), windows.validation)[None]),
     )
     spread = max(float(np.max(bars.ask - bars.bid)) for bars in quoted)
     return Market(
@@ -184,9 +191,9 @@ def prepare(
         segments=tuple(segments),
         features=tuple(feature.name for feature in chosen),
         window=window,
-        scaler=scaler,
+        scalers=(scaler,),
         cuts=cuts,
-        reference=_spaced(np.concatenate(reference), windows.validation),
+        reference=spaced(np.concatenate(reference), windows.validation)[None],
         costless=rules.costless and spread == 0 and not any(costs.values()),
     )
 
@@ -288,7 +295,7 @@ def _apart(starts: NDArray[np.int32], bars: int) -> NDArray[np.int32]:
     return np.asarray(kept, np.int32)
 
 
-def _spaced(starts: NDArray[np.int32], count: int) -> NDArray[np.int32]:
+def spaced(starts: NDArray[np.int32], count: int) -> NDArray[np.int32]:
     """At most `count` of them, evenly spaced."""
     if len(starts) <= count:
         return starts
@@ -301,7 +308,7 @@ def _strata(starts: NDArray[np.int32], regime: NDArray[np.int32], least: int) ->
     groups = [group for group in groups if len(group) >= least] or [starts]
     counts = np.asarray([len(group) for group in groups], np.int32)
     offsets = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int32)
-    return Strata(jnp.asarray(np.concatenate(groups)), jnp.asarray(offsets), jnp.asarray(counts))
+    return Strata(jnp.asarray(np.concatenate(groups)), jnp.asarray(offsets[None]), jnp.asarray(counts[None]))
 
 
 def _costs(

@@ -47,6 +47,11 @@ class MarketSettings:
     mode: Literal["pool", "basket"]
     source: SyntheticSettings | IndexSettings | FileSettings
 
+    @property
+    def made_up(self) -> bool:
+        """Whether a seed makes its bars."""
+        return isinstance(self.source, SyntheticSettings)
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Supply:

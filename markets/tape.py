@@ -2,7 +2,7 @@
 
 Segments lie one after another along the rows; an episode is named by its first row and never crosses a segment. The
 instruments axis holds several symbols on one clock (`basket`) or has length 1 (`pool`, every symbol a segment of its
-own). Nothing here has an agent axis.
+own). A tape may hold several markets, so that each replicate of a study plays on its own. Nothing here has an agent axis.
 """
 
 from collections.abc import Mapping
@@ -24,11 +24,12 @@ class Strata(NamedTuple):
     """First rows of the windows that episodes may be drawn from, grouped by the regime at the first row."""
 
     rows: Int32[Array, "windows"]
-    """All first rows, stratum after stratum."""
-    offset: Int32[Array, "strata"]
+    """All first rows, stratum after stratum, market after market."""
+    offset: Int32[Array, "markets strata"]
     """Where each stratum begins in `rows`."""
-    windows: Int32[Array, "strata"]
-    """Windows in each stratum; only regimes with enough of them are strata."""
+    windows: Int32[Array, "markets strata"]
+    """Windows in each stratum; only regimes with enough of them are strata. A market with fewer strata than another
+    has 0 at the end."""
 
 
 class Tape(NamedTuple):
@@ -50,7 +51,7 @@ class Tape(NamedTuple):
     costs: Mapping[str, Float[Array, "segments instruments"]]
     """Numeric broker keys that differ from symbol to symbol, by name; empty where all are alike."""
     train: Strata
-    validation: Int32[Array, "validation"]
+    validation: Int32[Array, "markets validation"]
     """First rows of the fixed validation windows."""
 
 

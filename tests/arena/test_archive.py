@@ -52,7 +52,7 @@ _update = jax.jit(update, static_argnums=4)
 def challenge(
     archive: Archive, tried: tuple[Candidates, Any], lived: Any = BARS, **settings: Any
 ) -> tuple[Archive, Improvement]:
-    return _update(archive, *tried, lived, ArchiveSettings(**settings))
+    return _update(archive, *tried, jnp.asarray(lived)[None], ArchiveSettings(**settings))
 
 
 def test_the_best_of_each_group_are_named_once_for_it() -> None:
@@ -160,7 +160,7 @@ def test_windows_with_too_few_bars_of_the_regime_do_not_count() -> None:
 
 
 def test_an_archive_that_is_off_keeps_nobody() -> None:
-    archive, gained = update(start(), *candidates([2], np.ones((1, WINDOWS))), BARS, ArchiveSettings(enabled=False))
+    archive, gained = update(start(), *candidates([2], np.ones((1, WINDOWS))), BARS[None], ArchiveSettings(enabled=False))
     assert (archive.id == NOBODY).all()
     assert not gained.improved.any()
 

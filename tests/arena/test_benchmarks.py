@@ -38,7 +38,7 @@ def bought(market: Market, first: int, direction: int) -> float:
 
 @pytest.mark.parametrize("direction", [1, -1])
 def test_buy_and_hold_earns_the_price_ratio_less_costs(market: Market, direction: int) -> None:
-    first = market.tape.validation[:3]
+    first = market.tape.validation[0][:3]
     stats = hold(SETTINGS, market.tape, first, float(direction))
     want = sum(bought(market, int(row), direction) for row in first)
     np.testing.assert_allclose(stats.log_return[0, -1], want, rtol=1e-3, atol=2e-6)
@@ -47,17 +47,17 @@ def test_buy_and_hold_earns_the_price_ratio_less_costs(market: Market, direction
 
 
 def test_flat_is_nothing_at_all(market: Market) -> None:
-    stats = hold(SETTINGS, market.tape, market.tape.validation, 0.0)
+    stats = hold(SETTINGS, market.tape, market.tape.validation[0], 0.0)
     for name in ("log_return", "square", "drawdown", "trades"):
         np.testing.assert_array_equal(getattr(stats, name), 0.0)
 
 
 def test_a_path_of_directions_is_followed_bar_by_bar(market: Market) -> None:
     """Long for five bars of a window: bought at the open after the first, sold at the open after the last."""
-    first = int(market.tape.validation[0])
+    first = int(market.tape.validation[0, 0])
     told = np.zeros((len(market.tape.regime), 1), np.float32)
     told[first + 4 : first + 9] = 1.0
-    stats = follow(SETTINGS, market.tape, jnp.asarray(told), market.tape.validation[:1])
+    stats = follow(SETTINGS, market.tape, jnp.asarray(told), market.tape.validation[0][:1])
     bid, ask = sides(market)
     mid = 0.5 * (bid + ask)
     enter, leave = first + 5, first + 10

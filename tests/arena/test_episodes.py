@@ -15,8 +15,8 @@ from markets.tape import Strata
 
 STRATA = Strata(
     rows=jnp.arange(100, 160, dtype=jnp.int32),
-    offset=jnp.asarray([0, 10, 13], jnp.int32),
-    windows=jnp.asarray([10, 3, 47], jnp.int32),
+    offset=jnp.asarray([[0, 10, 13]], jnp.int32),
+    windows=jnp.asarray([[10, 3, 47]], jnp.int32),
 )
 
 
@@ -26,19 +26,19 @@ def stratum(rows: np.ndarray) -> np.ndarray:
 
 def test_each_half_holds_each_stratum_alike() -> None:
     for seed in range(20):
-        drawn = np.asarray(draw(jax.random.key(seed), STRATA, 12))
+        drawn = np.asarray(draw(jax.random.key(seed), STRATA, 0, 12))
         for half in (drawn[:6], drawn[6:]):
             np.testing.assert_array_equal(np.bincount(stratum(half), minlength=3), [2, 2, 2])
 
 
 def test_strata_that_do_not_divide_the_episodes_differ_by_one_at_most() -> None:
-    drawn = np.asarray(draw(jax.random.key(0), STRATA, 8))
+    drawn = np.asarray(draw(jax.random.key(0), STRATA, 0, 8))
     for half in (drawn[:4], drawn[4:]):
         assert np.ptp(np.bincount(stratum(half), minlength=3)) <= 1
 
 
 def test_every_window_of_a_stratum_is_drawn_with_equal_chance() -> None:
-    rows = np.asarray(jax.vmap(lambda key: draw(key, STRATA, 6))(jax.random.split(jax.random.key(1), 2000)))
+    rows = np.asarray(jax.vmap(lambda key: draw(key, STRATA, 0, 6))(jax.random.split(jax.random.key(1), 2000)))
     counts = np.bincount(rows.reshape(-1) - 100, minlength=60)
     for first, size in ((0, 10), (10, 3), (13, 47)):
         np.testing.assert_allclose(counts[first : first + size] / 4000, 1 / size, rtol=0.35)

@@ -74,12 +74,12 @@ def test_every_ready_made_market_reads_back_to_the_same_bars(overrides: tuple[st
 
 def test_what_lies_in_the_holdout_changes_no_table(traded: RunDirectory, made: Path, tmp_path: Path) -> None:
     _, market = study_of("market=bars", f"market.path={made}")
-    first = market.cuts.holdout.astype("datetime64[us]").astype(int)
+    first = market.cuts[0].holdout.astype("datetime64[us]").astype(int)
     late = pl.col("timestamp").dt.timestamp("us") >= first
     bars = pl.read_parquet(made)
     prices = [name for name in bars.columns if name not in ("timestamp", "volume", "symbol")]
     assert 0 < bars.filter(late).height < bars.height
-    assert market.time.max() < market.cuts.holdout
+    assert market.time.max() < market.cuts[0].holdout
     other = tmp_path / "other.parquet"
     noise = pl.Series(np.random.default_rng(0).uniform(0.1, 10.0, bars.height))
     changed = bars.with_columns(pl.when(late).then(pl.col(name) * noise).otherwise(pl.col(name)) for name in prices)
@@ -88,7 +88,7 @@ def test_what_lies_in_the_holdout_changes_no_table(traded: RunDirectory, made: P
     _, same = study_of("market=bars", f"market.path={other}")
     for name in ("features", "regime", "atr", "bid", "ask", "validation"):
         np.testing.assert_array_equal(getattr(same.tape, name), getattr(market.tape, name))
-    np.testing.assert_array_equal(same.scaler.apply(np.ones((1, 3))), market.scaler.apply(np.ones((1, 3))))
+    np.testing.assert_array_equal(same.scalers[0].apply(np.ones((1, 3))), market.scalers[0].apply(np.ones((1, 3))))
 
     code, said, complaint = arena(
         "evolve", *OWN, QUIET, "market=bars", f"market.path={other}", f"runs_dir={tmp_path / 'runs'}"

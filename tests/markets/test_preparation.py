@@ -39,7 +39,7 @@ def test_the_holdout_is_not_on_the_tape(market: Market) -> None:
     segment = market.segments[0]
     assert len(market.tape.regime) == len(market.time) == segment.last + 1
     assert segment.rows.holdout.start > segment.last
-    assert market.time[-1] < market.cuts.holdout
+    assert market.time[-1] < market.cuts[0].holdout
     assert len(market.time) < 900
 
 
@@ -49,8 +49,8 @@ def test_windows_lie_wholly_in_their_part_of_one_segment(which: str, request: py
     segment = np.asarray(made.tape.segment)
     for part, first in (
         ("train", made.tape.train.rows),
-        ("train", made.reference),
-        ("validation", made.tape.validation),
+        ("train", made.reference[0]),
+        ("validation", made.tape.validation[0]),
     ):
         rows = touched(first)
         assert (segment[rows] == segment[rows[:, :1]]).all()
@@ -62,7 +62,7 @@ def test_windows_lie_wholly_in_their_part_of_one_segment(which: str, request: py
 
 def test_fixed_windows_never_overlap(market: Market, pool: Market) -> None:
     for made in (market, pool):
-        for first in (made.tape.validation, made.reference):
+        for first in (made.tape.validation[0], made.reference[0]):
             rows = touched(np.sort(np.asarray(first)))
             assert len(np.unique(rows)) == rows.size
 
@@ -70,7 +70,7 @@ def test_fixed_windows_never_overlap(market: Market, pool: Market) -> None:
 def test_no_window_meets_an_unknown_regime_or_a_row_before_the_warm_up(market: Market) -> None:
     unknown = REGIMES.index("unknown")
     regime = np.asarray(market.tape.regime)
-    for first in (market.tape.train.rows, market.tape.validation):
+    for first in (market.tape.train.rows, market.tape.validation[0]):
         assert (regime[touched(first)[:, :-1]] != unknown).all()
         assert (np.asarray(first) >= market.window - 1).all()
     assert (regime[: SETTINGS.regimes.window - 1] == unknown).all()
@@ -78,7 +78,7 @@ def test_no_window_meets_an_unknown_regime_or_a_row_before_the_warm_up(market: M
 
 def test_every_training_window_is_there_and_in_the_stratum_it_begins_in(market: Market) -> None:
     regime, strata = np.asarray(market.tape.regime), market.tape.train
-    rows, offset, count = (np.asarray(x) for x in strata)
+    rows, offset, count = np.asarray(strata.rows), np.asarray(strata.offset[0]), np.asarray(strata.windows[0])
     assert len(rows) == count.sum()
     seen = []
     for begin, size in zip(offset, count, strict=True):
@@ -99,13 +99,13 @@ def test_every_training_window_is_there_and_in_the_stratum_it_begins_in(market: 
 
 def test_where_no_regime_has_enough_windows_all_are_one_stratum() -> None:
     made = market_of(make_settings(episodes={"stratum": 10_000}))
-    assert made.tape.train.windows.shape == (1,)
-    assert int(made.tape.train.windows[0]) == len(made.tape.train.rows)
+    assert made.tape.train.windows.shape == (1, 1)
+    assert int(made.tape.train.windows[0, 0]) == len(made.tape.train.rows)
 
 
 def test_a_context_of_history_stays_in_the_part_too(market: Market) -> None:
     made = market_of(SETTINGS, context=10)
-    for part, first in (("train", made.tape.train.rows), ("validation", made.tape.validation)):
+    for part, first in (("train", made.tape.train.rows), ("validation", made.tape.validation[0])):
         span = getattr(made.segments[0].rows, part)
         assert (np.asarray(first) - 10 >= span.start).all()
 
@@ -113,9 +113,9 @@ def test_a_context_of_history_stays_in_the_part_too(market: Market) -> None:
 def test_the_tape_holds_the_features_scaled_by_training_rows_alone(market: Market) -> None:
     bars = small_bars()[0].with_spread(None, SETTINGS.broker.spread_rate)[: len(market.time)]
     raw = compute_features(features(SETTINGS.features, ()), bars)
-    np.testing.assert_array_equal(market.tape.features[:, 0], market.scaler.apply(raw))
+    np.testing.assert_array_equal(market.tape.features[:, 0], market.scalers[0].apply(raw))
     train = market.segments[0].rows.train
-    np.testing.assert_allclose(market.scaler.centre, np.nanmean(raw[train.start : train.stop], axis=0), rtol=1e-9)
+    np.testing.assert_allclose(market.scalers[0].centre, np.nanmean(raw[train.start : train.stop], axis=0), rtol=1e-9)
     np.testing.assert_array_equal(market.tape.regime, classify(bars.mid[:, CLOSE], SETTINGS.regimes))
 
 
@@ -129,7 +129,7 @@ def _cut(bars: Bars, rows: int) -> Bars:
 def test_another_holdout_changes_nothing_of_the_rest(market: Market) -> None:
     other = market_of(SETTINGS, (_cut(small_bars()[0], len(market.time)),))
     jax.tree.map(np.testing.assert_array_equal, other.tape, market.tape)
-    np.testing.assert_array_equal(other.scaler.centre, market.scaler.centre)
+    np.testing.assert_array_equal(other.scalers[0].centre, market.scalers[0].centre)
 
 
 def test_another_validation_part_changes_nothing_of_training(market: Market) -> None:
@@ -182,7 +182,7 @@ def test_a_basket_trades_on_the_stamps_all_have() -> None:
         kept = bars.mid[np.isin(bars.time, made.time), CLOSE]
         mid = 0.5 * (made.tape.bid + made.tape.ask)[:, index, CLOSE]
         np.testing.assert_allclose(mid, kept, rtol=1e-6)
-    rules = rules_at(settings.broker, made.tape, made.tape.validation[:2])
+    rules = rules_at(settings.broker, made.tape, made.tape.validation[0][:2])
     np.testing.assert_allclose(np.asarray(rules.commission), [[1e-4, 9e-4]] * 2, rtol=1e-6)
 
 
