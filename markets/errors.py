@@ -7,6 +7,21 @@ is raised is a fault of ours and keeps its traceback.
 
 __all__ = ["UserError"]
 
+_HEAD, _TAIL = 1500, 400
+"""Characters kept of a message that grew too long with what it quotes."""
+
 
 class UserError(ValueError):
-    """A mistake of the user's: one line that names the file, row or key and what would be right."""
+    """A mistake of the user's: one line that names the file, row or key and what would be right.
+
+    What a message quotes (a header, a cell, the name of a file) may hold anything, so it is made one line that a
+    terminal can show: white space becomes a blank, what cannot be printed its escape, and a monster is cut short.
+    """
+
+    def __init__(self, message: str) -> None:
+        line = " ".join(message.split())
+        if len(line) > _HEAD + _TAIL:
+            line = f"{line[:_HEAD]} … {line[-_TAIL:]}"
+        if not line.isprintable():
+            line = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line)
+        super().__init__(line)

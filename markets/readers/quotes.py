@@ -17,6 +17,9 @@ from markets.readers.table import Table
 
 __all__ = ["Quotes", "written_numbers"]
 
+_DIGITS = 300
+"""Decimals of a price beyond which a point is as good as nothing, and float64 has no power of ten."""
+
 
 def written_numbers(table: Table, source: str, settings: ReadSettings) -> dict[str, NDArray[np.float64]]:
     """Prices, volume, spread in price and factor of adjustment, as the file writes them, by name [rows]."""
@@ -28,7 +31,9 @@ def written_numbers(table: Table, source: str, settings: ReadSettings) -> dict[s
         if table.layout.points:
             point = settings.point
             digits = table.decimals([roles[name] for name in PRICES])
-            numbers["spread"] = numbers["spread"] / 10**digits if point is None else numbers["spread"] * point
+            with np.errstate(over="ignore"):  # what is not finite is found row by row
+                spread = numbers["spread"]
+                numbers["spread"] = spread / 10.0 ** min(digits, _DIGITS) if point is None else spread * point
     for position in table.layout.volumes:
         volume = table.numbers(position, source)
         if np.any(volume > 0):
@@ -39,7 +44,7 @@ def written_numbers(table: Table, source: str, settings: ReadSettings) -> dict[s
     if "adj_factor" in roles:
         numbers["adj_factor"] = table.numbers(roles["adj_factor"], source)
     elif "adj_close" in roles:
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             numbers["adj_factor"] = table.numbers(roles["adj_close"], source) / numbers["close"]
     return numbers
 
@@ -61,8 +66,8 @@ class Quotes:
             ask = mend_ranges(np.column_stack([numbers[name] for name in ASK]))
         elif "spread" in numbers:
             spread = numbers["spread"][:, None]
-            below = 0.5 * spread if settings.prices == "mid" else 0.0 * spread
             with np.errstate(invalid="ignore", over="ignore"):
+                below = 0.5 * spread if settings.prices == "mid" else 0.0 * spread
                 bid, ask = bid - below, bid + (spread - below)
         volume = numbers.get("volume", np.zeros(len(bid)))
         if "adj_factor" in numbers:

@@ -29,6 +29,9 @@ __all__ = ["Reading", "examine", "read_bars", "read_frame"]
 
 _LOG = logging.getLogger(__name__)
 _SHOWN = 5
+_MOST_SYMBOLS = 100_000
+_UNPRINTABLE = r"[\p{C}\p{Zl}\p{Zp}]"
+"""Control and format characters, line and paragraph marks: no part of a name, and a terminal may obey them."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -151,7 +154,8 @@ def _examined(table: Table, source: str, name: str, settings: ReadSettings, wher
         if not len(rows):
             continue
         put = order(utc[rows])
-        problems.append(_misplaced(table, symbols[code], rows, put.repeats, put.firsts, put.late))
+        if len(put.repeats) or len(put.late):
+            problems.append(_misplaced(table, symbols[code], rows, put.repeats, put.firsts, put.late))
         kept = rows[put.kept]
         opens = utc[kept]
         if settings.timestamps == "close":
@@ -198,10 +202,21 @@ def _symbols(
     """Names in the order they first appear, and the index of each row's [rows], −1 where it has none."""
     if "symbol" not in table.layout.roles:
         return [settings.symbol or name], np.zeros(len(table.rows), np.intp)
-    column = table.column(table.layout.roles["symbol"]).cast(pl.String, strict=False).str.strip_chars().fill_null("")
+    place = table.layout.roles["symbol"]
+    kind = table.column(place).dtype
+    if kind not in (pl.String, pl.Null) and not kind.is_integer():
+        raise UserError(f"{source}: column {table.layout.names[place]} holds {kind}; right is names")
+    column = table.column(place).cast(pl.String).str.strip_chars().fill_null("")
     missing = (column == "").to_numpy().astype(bool)
     faults.add("symbol is missing", missing)
-    names = column.filter(pl.Series(~missing)).unique(maintain_order=True).to_list()
+    odd = column.str.contains(_UNPRINTABLE).to_numpy().astype(bool)
+    faults.add("symbol has letters that cannot be printed", odd)
+    names = column.filter(pl.Series(~(missing | odd))).unique(maintain_order=True).to_list()
+    if len(names) > _MOST_SYMBOLS:
+        raise UserError(
+            f"{source}: column {table.layout.names[place]} names {len(names):,} symbols, more than {_MOST_SYMBOLS:,}; "
+            "right is the name of an instrument in every row"
+        )
     if settings.symbol is not None and settings.symbol not in names:
         shown = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
         raise UserError(f"{source}: {prefix}symbol: no {settings.symbol!r} in it; it has {shown}")

@@ -6,8 +6,12 @@ separators line by line, so that one damaged line can spoil itself alone and eve
 
 import gzip
 import io
+import lzma
+import stat
+import struct
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -27,6 +31,24 @@ FORMS = (
 _CONTROLS = bytes(set(range(32)) - {9, 10, 13, 26})
 _JUNK_SHARE = 0.02
 
+_ROOM, _SWELL = 64 << 20, 100
+"""An archive may unpack to 64 MiB, or to a hundred times its own size; bars pack about ten to one, bombs a thousand."""
+
+_TABLE_ROOM = 1 << 30
+"""The same for the numbers of a Parquet file, whose header says how many there will be: 1 GiB, or a hundred times."""
+
+_DAMAGE = (
+    *(OSError, EOFError, ValueError, OverflowError, RuntimeError, struct.error, zlib.error),
+    *(lzma.LZMAError, zipfile.BadZipFile),
+)
+"""What the archive modules raise over bytes that are no archive."""
+
+_NO_PARQUET = (
+    *(OSError, ValueError, OverflowError, TypeError, KeyError, MemoryError),
+    *(pa.ArrowException, pl.exceptions.PolarsError),
+)
+"""What pyarrow and polars raise over bytes that are no Parquet."""
+
 
 def unknown_form(path: Path, why: str) -> UserError:
     """The error for a file that is no bars at all."""
@@ -37,23 +59,34 @@ def read_bytes(path: Path) -> bytes:
     """The content of a file, unpacked where it is gzip or a zip archive with one table.
 
     Raises:
-        UserError: no such file, a folder, no permission, empty, or a damaged archive.
+        UserError: no such file, a folder, a pipe or a device, no permission, empty, larger than memory, or an archive
+            that is damaged or unpacks to far more than bars do.
     """
     try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise UserError(f"{path}: is no regular file but a pipe or a device; write its content to a file first")
         raw = path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise UserError(f"{path}: is a folder; name the file of bars itself") from None
+    except MemoryError:
+        raise UserError(f"{path}: larger than this machine's memory; split it") from None
+    except UserError:
+        raise
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"{path}: cannot be read ({reason})") from None
     try:
         if raw[:2] == b"\x1f\x8b":
-            raw = gzip.decompress(raw)
+            with gzip.open(io.BytesIO(raw)) as file:
+                raw = _unpacked(file.read, len(raw), path)
         elif raw[:4] == b"PK\x03\x04":
             raw = _only_member(raw, path)
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except UserError:
+        raise
+    except _DAMAGE as error:
         raise UserError(f"{path}: a damaged archive ({_first_line(error)}); fetch or pack it again") from None
     if not raw.strip():
         raise unknown_form(path, "empty")
@@ -62,10 +95,23 @@ def read_bytes(path: Path) -> bytes:
 
 def _only_member(raw: bytes, path: Path) -> bytes:
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-        tables = [name for name in archive.namelist() if name.lower().endswith((".csv", ".parquet"))]
+        tables = [each for each in archive.infolist() if each.filename.lower().endswith((".csv", ".parquet"))]
         if len(tables) != 1:
             raise UserError(f"{path}: holds {len(tables)} tables; right is an archive with one CSV, or the file itself")
-        return archive.read(tables[0])
+        with archive.open(tables[0]) as file:
+            return _unpacked(file.read, len(raw), path)
+
+
+def _unpacked(read: Callable[[int], bytes], packed: int, path: Path) -> bytes:
+    """The content of an archive's file, never more than a bound in memory."""
+    most = _ROOM + _SWELL * packed
+    content = read(most + 1)
+    if len(content) > most:
+        raise UserError(
+            f"{path}: unpacks to more than {most >> 20:,} MiB, {_SWELL} times its size and more; no bars do that, "
+            "name the unpacked file if these are"
+        )
+    return content
 
 
 def read_parquet(raw: bytes, path: Path) -> pl.DataFrame:
@@ -75,9 +121,20 @@ def read_parquet(raw: bytes, path: Path) -> pl.DataFrame:
         UserError: truncated, damaged, or with types that are no table of bars.
     """
     try:
-        table = pq.ParquetFile(pa.BufferReader(raw), page_checksum_verification=True).read()
+        file = pq.ParquetFile(pa.BufferReader(raw), page_checksum_verification=True)
+        cells = file.metadata.num_rows * file.metadata.num_columns
+        if 8 * cells > _TABLE_ROOM + _SWELL * len(raw):
+            raise unknown_form(path, f"damaged Parquet (its header tells of {file.metadata.num_rows:,} rows)")
+        table = file.read()
+        if table.num_rows != file.metadata.num_rows:
+            raise unknown_form(
+                path, f"damaged Parquet ({table.num_rows:,} of {file.metadata.num_rows:,} rows are there)"
+            )
+        table.validate(full=True)  # polars takes Arrow's word for it that text is text
         frame = pl.from_arrow(table)
-    except (OSError, ValueError, TypeError, KeyError, pa.ArrowException, pl.exceptions.PolarsError) as error:
+    except UserError:
+        raise
+    except _NO_PARQUET as error:
         raise unknown_form(path, f"damaged Parquet ({_first_line(error)})") from None
     if not isinstance(frame, pl.DataFrame) or not frame.width or not frame.height:
         raise unknown_form(path, "no rows")

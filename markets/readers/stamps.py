@@ -44,6 +44,7 @@ _EPOCH = r"^\d{9,13}(\.\d*)?$|^\d{15,16}(\.\d*)?$|^\d{18,19}$"
 _OFFSET = r"(?::\d{2}(?:\.\d+)?)\s*(?:GMT|UTC)?([+-]\d{2}):?(\d{2})?$"
 _OFFSET_TAIL = r"\s*(?:GMT|UTC)?[+-]\d{2}:?(?:\d{2})?$"
 _UTC_TAIL = r"\s*(?:Z|UTC|GMT)$"
+_EPOCH_START, _NANOS_A_DAY = np.datetime64(0, "us"), 86_400 * 10**9
 _FIRST, _LAST = np.datetime64("1800-01-01", "us"), np.datetime64("2200-01-01", "us")
 
 
@@ -70,8 +71,9 @@ def parse_stamps(columns: Sequence[pl.Series], *, day_first: bool | None, source
         key: dotted key of `day_first`, for messages.
 
     Raises:
-        UserError: dates whose day and month cannot be told apart.
+        UserError: a column of a type that is no time, or dates whose day and month cannot be told apart.
     """
+    columns = [_of_time(column, source) for column in columns]
     first = columns[0]
     if isinstance(first.dtype, pl.Datetime):
         zoned = first.dtype.time_zone is not None
@@ -91,6 +93,29 @@ def parse_stamps(columns: Sequence[pl.Series], *, day_first: bool | None, source
         local = _from_text(text.str.replace(_OFFSET_TAIL, ""), day_first, source, key)
         return Stamps(_plausible(local - _offsets(text)), "zoned")
     return Stamps(_plausible(_from_text(text, day_first, source, key)), "local")
+
+
+def _of_time(column: pl.Series, source: object) -> pl.Series:
+    """A column of a type that may hold times; null where the moment is beyond what any market has seen.
+
+    Far moments must go before polars moves, rescales or writes them out, which it can not.
+    """
+    kind = column.dtype
+    if isinstance(kind, pl.Datetime):
+        unit = np.timedelta64(1, kind.time_unit)
+    elif kind == pl.Date:
+        unit = DAY
+    elif kind == pl.Time:
+        return pl.select(
+            pl.when(column.to_physical().is_between(0, _NANOS_A_DAY, closed="left")).then(column)
+        ).to_series()
+    elif kind in (pl.String, pl.Null) or kind.is_integer() or kind.is_float():
+        return column
+    else:
+        raise UserError(f"{source}: the column of times holds {kind}; right is times, dates, numbers or text")
+    low, high = (int((moment - _EPOCH_START) // unit) for moment in (_FIRST, _LAST))
+    inside = column.to_physical().is_between(low, high, closed="left")
+    return pl.select(pl.when(inside).then(column)).to_series()
 
 
 def _mostly(sample: pl.Series, pattern: str) -> bool:

@@ -19,10 +19,11 @@ def symbol_of_path(path: Path, form: str) -> str:
     """The symbol a file's name begins with: `EURUSD_H1_2012.csv` and `DAT_ASCII_EURUSD_M1_2012.csv` are EURUSD.
 
     A name without a bar length in it is the symbol as a whole. MetaTrader 4 writes the bar length in minutes after the
-    symbol (`EURUSD60.csv`).
+    symbol (`EURUSD60.csv`). What cannot be printed becomes `_`.
     """
     name = _VENDOR.sub("", _PACKING.sub("", path.name))
     short = _BAR.sub("", name)
     if form == "MetaTrader 4":
         short = _MINUTES.sub(r"\1", short)
-    return short or name or path.name
+    found = short or name or path.name
+    return "".join(sign if sign.isprintable() else "_" for sign in found)

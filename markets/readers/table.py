@@ -129,7 +129,8 @@ def table_of_frame(frame: pl.DataFrame, source: object) -> Table:
 
 
 def _named_layout(raw_names: Sequence[str], frame: pl.DataFrame, source: object) -> Layout:
-    cells = tuple("" if cell is None else str(cell) for cell in frame.row(0)) if len(frame) else ()
+    # Only text tells something about a form; other types may hold moments that Python has no object for.
+    cells = tuple(str(column[0] or "") if column.dtype == pl.String and len(column) else "" for column in frame)
     head = Head(tuple(raw_names), tuple(map(plain_name, raw_names)), cells)
     for recognise in _FAMILIES:
         layout = recognise(head)
