@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from arena.plan import make_plan
 from arena.records import GenerationRecord
 from arena.schemas import TABLES
 from arena.settings import Settings
+from arena.sharding import everywhere, on_host, put
 from arena.standings import standings
 from arena.state import ArenaState
 from genomes.registry import make_species
@@ -100,6 +102,7 @@ class Arena:
             state = found(self.plan, market.tape.validation.shape[1])
             self._made["births"].extend(self.founders(state))
         self.state = spread(self.plan, state)
+        self._tape = put(market.tape, everywhere(self.plan.mesh))
 
     @property
     def agent_bars(self) -> int:
@@ -110,13 +113,13 @@ class Arena:
     def founders(self, state: ArenaState) -> list[pl.DataFrame]:
         """Births of the founders of each species, for a state before its first generation."""
         named = zip(self.plan.names, state.populations, strict=True)
-        return [founder_frame(np.asarray(population.id), name) for name, population in named]
+        return [founder_frame(np.asarray(on_host(population.id)), name) for name, population in named]
 
     def compile(self) -> float:
         """Compile the generation, once; returns the seconds it took."""
         if self._compiled is None:
             began = time.monotonic()
-            self._compiled = make_generation(self.plan).lower(self.state, self.market.tape).compile()
+            self._compiled = make_generation(self.plan).lower(self.state, self._tape).compile()
             self.compile_seconds = time.monotonic() - began
         return self.compile_seconds
 
@@ -124,7 +127,7 @@ class Arena:
         """Start one more generation and return its record, on the device, without waiting for it."""
         self.compile()
         assert self._compiled is not None
-        self.state, record = self._compiled(self.state, self.market.tape)
+        self.state, record = self._compiled(self.state, self._tape)
         made: GenerationRecord = record
         return made
 
@@ -169,4 +172,5 @@ class Arena:
             oracle: what the best possible player asks for at each row of the tape [rows, instruments], where known.
             replicate: whose champions.
         """
-        return standings(self.plan, self.market, self.state.archive, oracle, replicate)
+        archive = jax.tree.map(jnp.asarray, on_host(self.state.archive))
+        return standings(self.plan, self.market, archive, oracle, replicate)

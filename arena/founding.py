@@ -14,6 +14,7 @@ from arena.fitness import CASES
 from arena.keys import Purpose, folded
 from arena.plan import Plan
 from arena.rollout import Trader
+from arena.sharding import everywhere, put
 from arena.state import ArenaState
 from arena.tally import REGIMES
 from genomes.genes import init_genes
@@ -76,11 +77,11 @@ def layout(plan: Plan) -> Any:
     Shardings, in a tree that is a prefix of the state's.
     """
     by_island = NamedSharding(plan.mesh, PartitionSpec("islands"))
-    everywhere = NamedSharding(plan.mesh, PartitionSpec())
-    place = {name: by_island if name in ("seed", "populations") else everywhere for name in ArenaState._fields}
+    whole = everywhere(plan.mesh)
+    place = {name: by_island if name in ("seed", "populations") else whole for name in ArenaState._fields}
     return ArenaState(**cast("dict[str, Any]", place))
 
 
 def spread(plan: Plan, state: ArenaState) -> ArenaState:
-    """The state laid out over the plan's devices."""
-    return ArenaState(*(jax.device_put(part, where) for part, where in zip(state, layout(plan), strict=True)))
+    """The state laid out over the plan's devices; every process gives the same."""
+    return ArenaState(*(put(part, where) for part, where in zip(state, layout(plan), strict=True)))

@@ -25,6 +25,7 @@ from arena.plan import Plan
 from arena.records import GenerationRecord, SpeciesRecord, Summary
 from arena.rollout import Rollout, Trader, roll_out
 from arena.scarring import scar
+from arena.sharding import everywhere
 from arena.state import ArenaState
 from arena.tally import GROUPS, groups_of
 from arena.turnover import breed, deaths
@@ -80,11 +81,12 @@ def make_generation(plan: Plan) -> jax.stages.Wrapped:
         with jax.default_matmul_precision(plan.settings.device.precision):
             return _generation(plan, per_island, state, tape)
 
-    # The state leaves laid out as it came, else the second generation would be compiled anew.
+    # The state leaves laid out as it came, else the second generation would be compiled anew; the record leaves whole,
+    # so that every process can read it.
     return jax.jit(
         generation,
         donate_argnums=0,
-        out_shardings=(layout(plan), None),
+        out_shardings=(layout(plan), everywhere(plan.mesh)),
         compiler_options=plan.compiler_options,
     )
 

@@ -34,7 +34,7 @@ class Plan:
         islands: of one replicate.
         places: islands of all replicates.
         block: agents rolled out at once.
-        mesh: devices the islands are divided over.
+        mesh: devices the islands are divided over, those of all processes.
     """
 
     settings: Settings
@@ -72,15 +72,11 @@ def make_plan(settings: Settings, features: int) -> Plan:
     """The plan of a run on a tape with that many features a bar.
 
     Raises:
-        UserError: more devices asked for than there are.
+        UserError: more devices asked for than there are, or islands that the processes cannot share.
     """
     evolution, device = settings.evolution, settings.device
     slots = evolution.agents // evolution.islands
     places = evolution.islands * evolution.replicates
-    devices = jax.devices()
-    if device.count is not None and device.count > len(devices):
-        raise UserError(f"device.count: {device.count} devices asked for, {len(devices)} there; at most that many")
-    used = largest_divisor(places, device.count or len(devices))
     shape = Shape(features=features, account=len(ACCOUNT_VIEW))
     chunk = largest_divisor(settings.episodes.bars, device.chunk)
     rollouts, breeders = [], []
@@ -100,5 +96,30 @@ def make_plan(settings: Settings, features: int) -> Plan:
         islands=evolution.islands,
         places=places,
         block=largest_divisor(slots, device.block),
-        mesh=Mesh(np.asarray(devices[:used]), ("islands",)),
+        mesh=_mesh(places, device.count),
     )
+
+
+def _mesh(places: int, count: int | None) -> Mesh:
+    """A mesh whose one axis, `islands`, takes equally many devices of every process.
+
+    Args:
+        places: islands to be divided over them.
+        count: devices of each process; None takes as many as divide its islands.
+
+    Raises:
+        UserError: more devices asked for than a process has, or islands that cannot be shared by the processes.
+    """
+    own: dict[int, list[jax.Device]] = {}
+    for device in jax.devices():
+        own.setdefault(device.process_index, []).append(device)
+    there = min(len(devices) for devices in own.values())
+    if count is not None and count > there:
+        raise UserError(f"device.count: {count} devices asked for, {there} there; at most that many")
+    if places % len(own):
+        raise UserError(
+            f"evolution.islands: {places} islands of all replicates cannot be shared evenly by {len(own)} processes; "
+            f"give a multiple of {len(own)}"
+        )
+    used = largest_divisor(places // len(own), count or there)
+    return Mesh(np.asarray([device for process in sorted(own) for device in own[process][:used]]), ("islands",))
