@@ -37,6 +37,7 @@ from markets.settings import build
 __all__ = ["ReplayResult", "add_arguments", "replay", "run", "write"]
 
 _FILLS = ("units", "price", "commission", "slippage", "fee")
+_EXTREME = "prices of the bars, or keys of --set such as cash, commission or max_leverage, are too extreme"
 _JULIAN_YEAR = np.timedelta64(31_557_600, "s")
 
 
@@ -142,8 +143,8 @@ def run(args: argparse.Namespace) -> int:
     if len(series) > 1:
         names = ", ".join(bars.symbol for bars in series[:8])
         raise UserError(f"{args.bars}: has {len(series)} symbols ({names}, …); choose one with --symbol")
-    frame, first_row = read_targets(args.targets)
-    targets = align_targets(frame, series[0], source=args.targets, first_row=first_row)
+    frame, rows = read_targets(args.targets)
+    targets = align_targets(frame, series[0], source=args.targets, rows=rows)
     result = _replayed(series[0], targets, rules)
     write(result, args.out)
     _summarise(result.metrics)
@@ -166,7 +167,7 @@ def _scan(bars: Bar, orders: Order, rules: BrokerRules) -> Outcome:
 
 
 def _replayed(own_bars: Bars, targets: Targets, rules: BrokerRules) -> ReplayResult:
-    bars = own_bars.with_spread(rules.spread, rules.spread_rate)
+    bars = _quoted(own_bars, rules)
     with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
         orders = Order(*(jnp.asarray(column[:-1, None]) for column in targets))
         terms = dataclasses.replace(rules, spread=None, spread_rate=None, calendar="none")  # are in the quotes already
@@ -174,9 +175,11 @@ def _replayed(own_bars: Bars, targets: Targets, rules: BrokerRules) -> ReplayRes
     account = outcome.account
     close = bars.mid[:, CLOSE]
     units = np.append(0.0, account.units[:, 0])
-    cash = np.append(rules.cash, account.balance - account.financing - account.units[:, 0] * account.entry[:, 0])
+    with np.errstate(over="ignore", invalid="ignore"):
+        cash = np.append(rules.cash, account.balance - account.financing - account.units[:, 0] * account.entry[:, 0])
     equity = np.append(rules.cash, account.equity)
     financing = np.append(0.0, outcome.financing)
+    _see_finite(bars, units=units, cash=cash, equity=equity, financing=financing)
     time = pl.Series("timestamp", bars.time).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
     ledger = pl.DataFrame({"timestamp": time, "units": units, "cash": cash, "equity": equity, "financing": financing})
 
@@ -200,17 +203,18 @@ def _replayed(own_bars: Bars, targets: Targets, rules: BrokerRules) -> ReplayRes
         stamps=time,
     )
     yearly = periods_per_year(bars.time, rules.calendar)
-    measured = performance(
-        equity,
-        np.abs(units) * close,
-        years=float((bars.time[-1] - bars.time[0]) / _JULIAN_YEAR),
-        periods_per_year=yearly,
-        profits=trades["profit"].to_numpy(),
-        traded=float((np.abs(columns["units"]) * columns["price"]).sum()),
-    )
-    costs = {name: float(columns[name].sum()) for name in ("commission", "slippage", "fee")}
-    costs["financing"] = float(financing.sum())
-    costs["spread"] = spread_paid(fills, slot, row, bars.bid, bars.ask)
+    with np.errstate(all="ignore"):  # what is not finite is null in the metrics, or refused below
+        measured = performance(
+            equity,
+            np.abs(units) * close,
+            years=float((bars.time[-1] - bars.time[0]) / _JULIAN_YEAR),
+            periods_per_year=yearly,
+            profits=trades["profit"].to_numpy(),
+            traded=float((np.abs(columns["units"]) * columns["price"]).sum()),
+        )
+        costs = {name: float(columns[name].sum()) for name in ("commission", "slippage", "fee")}
+        costs["financing"] = float(financing.sum())
+        costs["spread"] = spread_paid(fills, slot, row, bars.bid, bars.ask)
     metrics = {
         "symbol": bars.symbol,
         "bars": len(bars),
@@ -229,7 +233,46 @@ def _replayed(own_bars: Bars, targets: Targets, rules: BrokerRules) -> ReplayRes
         "rules": dataclasses.asdict(rules),
         "conventions": CONVENTIONS,
     }
+    for name, value in metrics.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"{bars.symbol}: {name} of the whole replay is beyond any number; {_EXTREME}")
     return ReplayResult(ledger, fills, trades, metrics)
+
+
+def _quoted(own_bars: Bars, rules: BrokerRules) -> Bars:
+    """Bars with the spread that the rules ask for.
+
+    Raises:
+        UserError: no positive bid is left, or no finite ask.
+    """
+    if rules.spread is None and rules.spread_rate is None:
+        return own_bars
+    with np.errstate(over="ignore", invalid="ignore"):
+        bars = own_bars.with_spread(rules.spread, rules.spread_rate)
+    wide = ~np.logical_and.reduce((bars.bid > 0) & np.isfinite(bars.ask), axis=1)
+    if wide.any():
+        key, when = "spread" if rules.spread else "spread_rate", _stamp(bars.time[int(np.argmax(wide))])
+        raise UserError(
+            f"{key}: {getattr(rules, key)} leaves no positive bid at {when}; right is a spread well below the price"
+        )
+    return bars
+
+
+def _see_finite(bars: Bars, **columns: NDArray[np.float64]) -> None:
+    """See that the money stayed within float64.
+
+    Raises:
+        UserError: it did not; names the first bar.
+    """
+    wrong = ~np.logical_and.reduce([np.isfinite(values) for values in columns.values()])
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        name = next(name for name, values in columns.items() if not np.isfinite(values[row]))
+        raise UserError(f"{bars.symbol}: {name} at {_stamp(bars.time[row])} is beyond any number; {_EXTREME}")
+
+
+def _stamp(time: np.datetime64) -> str:
+    return f"{time.astype('datetime64[s]')}".replace("T", " ")
 
 
 def _reopens(slot: NDArray[np.int64], row: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -71,7 +71,7 @@ def performance(
     solvent = equity > 0
     metrics = {
         "total_return": end / start - 1,
-        "cagr": (end / start) ** (1 / years) - 1 if years > 0 and end > 0 else math.nan,
+        "cagr": _yearly(end / start, years) if years > 0 and end > 0 else math.nan,
         "volatility": deviation * yearly,
         "sharpe": _over(mean, deviation) * yearly,
         "sortino": _over(mean, downside) * yearly,
@@ -84,6 +84,14 @@ def performance(
         "turnover": _over(_over(traded, mean_equity), years),
     }
     return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+
+
+def _yearly(growth: float, years: float) -> float:
+    """Growth of a year, NaN where minutes of gain make it larger than any number."""
+    try:
+        return float(growth ** (1 / years)) - 1
+    except OverflowError:
+        return math.nan
 
 
 def _over(number: float, divisor: float) -> float:

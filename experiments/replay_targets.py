@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 
 from markets.bars import Bars
 from markets.errors import UserError
+from markets.readers.source import read_bytes, read_parquet
 from markets.readers.stamps import parse_stamps
+from markets.readers.table import text_columns
 
 __all__ = ["Targets", "align_targets", "read_targets"]
 
 _REQUIRED = ("timestamp", "target")
 _DISTANCES = ("stop_loss", "take_profit")
+_RIGHT = "targets are Parquet or CSV with timestamp, target[, stop_loss, take_profit]"
 
 
 class Targets(NamedTuple):
@@ -33,8 +36,8 @@ class Targets(NamedTuple):
     """Take-profit distance as a fraction of the entry price."""
 
 
-def read_targets(path: str | Path) -> tuple[pl.DataFrame, int]:
-    """Read a file of targets, and the number by which a person counts its first row.
+def read_targets(path: str | Path) -> tuple[pl.DataFrame, NDArray[np.int64]]:
+    """Read a file of targets, and the numbers by which a person counts its rows [rows].
 
     Args:
         path: Parquet, or CSV with a header line.
@@ -43,20 +46,16 @@ def read_targets(path: str | Path) -> tuple[pl.DataFrame, int]:
         UserError: the file cannot be read as either.
     """
     path = Path(path).expanduser()
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; targets are a Parquet or CSV file")
-    with path.open("rb") as file:
-        parquet = file.read(4) == b"PAR1"
-    try:
-        if parquet:
-            return pl.read_parquet(path), 1
-        return pl.read_csv(path, infer_schema=False), 2
-    except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
-        first = str(error).splitlines()[0][:120]
-        raise UserError(f"{path}: neither Parquet nor CSV that can be read ({first})") from None
+    raw = read_bytes(path, right=_RIGHT)
+    if raw[:4] != b"PAR1":
+        return text_columns(raw, path, (*_REQUIRED, *_DISTANCES), right=_RIGHT)
+    frame = read_parquet(raw, path, right=_RIGHT)
+    return frame, np.arange(1, len(frame) + 1)
 
 
-def align_targets(frame: pl.DataFrame, bars: Bars, *, source: object = "targets", first_row: int = 1) -> Targets:
+def align_targets(
+    frame: pl.DataFrame, bars: Bars, *, source: object = "targets", rows: NDArray[np.int64] | None = None
+) -> Targets:
     """Lay targets along the bars.
 
     Args:
@@ -64,7 +63,7 @@ def align_targets(frame: pl.DataFrame, bars: Bars, *, source: object = "targets"
             they name another zone. A null or NaN target is no order, as is a missing row.
         bars: the bars of the replay.
         source: name of the file, for messages.
-        first_row: number of the first row, for messages.
+        rows: number of each row, for messages; counted from 1 by default [rows].
 
     Raises:
         UserError: a missing column, a value that is no number, a distance ≤ 0, a stamp that is unreadable, repeated or
@@ -76,8 +75,8 @@ def align_targets(frame: pl.DataFrame, bars: Bars, *, source: object = "targets"
         if wrong.any():
             row = int(np.argmax(wrong))
             more = f" (and {wrong.sum() - 1} more such rows)" if wrong.sum() > 1 else ""
-            shown = frame[column][row]
-            raise UserError(f"{source}: row {row + first_row}: {column} {shown} {why}{more}")
+            number = row + 1 if rows is None else rows[row]
+            raise UserError(f"{source}: row {number}: {column} {_cell(frame[column], row)} {why}{more}")
 
     stamps = parse_stamps([frame["timestamp"]], day_first=None, source=source, key="timestamp").time
     refuse(np.isnat(stamps), "timestamp", "is not a time; right is a bar's open in UTC such as 2020-01-31 14:00:00")
@@ -130,6 +129,16 @@ def _numbers(column: pl.Series) -> tuple[NDArray[np.float64], NDArray[np.bool_]]
     numbers = column.cast(pl.Float64, strict=False)
     unread = (column.is_not_null() & numbers.is_null()).to_numpy()
     return numbers.fill_null(float("nan")).to_numpy(), unread
+
+
+def _cell(column: pl.Series, row: int) -> str:
+    """A cell for people; where Python has no object for it, its type."""
+    kind = column.dtype
+    if isinstance(kind, pl.Datetime) or kind == pl.Date:
+        far = np.isnat(parse_stamps([column], day_first=None, source="", key="").time[row])
+        return f"({kind} beyond all markets)" if far and column.is_not_null()[row] else str(column[row])
+    plain = kind in (pl.String, pl.Boolean, pl.Null) or kind.is_numeric()
+    return str(column[row]) if plain else f"({kind})"
 
 
 def _shown(stamp: np.datetime64) -> str:

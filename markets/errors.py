@@ -7,7 +7,7 @@ is raised is a fault of ours and keeps its traceback.
 
 __all__ = ["UserError"]
 
-_HEAD, _TAIL = 1500, 400
+_HEAD, _TAIL = 900, 300
 """Characters kept of a message that grew too long with what it quotes."""
 
 
@@ -19,9 +19,11 @@ class UserError(ValueError):
     """
 
     def __init__(self, message: str) -> None:
-        line = " ".join(message.split())
-        if len(line) > _HEAD + _TAIL:
-            line = f"{line[:_HEAD]} … {line[-_TAIL:]}"
+        line = _short(" ".join(message.split()))
         if not line.isprintable():
-            line = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line)
+            line = _short("".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line))
         super().__init__(line)
+
+
+def _short(line: str) -> str:
+    return line if len(line) <= _HEAD + _TAIL else f"{line[:_HEAD]} … {line[-_TAIL:]}"

@@ -50,12 +50,15 @@ _NO_PARQUET = (
 """What pyarrow and polars raise over bytes that are no Parquet."""
 
 
-def unknown_form(path: Path, why: str) -> UserError:
-    """The error for a file that is no bars at all."""
-    return UserError(f"{path}: {why}; bars are read from {FORMS}")
+_BARS = f"bars are read from {FORMS}"
 
 
-def read_bytes(path: Path) -> bytes:
+def unknown_form(path: Path, why: str, right: str = _BARS) -> UserError:
+    """The error for a file that is no bars at all; `right` says what it should have been."""
+    return UserError(f"{path}: {why}; {right}")
+
+
+def read_bytes(path: Path, *, right: str = _BARS) -> bytes:
     """The content of a file, unpacked where it is gzip or a zip archive with one table.
 
     Raises:
@@ -70,7 +73,7 @@ def read_bytes(path: Path) -> bytes:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except IsADirectoryError:
-        raise UserError(f"{path}: is a folder; name the file of bars itself") from None
+        raise UserError(f"{path}: is a folder; name the file itself") from None
     except MemoryError:
         raise UserError(f"{path}: larger than this machine's memory; split it") from None
     except UserError:
@@ -89,7 +92,7 @@ def read_bytes(path: Path) -> bytes:
     except _DAMAGE as error:
         raise UserError(f"{path}: a damaged archive ({_first_line(error)}); fetch or pack it again") from None
     if not raw.strip():
-        raise unknown_form(path, "empty")
+        raise unknown_form(path, "empty", right)
     return raw
 
 
@@ -114,7 +117,7 @@ def _unpacked(read: Callable[[int], bytes], packed: int, path: Path) -> bytes:
     return content
 
 
-def read_parquet(raw: bytes, path: Path) -> pl.DataFrame:
+def read_parquet(raw: bytes, path: Path, *, right: str = _BARS) -> pl.DataFrame:
     """A Parquet file as a frame; checksums are verified where the file has them.
 
     Raises:
@@ -124,7 +127,7 @@ def read_parquet(raw: bytes, path: Path) -> pl.DataFrame:
         file = pq.ParquetFile(pa.BufferReader(raw), page_checksum_verification=True)
         cells = file.metadata.num_rows * file.metadata.num_columns
         if 8 * cells > _TABLE_ROOM + _SWELL * len(raw):
-            raise unknown_form(path, f"damaged Parquet (its header tells of {file.metadata.num_rows:,} rows)")
+            raise unknown_form(path, f"damaged Parquet (its header tells of {file.metadata.num_rows:,} rows)", right)
         table = file.read()
         if table.num_rows != file.metadata.num_rows:
             raise unknown_form(
@@ -135,13 +138,13 @@ def read_parquet(raw: bytes, path: Path) -> pl.DataFrame:
     except UserError:
         raise
     except _NO_PARQUET as error:
-        raise unknown_form(path, f"damaged Parquet ({_first_line(error)})") from None
+        raise unknown_form(path, f"damaged Parquet ({_first_line(error)})", right) from None
     if not isinstance(frame, pl.DataFrame) or not frame.width or not frame.height:
-        raise unknown_form(path, "no rows")
+        raise unknown_form(path, "no rows", right)
     return frame
 
 
-def read_lines(raw: bytes, path: Path) -> tuple[list[str], list[int]]:
+def read_lines(raw: bytes, path: Path, *, right: str = _BARS) -> tuple[list[str], list[int]]:
     """The lines of a text file that are not blank, and the number of each, counted from 1.
 
     UTF-8 and UTF-16 are told by their marks; what is neither is read as Latin-1, where any byte is a letter.
@@ -153,13 +156,13 @@ def read_lines(raw: bytes, path: Path) -> tuple[list[str], list[int]]:
     head = text[:65536]
     junk = sum(map(head.count, map(chr, _CONTROLS)))
     if junk > _JUNK_SHARE * len(head):
-        raise unknown_form(path, "not text (binary content)")
+        raise unknown_form(path, "not text (binary content)", right)
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     if len(lines) > 1 and all(map(str.strip, lines[:-1])) and not lines[-1].strip("\x1a"):
         return lines[:-1], list(range(1, len(lines)))
     numbers = [number for number, line in enumerate(lines, 1) if line.strip(" \t\x1a")]
     if not numbers:
-        raise unknown_form(path, "empty")
+        raise unknown_form(path, "empty", right)
     return [lines[number - 1] for number in numbers], numbers
 
 

@@ -6,7 +6,7 @@ formats.
 
 import csv
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from markets.readers import crypto, forex, metatrader, plain
 from markets.readers.layout import ASK, PRICES, Head, Layout, plain_name
 from markets.readers.source import read_lines, read_parquet, unknown_form
 
-__all__ = ["Table", "table_of_bytes", "table_of_frame"]
+__all__ = ["Table", "table_of_bytes", "table_of_frame", "text_columns"]
 
 _FAMILIES: tuple[Callable[[Head], Layout | None], ...] = (
     metatrader.recognise,
@@ -126,6 +126,37 @@ def table_of_frame(frame: pl.DataFrame, source: object) -> Table:
     by_place = by_place.with_columns(cast)
     layout = _named_layout(names, by_place, source)
     return Table(layout, by_place, np.arange(1, len(frame) + 1), np.zeros(len(frame), bool), "Parquet")
+
+
+def text_columns(
+    raw: bytes, path: Path, known: Collection[str], *, right: str
+) -> tuple[pl.DataFrame, NDArray[np.int64]]:
+    """The columns of a text file under one header line, as text, null where empty, and the line of each row.
+
+    Args:
+        raw: content of the file.
+        path: its name, for messages.
+        known: names of columns; the separator that finds most of them in the header is the file's.
+        right: what the file should be, for messages.
+
+    Raises:
+        UserError: binary junk, a column named twice, or a row with more or fewer cells than the header.
+    """
+    lines, numbers = read_lines(raw, path, right=right)
+    separator = max(_SEPARATORS, key=lambda mark: len({*known} & {*_cells(lines[0], mark)}))
+    names = _cells(lines[0], separator)
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"{path}: row {numbers[0]}: column {name or 'without a name'} stands there twice; {right}")
+    frame, ragged = _cut(lines[1:], separator, len(names))
+    if ragged.any():
+        row = numbers[1 + int(np.argmax(ragged))]
+        raise UserError(f"{path}: row {row}: more or fewer cells than the {len(names)} of the header; {right}")
+    if separator != ",":
+        frame = frame.with_columns(pl.all().str.replace(r"^\s*([+-]?\d*),(\d+)\s*$", "$1.$2"))
+    frame = frame.with_columns(pl.when(pl.all().str.strip_chars() != "").then(pl.all()))
+    frame.columns = names
+    return frame, np.array(numbers[1:], np.int64)
 
 
 def _named_layout(raw_names: Sequence[str], frame: pl.DataFrame, source: object) -> Layout:

@@ -292,7 +292,7 @@ BAD_TARGETS = {
     ),
     "no target column": (f"timestamp,size\n{STAMP},1", "no column target; right is timestamp, target"),
     "misspelt column": (f"timestamp,target,stoploss\n{STAMP},1,0.1", "column stoploss: did you mean stop_loss"),
-    "empty file": ("", "neither Parquet nor CSV"),
+    "empty file": ("", "empty; targets are Parquet or CSV"),
 }
 
 

@@ -254,6 +254,8 @@ def _column(kind: pl.DataType, numbers: list[float | None]) -> pl.Series:
     if kind.is_temporal():
         whole = series.cast(pl.Int64, strict=False)
         series = whole.cast(pl.Int32, strict=False) if kind == pl.Date else whole
+    if isinstance(kind, pl.Decimal):
+        series = series.fill_nan(None).clip(-1e9, 1e9)
     return series.cast(kind, strict=False)
 
 
