@@ -1,8 +1,10 @@
 """Evolving: from overrides to a finished run directory, and going on with one that is there already."""
 
+import contextlib
 import datetime
 import os
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,10 +22,12 @@ from arena.state import ArenaState
 from experiments.checkpoint import last_checkpoint, load_checkpoint, save_checkpoint
 from experiments.configuration import compose
 from experiments.estimate import Estimate, check_room, estimate
+from experiments.files import make_folder
 from experiments.identity import data_hash, fixed_bits, run_id, source_hash, versions
 from experiments.interruption import interruptible
 from experiments.lineage import write_lineage
-from experiments.recording import Recorder, forget_from
+from experiments.lock import only_one
+from experiments.recording import Recorder, check_parts, forget_from
 from experiments.rundir import RunDirectory
 from experiments.study import Study, load_market, make_study, oracle_path
 from experiments.terminal import Progression, outline, say, standings_lines
@@ -146,7 +150,12 @@ class _Job:
     def go(self, directory: RunDirectory) -> int:
         """Run to the target from wherever the directory stands."""
         manifest = directory.read_manifest()
-        checkpoint = last_checkpoint(directory) if manifest else None
+        checkpoint = last_checkpoint(directory)
+        if checkpoint and not manifest:
+            raise UserError(
+                f"{directory.manifest}: missing, though there are checkpoints; bring it back, or delete the folder "
+                f"{directory.checkpoints} to begin again from the start"
+            )
         like = jax.eval_shape(lambda: found(self.plan, self.market.tape.validation.shape[1]))
         state = load_checkpoint(checkpoint, like) if checkpoint else None
         done = int(state.generation) if state else 0
@@ -156,6 +165,17 @@ class _Job:
             self._conclude(directory, state)
             return 0
         check_room(needs, directory.root)
+        with directory.writing():
+            make_folder(directory.root)
+            with only_one(directory.root):
+                if (directory.read_manifest(), last_checkpoint(directory)) != (manifest, checkpoint):
+                    raise UserError(f"{directory.root}: another process was at work on it just now; try again")
+                return self._go_on(directory, manifest, state)
+
+    def _go_on(self, directory: RunDirectory, manifest: Mapping[str, Any], state: ArenaState | None) -> int:
+        """Run to the target from a state, alone in the directory."""
+        done = int(state.generation) if state else 0
+        check_parts(directory, done)
         source = source_hash()
         if manifest.get("source_hash", source) != source:
             say("note: begun by another version of this program, so its bits may go on differently")
@@ -189,7 +209,8 @@ class _Job:
         try:
             state = self._evolve(directory, state)
         except BaseException:
-            directory.note(state="interrupted", finished=_now())
+            with contextlib.suppress(OSError, UserError):  # what went wrong first is what is told
+                directory.note(state="interrupted", finished=_now())
             raise
         done = int(state.generation)
         if done < self.target:

@@ -1,12 +1,20 @@
-"""Files that are either whole or not there: written under a temporary name, flushed to disk, then renamed."""
+"""Files that are either whole or not there: written under a temporary name, flushed to disk, then renamed.
 
+The order is what survives a loss of power: the bytes reach the disk before the name shows them, and the name reaches it
+before anybody goes on as if the file were there.
+"""
+
+import contextlib
+import io
 import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["TEMPORARY", "write_json", "write_whole"]
+import polars as pl
+
+__all__ = ["TEMPORARY", "make_folder", "sync_folder", "write_json", "write_table", "write_whole"]
 
 TEMPORARY = ".part-"
 """Prefix of names of files that are being written; whoever finds one left behind may delete it."""
@@ -21,7 +29,7 @@ def write_whole(path: Path, write: Callable[[Path], object], *, scratch: Path | 
         scratch: folder of the same disk for the file while it grows, hidden from whoever lists `path`'s folder.
 
     Raises:
-        OSError: the disk is full or the folder cannot be written; nothing is left behind.
+        OSError: the disk is full or the folder cannot be written; it names `path`, and nothing is left behind.
     """
     temporary = (scratch or path.parent) / f"{TEMPORARY}{os.getpid()}-{path.name}"
     try:
@@ -29,17 +37,52 @@ def write_whole(path: Path, write: Callable[[Path], object], *, scratch: Path | 
         with temporary.open("rb+") as handle:
             os.fsync(handle.fileno())
         temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+        sync_folder(path.parent)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None:
+            raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a mapping as indented JSON, whole or not at all."""
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def write_table(path: Path, table: pl.DataFrame, *, scratch: Path | None = None) -> None:
+    """Write a table as Parquet, whole or not at all.
+
+    It is laid out in memory first, because polars reports a full disk as a fault of the format; an error of the disk
+    is an `OSError` here.
+    """
+    laid_out = io.BytesIO()
+    table.write_parquet(laid_out, compression="zstd")
+    write_whole(path, lambda temporary: temporary.write_bytes(laid_out.getbuffer()), scratch=scratch)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it where they are missing, so that they survive a loss of power too.
+
+    Raises:
+        OSError: it cannot be made; the error names it.
+    """
+    if path.is_dir():
+        return
+    if not path.parent.is_dir():
+        make_folder(path.parent)
+    path.mkdir(exist_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Bring the names in a folder to disk, where the system can."""
+    if os.name == "nt":
+        return
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

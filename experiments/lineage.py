@@ -5,7 +5,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from arena.schemas import LINEAGE
-from experiments.files import write_whole
+from experiments.files import write_table
 from experiments.rundir import RunDirectory
 
 __all__ = ["lineage", "write_lineage"]
@@ -35,9 +35,13 @@ def lineage(births: pl.DataFrame, deaths: pl.DataFrame) -> pl.DataFrame:
 
 
 def write_lineage(run: RunDirectory) -> None:
-    """Write `lineage.parquet` of a run, whole or not at all."""
-    table = lineage(run.read("births"), run.read("deaths"))
-    write_whole(run.lineage, lambda temporary: table.write_parquet(temporary, compression="zstd"))
+    """Write `lineage.parquet` of a run, whole or not at all.
+
+    Raises:
+        UserError: a part of births or deaths is damaged.
+        OSError: the disk is full, or the folder cannot be written.
+    """
+    write_table(run.lineage, lineage(run.read("births"), run.read("deaths")), scratch=run.root)
 
 
 def _depth(ids: NDArray[np.uint64], parent: NDArray[np.uint64]) -> NDArray[np.uint32]:

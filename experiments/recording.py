@@ -4,7 +4,8 @@ A table is a folder of parts named by the generations they hold. A part is writt
 forces a flush before it, so a killed run has no torn part, no gap and no duplicate.
 """
 
-from functools import partial
+import re
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -15,12 +16,15 @@ from arena.frames import frames
 from arena.records import GenerationRecord
 from arena.rollout import Trader
 from arena.schemas import TABLES
-from experiments.files import write_whole
+from experiments.files import sync_folder, write_table
 from experiments.rundir import RunDirectory
 from experiments.study import RecordSettings
 from experiments.trees import generation_of, save_tree
+from markets.errors import UserError
 
-__all__ = ["Recorder", "forget_from"]
+__all__ = ["Recorder", "check_parts", "forget_from"]
+
+_PART = re.compile(r"(\d{8,})-(\d{8,})-(\d+)\.parquet")
 
 
 class Recorder:
@@ -74,7 +78,7 @@ class Recorder:
         for name, found in self._buffer.items():
             path = self._run.table(name) / f"{self._first:08d}-{self._last:08d}-{self._process}.parquet"
             table = pl.concat(found) if found else pl.DataFrame(schema=TABLES[name])
-            write_whole(path, partial(table.write_parquet, compression="zstd"), scratch=self._run.root)
+            write_table(path, table, scratch=self._run.root)
             found.clear()
         self._first = None
 
@@ -95,11 +99,57 @@ class Recorder:
 
 
 def forget_from(run: RunDirectory, generation: int) -> None:
-    """Delete parts and genomes of a generation or later ones: what a checkpoint before it does not know."""
-    for name in TABLES:
-        for part in run.table(name).glob("*.parquet"):
-            if int(part.name.split("-")[1]) >= generation:
-                part.unlink()
-    for path in run.genomes.glob("[0-9]*.safetensors"):
-        if generation_of(path) >= generation:
-            path.unlink()
+    """Delete parts and genomes of a generation or later ones: what a checkpoint before it does not know.
+
+    Raises:
+        UserError: a genome is damaged.
+        OSError: the folder cannot be written.
+    """
+    late = [part for name in TABLES for part, (_, last) in _parts(run, name) if last >= generation]
+    late += [path for path in sorted(run.genomes.glob("[0-9]*.safetensors")) if generation_of(path) >= generation]
+    for path in late:
+        path.unlink()
+    for folder in {path.parent for path in late}:
+        sync_folder(folder)
+
+
+def check_parts(run: RunDirectory, generation: int) -> None:
+    """See that every table is whole up to a generation, before anything is changed.
+
+    What is looked at is that parts follow each other without a gap, and that each has the end of a Parquet file with
+    the right columns; the rows in between are not read.
+
+    Raises:
+        UserError: the first part that is missing, damaged or foreign.
+    """
+    for name, schema in TABLES.items():
+        parts, done = _parts(run, name), 0
+        for path, (first, last) in parts:
+            if first >= generation:
+                break
+            if first != done or last >= generation:
+                raise UserError(run.lost(path, f"generations {first} to {last} are not what follows {done - 1}"))
+            try:
+                found = pl.read_parquet_schema(path)
+            except (pl.exceptions.PolarsError, OSError) as error:
+                raise UserError(run.lost(path, error)) from error
+            if found != schema:
+                raise UserError(run.lost(path, f"its columns are not those of {name}"))
+            done = last + 1
+        if done < generation:
+            raise UserError(run.lost(run.table(name), f"the part with generation {done} is missing"))
+
+
+def _parts(run: RunDirectory, name: str) -> list[tuple[Path, tuple[int, int]]]:
+    """Parts of a table in order, with their first and last generation.
+
+    Raises:
+        UserError: a file that is no part.
+    """
+    found = []
+    for path in sorted(run.table(name).glob("[!.]*.parquet")):
+        named = _PART.fullmatch(path.name)
+        if named is None:
+            raise UserError(f"{path}: no part of this run, whose names are <first>-<last>-<process>; move it away")
+        found.append((path, (int(named[1]), int(named[2]))))
+    return found

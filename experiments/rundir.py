@@ -1,8 +1,11 @@
 """A run's directory: where each thing lies, its manifest, and how a run is found again."""
 
+import contextlib
 import dataclasses
+import errno
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +13,17 @@ import polars as pl
 import yaml
 
 from arena.schemas import TABLES
-from experiments.files import TEMPORARY, write_json, write_whole
+from experiments.files import TEMPORARY, make_folder, write_json, write_whole
+from experiments.lock import is_held
 from markets.errors import UserError
 
 __all__ = ["RunDirectory", "find_run"]
 
-_ANEW = "run the study anew with force=true"
+_ANEW = "run the study anew with arena evolve … force=true"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_TRIES = 3  # a table is read while a run that is gone on with may delete parts of it
+_ENTRIES = {"run_id": str, "state": str, "generations": int, "sessions": list, "bits": dict, "device": dict}
+"""Entries of the manifest that are relied on, and their kinds."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,10 +62,28 @@ class RunDirectory:
         return self.root / f"{name}.parquet"
 
     def read(self, name: str) -> pl.DataFrame:
-        """A whole table, in the order it was written; empty where there is none yet."""
-        parts = sorted(self.table(name).glob("[!.]*.parquet"))
-        schema = TABLES[name]
-        return pl.concat([pl.read_parquet(part) for part in parts]) if parts else pl.DataFrame(schema=schema)
+        """A whole table, in the order it was written; empty where there is none yet.
+
+        Raises:
+            UserError: a part is damaged.
+        """
+        for _ in range(_TRIES):
+            parts = sorted(self.table(name).glob("[!.]*.parquet"))
+            with contextlib.suppress(FileNotFoundError):
+                return pl.concat([pl.DataFrame(schema=TABLES[name]), *(self._part(path, name) for path in parts)])
+        raise UserError(f"{self.table(name)}: parts vanish while they are read; try again when nobody deletes them")
+
+    def _part(self, path: Path, name: str) -> pl.DataFrame:
+        """One part of a table."""
+        try:
+            part = pl.read_parquet(path)
+        except FileNotFoundError:
+            raise
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise UserError(self.lost(path, error)) from error
+        if part.schema != TABLES[name]:
+            raise UserError(self.lost(path, f"its columns are not those of {name}"))
+        return part
 
     def create(self, config: Mapping[str, Any]) -> None:
         """Make the folders where they are missing, and write the configuration.
@@ -67,18 +93,57 @@ class RunDirectory:
         """
         try:
             for folder in (self.genomes, self.checkpoints, *(self.table(name) for name in TABLES)):
-                folder.mkdir(parents=True, exist_ok=True)
+                make_folder(folder)
             text = yaml.safe_dump(json.loads(json.dumps(config)), sort_keys=False, allow_unicode=True)
             write_whole(self.config, lambda temporary: temporary.write_text(text, encoding="utf-8"))
         except OSError as error:
-            raise UserError(
-                f"runs_dir: {self.root} cannot be written ({error.strerror}); name another folder"
-            ) from error
+            raise UserError(self._trouble(error)) from error
 
     def clear_leftovers(self) -> None:
-        """Delete what an interrupted write left behind."""
+        """Delete what an interrupted write left behind.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
         for path in self.root.rglob(f"{TEMPORARY}*"):
             path.unlink()
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Say of what cannot be written in here what it is and what would be right.
+
+        Raises:
+            UserError: instead of an `OSError` that names a file.
+        """
+        try:
+            yield
+        except OSError as error:
+            if error.filename is None:
+                raise
+            raise UserError(self._trouble(error)) from error
+
+    def _trouble(self, error: OSError) -> str:
+        """One line on a write that failed."""
+        path = os.fsdecode(error.filename) if error.filename is not None else str(self.root)
+        began = self.manifest.is_file()
+        again = f"arena resume {self.root}" if began else "the same command"
+        if error.errno in _FULL:
+            return f"{path}: cannot be written, the disk is full ({error.strerror}); free space there, then {again}"
+        if began:
+            return f"{path}: cannot be written ({error.strerror}); mend that, then {again}"
+        return f"runs_dir: {self.root} cannot be written ({error.strerror}); name another folder"
+
+    def lost(self, path: Path, why: object) -> str:
+        """One line on a part of a table that is not as it was written."""
+        return (
+            f"{path}: damaged ({why}); bring it back, or delete the folder {self.checkpoints}, and arena resume "
+            f"{self.root} makes every row again from the start"
+        )
+
+    def state(self, manifest: Mapping[str, Any]) -> str:
+        """`running`, `interrupted` or `finished`, where a run that was killed is an interrupted one too."""
+        noted = str(manifest.get("state", "running"))  # one killed at its very start has no manifest yet
+        return "interrupted" if noted == "running" and is_held(self.root) is False else noted
 
     def read_config(self) -> dict[str, Any]:
         """The configuration the run was made with.
@@ -89,7 +154,7 @@ class RunDirectory:
         try:
             config = yaml.safe_load(self.config.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise UserError(f"{self.root}: not a run, it has no config.yaml") from None
+            raise UserError(f"{self.config}: missing; bring it back, or {_ANEW}") from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise UserError(f"{self.config}: damaged ({str(error).splitlines()[0]}); {_ANEW}") from error
         if not isinstance(config, dict):
@@ -107,13 +172,24 @@ class RunDirectory:
         except (FileNotFoundError, NotADirectoryError):
             return {}
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise UserError(f"{self.manifest}: damaged ({error}); {_ANEW}") from error
+            raise UserError(f"{self.manifest}: damaged ({error}); {self._from_the_start()}") from error
         if not isinstance(manifest, dict):
-            raise UserError(f"{self.manifest}: damaged, it is no group of keys; {_ANEW}")
+            raise UserError(f"{self.manifest}: damaged, it is no group of keys; {self._from_the_start()}")
+        for key, kind in _ENTRIES.items():
+            if not isinstance(manifest.get(key, kind()), kind):
+                raise UserError(f"{self.manifest}: damaged, {key} is {manifest[key]!r}; {self._from_the_start()}")
         return manifest
 
+    def _from_the_start(self) -> str:
+        return f"delete it and the folder {self.checkpoints}, and arena resume {self.root} begins again from the start"
+
     def note(self, **entries: Any) -> None:
-        """Change entries of the manifest."""
+        """Change entries of the manifest.
+
+        Raises:
+            UserError: it is damaged.
+            OSError: it cannot be written; the old one stays.
+        """
         write_json(self.manifest, {**self.read_manifest(), **entries})
 
 
@@ -124,7 +200,7 @@ def find_run(name: str, runs_dir: str = "runs") -> RunDirectory:
         UserError: there is no such run; the message names those there are.
     """
     for root in (Path(name), Path(runs_dir) / name):
-        if (root / "config.yaml").is_file():
+        if (root / "config.yaml").is_file() or (root / "manifest.json").is_file():
             return RunDirectory(root)
     there = sorted(path.parent.name for path in Path(runs_dir).glob("*/config.yaml"))
     known = f"there are: {', '.join(there[:8])}" if there else f"there are none in {runs_dir}"

@@ -7,7 +7,7 @@ import polars as pl
 from rich.table import Table
 
 from experiments.rundir import RunDirectory, find_run
-from experiments.runs import best_scores
+from experiments.runs import best_scores, replicates
 from experiments.terminal import console, outline, say
 
 __all__ = ["add_arguments", "run"]
@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     outline(
         f"run {manifest.get('run_id', directory.root.name)}",
         {
-            "state": [_state(manifest)],
+            "state": [_state(directory, manifest)],
             "market": [", ".join(str(symbol) for symbol in manifest.get("symbols", [])) or "–"],
             "started": [f"{manifest.get('started', '–')}, finished {manifest.get('finished') or '–'}"],
             "device": [_device(manifest)],
@@ -45,19 +45,23 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _champions(directory: RunDirectory, births: pl.DataFrame) -> Table:
-    """The champion of each regime with its record on validation and in its last training generation."""
+    """The champion of each regime (and replicate, where there are several): its record on validation and in its last
+    training generation.
+    """
+    many = replicates(directory)[0] > 1
     table = Table(box=None, pad_edge=False)
-    for name in ("champion of", "species", "by"):
+    for name in ("champion of", *(["replicate"] if many else []), "species", "by"):
         table.add_column(name, no_wrap=True)
     for name in ("agent", "born", "validation", "train", "trades"):
         table.add_column(name, justify="right", no_wrap=True)
     fitness = directory.read("fitness")
-    for regime, (score, identity) in best_scores(directory).items():
+    for (regime, replicate), (score, identity) in best_scores(directory).items():
         own = fitness.filter((pl.col("id") == identity) & (pl.col("regime") == regime))
         birth = births.filter(pl.col("id") == identity).row(0, named=True)
         train, validation = (own.filter(pl.col("split") == split).tail(1) for split in ("train", "validation"))
         table.add_row(
             regime,
+            *([str(replicate + 1)] if many else []),
             birth["species"],
             birth["operator"],
             str(identity),
@@ -69,9 +73,9 @@ def _champions(directory: RunDirectory, births: pl.DataFrame) -> Table:
     return table
 
 
-def _state(manifest: dict[str, Any]) -> str:
+def _state(directory: RunDirectory, manifest: dict[str, Any]) -> str:
     done = f"{manifest.get('generations', 0)} of {manifest.get('target', '?')} generations"
-    return f"{manifest.get('state', 'unknown')}, {done}, seed {manifest.get('seed', '–')}"
+    return f"{directory.state(manifest)}, {done}, seed {manifest.get('seed', '–')}"
 
 
 def _per_bar(row: pl.DataFrame) -> str:

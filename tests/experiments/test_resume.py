@@ -16,8 +16,10 @@ from safetensors.numpy import load_file, save_file
 from small_runs import SMALL, arena, assert_same, compiled_once, evolve, without_table
 
 from arena.schemas import TABLES
+from experiments import evolve as evolve_module
 from experiments.files import TEMPORARY
 from experiments.interruption import interruptible
+from experiments.lock import only_one
 from experiments.recording import Recorder
 from experiments.rundir import RunDirectory
 from experiments.terminal import Progression
@@ -191,7 +193,7 @@ def test_no_such_run_names_those_there_are(copy: RunDirectory, tmp_path: Path) -
 
 
 def test_a_damaged_manifest_is_named(copy: RunDirectory) -> None:
-    for text in ("{", "[1]"):
+    for text in ("", "{", "[1]", '{"sessions": 3}', '{"state": ["running"]}', "\x00" * 99):
         copy.manifest.write_text(text)
         assert complaint(copy).startswith(f"arena: {copy.manifest}: damaged")
 
@@ -224,20 +226,115 @@ def test_another_configuration_or_other_bars_are_refused(copy: RunDirectory) -> 
 def test_a_damaged_or_foreign_checkpoint_is_named(copy: RunDirectory) -> None:
     (path,) = copy.checkpoints.iterdir()
     whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2])
-    assert complaint(copy).startswith(f"arena: {path}: cannot be read")
+    remedy = f"; delete it, and arena resume {copy.root} begins again from the start\n"
+    flipped = bytearray(whole)
+    flipped[-100] ^= 1
+    for content, says in (
+        (b"", "cannot be read"),
+        (whole[: len(whole) // 2], "cannot be read"),
+        (whole[:-1], "cannot be read"),
+        (b"\0" * len(whole), "cannot be read"),
+        (b"PAR1" * 99, "cannot be read"),
+        (bytes(flipped), "damaged, its content does not match its checksum"),
+    ):
+        path.write_bytes(content)
+        said = complaint(copy)
+        assert said.startswith(f"arena: {path}: {says}")
+        assert said.endswith(remedy)
     path.write_bytes(whole)
     leaves = load_file(path)
     name = next(name for name in leaves if name.endswith("epsilon"))
     for foreign, says in (
-        ({**leaves, name: leaves[name][:1]}, f"{name} is float32[1, 8], expected float32[2, 8]"),
+        ({**leaves, name: leaves[name][:1]}, f"{name} is float32[1, 8], expected float32[2, 8], so it is of another"),
         ({key: leaf for key, leaf in leaves.items() if key != name}, f"{name} is missing"),
         ({**leaves, "tail": leaves[name]}, "holds tail, which this run does not know"),
-        (leaves, "its generation does not match its name"),
+        (leaves, "damaged, its content does not match its checksum"),
     ):
-        save_file(foreign, path, {"generation": "5"})
-        assert says in complaint(copy)
-    path.unlink()
+        save_file(foreign, path, {"generation": "6"})
+        said = complaint(copy)
+        assert says in said
+        assert said.endswith(remedy)
+    path.write_bytes(whole)
+    path.rename(path.with_name("00000005.safetensors"))
+    assert "its generation does not match its name" in complaint(copy)
+
+
+def test_a_damaged_checkpoint_is_not_passed_over_in_silence_but_the_whole_one_before_it_is_named(
+    reference: RunDirectory, tmp_path: Path
+) -> None:
+    run, _ = evolve(tmp_path, QUIET, "record.checkpoint=2", "record.keep=3")
+    early, late, last = sorted(run.checkpoints.iterdir())
+    for path in (late, last):
+        path.write_bytes(path.read_bytes()[:-1])
+    said = complaint(run)
+    assert said.startswith(f"arena: {last}: cannot be read")
+    again = f"and arena resume {run.root} goes on after 2 generations, where {early.name} is whole"
+    assert said.endswith(f"; delete it and {late.name}, {again}\n")
+    last.unlink()
+    assert complaint(run).endswith(f"; delete it, {again}\n")
+    late.unlink()
+    code, said, _ = arena("resume", str(run.root))
+    assert (code, "going on after 2 generations" in said) == (0, True)
+    assert_same(reference, run)
+
+
+def test_a_damaged_part_is_named_and_everything_can_be_made_again(reference: RunDirectory, tmp_path: Path) -> None:
+    run, _ = evolve(tmp_path, QUIET, "record.flush=3", "evolution.generations=5")
+    first, second = sorted(run.table("scars").iterdir())
+    target = run.config.read_text().replace("generations: 5", "generations: 6")
+    run.config.write_text(target)
+    whole = second.read_bytes()
+    for content in (b"", b"PAR1", whole[:-9], whole[len(whole) // 2 :], first.read_bytes()[:-4] + b"PAR2"):
+        second.write_bytes(content)
+        said = complaint(run)
+        assert said.startswith(f"arena: {second}: damaged (")
+    shutil.copy(sorted(run.table("deaths").iterdir())[1], second)
+    assert complaint(run).startswith(f"arena: {second}: damaged (its columns are not those of scars)")
+    second.unlink()
+    assert complaint(run).startswith(f"arena: {run.table('scars')}: damaged (the part with generation 3 is missing)")
+    shutil.copy(first, run.table("scars") / "00000002-00000004-0.parquet")
+    assert "(generations 2 to 4 are not what follows 2)" in complaint(run)
+    shutil.copy(first, run.table("scars") / "mine.parquet")
+    assert complaint(run).startswith(f"arena: {run.table('scars') / 'mine.parquet'}: no part of this run")
+    (run.table("scars") / "mine.parquet").unlink()
+    shutil.rmtree(run.checkpoints)
+    assert arena("resume", str(run.root))[0] == 0
+    assert_same(reference, run)
+
+
+def test_a_run_without_its_manifest_or_configuration_is_not_begun_again_in_silence(copy: RunDirectory) -> None:
+    copy.manifest.unlink()
+    assert complaint(copy).startswith(f"arena: {copy.manifest}: missing, though there are checkpoints")
+    copy.config.unlink()
+    assert "no such run" in complaint(copy)
+    copy.manifest.write_text("{}")
+    assert complaint(copy).startswith(f"arena: {copy.config}: missing; bring it back")
+
+
+def test_a_second_process_on_a_run_is_refused_in_one_line(reference: RunDirectory, tmp_path: Path) -> None:
+    run, _ = evolve(tmp_path, QUIET, "evolution.generations=2")
+    with only_one(run.root):
+        before = sorted(run.root.rglob("*"))
+        code, _, said = arena("evolve", *SMALL, f"runs_dir={tmp_path}", QUIET)
+        assert code == 2
+        assert said.startswith(f"arena: {run.root}: another process ({os.getpid()} on ")
+        assert said.endswith(") is at work on this run; wait until it ends, or stop it first\n")
+        assert sorted(run.root.rglob("*")) == before
+        assert run.state({"state": "running"}) == "running"
+    assert run.state({"state": "running"}) == "interrupted"
+
+
+def test_what_another_process_did_while_this_one_made_ready_is_noticed(
+    copy: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy.note(state="running")
+
+    def meanwhile(*args: Any) -> None:
+        shutil.copy(copy.checkpoints / "00000006.safetensors", copy.checkpoints / "00000007.safetensors")
+
+    monkeypatch.setattr(evolve_module, "check_room", meanwhile)
+    code, _, said = arena("resume", str(copy.root))
+    assert (code, said) == (2, f"arena: {copy.root}: another process was at work on it just now; try again\n")
 
 
 def test_without_its_last_checkpoint_a_run_goes_on_from_the_one_before(reference: RunDirectory, tmp_path: Path) -> None:
