@@ -4,27 +4,25 @@ Each command is a module with `add_arguments(parser)` and `run(args) -> int`, an
 says more. It is imported only when it runs, so that `arena --help` answers at once and starts no JAX. A new command is
 one line in `COMMANDS`.
 
-Exit codes: 0 done; 2 a user's mistake, one line on standard error; 130 interrupted; 141 the reader of the output went
-away. Anything else that goes wrong is a fault of ours and keeps its traceback.
+Exit codes: 0 done; 2 a user's mistake, one line each on standard error; 130 interrupted; 141 the reader of the output
+went away. Anything else that goes wrong is a fault of ours and keeps its traceback; the code is then 1.
 """
 
 import argparse
 import difflib
-import errno
 import importlib
 import os
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
+from experiments.mistakes import lines_of
 from markets.errors import UserError
 
 __all__ = ["COMMANDS", "Command", "main"]
 
 _USAGE, _INTERRUPTED, _CLOSED = 2, 130, 141
 _ABOUT = "An evolutionary arena for trading agents: real accounting, populations at device speed, full lineage."
-_USERS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
-"""Errors that are the user's to mend even where no path is named: no space, no quota, a read-only disk."""
 
 
 class Command(NamedTuple):
@@ -61,18 +59,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _dispatch(list(sys.argv[1:] if arguments is None else arguments))
         finally:
             sys.stdout.flush()
-    except UserError as error:
-        return _fail(str(error), _USAGE)
     except KeyboardInterrupt:
-        return _fail("interrupted", _INTERRUPTED)
+        return _fail(["interrupted"], _INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _CLOSED
-    except OSError as error:
-        if error.filename is None and error.errno not in _USERS:
+    except Exception as error:
+        lines = lines_of(error)
+        if lines is None:
             raise
-        where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
-        return _fail(f"{where}{error.strerror or error}", _USAGE)
+        return _fail(lines, _USAGE)
 
 
 def _dispatch(words: list[str]) -> int:
@@ -139,9 +135,10 @@ def _overview(group: str = "") -> str:
     )
 
 
-def _fail(message: str, code: int) -> int:
-    """Say what went wrong in one line."""
-    print(f"arena: {' '.join(message.split())}", file=sys.stderr)
+def _fail(lines: Sequence[str], code: int) -> int:
+    """Say what went wrong, a line each."""
+    for line in lines:
+        print(f"arena: {line}", file=sys.stderr)
     return code
 
 

@@ -7,13 +7,12 @@ right; what the values mean is checked where the settings are built.
 """
 
 import contextlib
-import difflib
 import itertools
 import re
-import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import yaml
 from hydra import compose as hydra_compose
@@ -22,10 +21,13 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException
 
+from experiments.configuration_mistakes import explain, grammar, unknown_key
+from experiments.keys import flatten
+from experiments.mistakes import MistakesError
 from markets.errors import UserError
 
 __all__ = ["FIXED", "choices", "compose", "expand", "flatten", "group_options", "search_override"]
@@ -34,6 +36,9 @@ FIXED = ("device",)
 """Groups that hold for a whole process, so that no sweep can vary them."""
 
 _SEARCH = "hydra.searchpath"
+
+_MOST_JOBS = 10_000
+"""A sweep of more is a slip of the pen."""
 
 _OPEN = ("costs", "market.columns")
 """Groups whose keys are the user's own: names of symbols, names of columns."""
@@ -45,7 +50,7 @@ def compose(
     """Compose the configuration of one run.
 
     Args:
-        overrides: `key=value` (also `+key=value`, `~key`) in Hydra's grammar; the last one of a key holds.
+        overrides: `key=value` (also `+key=value`) in Hydra's grammar; the last one of a key holds.
         module: importable package that holds the configuration files.
         name: its primary file, without the ending.
         partial: leave mandatory values that nobody gave as `"???"`, to show them.
@@ -58,8 +63,9 @@ def compose(
     """
     with _composer(module) as loader:
         try:
-            parsed = _parse(overrides, loader)
-            for override in parsed:
+            for override in _parse(overrides, loader, module):
+                if _is_new(override, overrides, loader, name):
+                    raise unknown_key(override.key_or_group, overrides, loader, name)
                 if override.is_sweep_override():
                     key, value = override.key_or_group, override.get_value_string()
                     raise UserError(
@@ -71,7 +77,7 @@ def compose(
             config = hydra_compose(name, overrides=[_opened(line) for line in overrides])
             plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=not partial)
         except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
-            _explain(error, overrides, loader, name)
+            explain(error, overrides, loader, name)
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
 
@@ -91,25 +97,38 @@ def expand(overrides: Sequence[str], *, fixed: Sequence[str] = FIXED, module: st
         One list of overrides a job; a single one where nothing is swept.
 
     Raises:
-        UserError: a sweep without values, over an interval, or over a key that cannot vary inside one process.
+        UserError: a line for each override that cannot be read, and for each sweep without values, over an interval,
+            or over a key that cannot vary inside one process; or more jobs than anyone can mean.
     """
+    axes, wrong = [], []
     with _composer(module) as loader:
-        axes = []
-        for override in _parse(overrides, loader):
-            line = str(override.input_line)
-            if not override.is_sweep_override():
-                axes.append([line])
-                continue
-            if re.split(r"[./]", override.key_or_group)[0] in fixed:
-                raise UserError(f"{line}: cannot vary inside one process; start one command for each value")
-            if not override.is_discrete_sweep():
-                raise UserError(f"{line}: an interval has no list of values; use range(start,stop,step) or choice(a,b)")
-            axis = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
-            if not axis:
-                options = loader.get_group_options(override.key_or_group)
-                raise UserError(f"{line}: matches nothing" + (f"; options: {', '.join(options)}" if options else ""))
-            axes.append(axis)
-    return [list(job) for job in itertools.product(*axes)]
+        for line in overrides:
+            try:
+                (override,) = _parse([line], loader, module)
+                axes.append(_axis(override, fixed, loader) if override.is_sweep_override() else [line])
+            except UserError as error:
+                wrong.append(str(error))
+    if wrong:
+        raise MistakesError(wrong)
+    jobs = list(itertools.islice(itertools.product(*axes), _MOST_JOBS + 1))
+    if len(jobs) > _MOST_JOBS:
+        raise UserError(f"--multirun: more than {_MOST_JOBS:,} jobs; sweep over less at a time")
+    return [list(job) for job in jobs]
+
+
+def _axis(override: Override, fixed: Sequence[str], loader: ConfigLoader) -> list[str]:
+    """The overrides that a sweep stands for, one for each value."""
+    line = str(override.input_line)
+    if re.split(r"[./]", override.key_or_group)[0] in fixed:
+        raise UserError(f"{line}: cannot vary inside one process; start one command for each value")
+    if not override.is_discrete_sweep():
+        raise UserError(f"{line}: an interval has no list of values; use range(start,stop,step) or choice(a,b)")
+    values = itertools.islice(override.sweep_string_iterator(), _MOST_JOBS + 1)
+    axis = [f"{override.get_key_element()}={value}" for value in values]
+    if not axis:
+        options = loader.get_group_options(override.key_or_group)
+        raise UserError(f"{line}: matches nothing" + (f"; options: {', '.join(options)}" if options else ""))
+    return axis
 
 
 def group_options(*, module: str = "conf") -> dict[str, list[str]]:
@@ -132,17 +151,9 @@ def group_options(*, module: str = "conf") -> dict[str, list[str]]:
 def choices(overrides: Sequence[str] = (), *, module: str = "conf", name: str = "config") -> dict[str, Any]:
     """The option that sound overrides choose in each group."""
     with _composer(module):
-        chosen = hydra_compose(name, overrides=list(overrides), return_hydra_config=True).hydra.runtime.choices
+        opened = [_opened(line) for line in overrides]
+        chosen = hydra_compose(name, overrides=opened, return_hydra_config=True).hydra.runtime.choices
     return {str(group): option for group, option in chosen.items() if not str(group).startswith("hydra/")}
-
-
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Dotted keys of a nested mapping, in its order; an empty group is a value."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        dotted = f"{prefix}{key}"
-        flat |= flatten(value, f"{dotted}.") if isinstance(value, Mapping) and value else {dotted: value}
-    return flat
 
 
 def search_override(folder: Path) -> str:
@@ -164,121 +175,71 @@ def _composer(module: str) -> Iterator[ConfigLoader]:
         yield GlobalHydra.instance().config_loader()
 
 
-def _parse(overrides: Sequence[str], loader: ConfigLoader) -> list[Override]:
+def _parse(overrides: Sequence[str], loader: ConfigLoader, module: str) -> list[Override]:
     """Parse overrides, refusing what Hydra takes without a word or answers with a riddle."""
     parser = OverridesParser.create(config_loader=loader)
     parsed = []
     for line in overrides:
         key = line.partition("=")[0].strip()
         if "=" not in line and not line.startswith("~"):
-            raise UserError(f"{line}: not an override; write key=value")
+            raise UserError(f"{line if line.strip() else repr(line)}: not an override; write key=value")
         if not key.lstrip("+~"):
             raise UserError(f"{line}: no key before the =; write key=value")
         try:
             (override,) = parser.parse_overrides([line])
         except OverrideParseException as error:
-            raise UserError(_grammar(line, error)) from None
-        if override.is_hydra_override() and override.key_or_group != _SEARCH:
-            raise UserError(f"{line}: Hydra's own settings have no effect here; leave it out")
-        if override.key_or_group == _SEARCH:
-            _check_search(line, override.value())
-        options = loader.get_group_options(override.key_or_group)
-        if options and not override.is_delete() and not override.is_sweep_override():
-            value = override.value()
-            if not isinstance(value, str | list):
-                raise UserError(f"{line}: {key} is a choice; options: {', '.join(options)}")
+            raise UserError(grammar(line, error)) from None
+        _refuse(override, line, loader, module)
         parsed.append(override)
     return parsed
 
 
+def _refuse(override: Override, line: str, loader: ConfigLoader, module: str) -> None:
+    """Raise for an override that is sound but cannot be meant."""
+    key = override.key_or_group
+    if override.package is not None:
+        raise UserError(f"{line}: a choice stands in its own place; write {key}=... without the @")
+    if key == _SEARCH:
+        _check_search(line, override.value())
+    elif re.split(r"[./]", key)[0] == "hydra":
+        raise UserError(f"{line}: Hydra's own settings have no effect here; leave it out")
+    options = loader.get_group_options(key)
+    shown = f"options: {', '.join(options)}"
+    if override.is_delete() and (key in _OPEN or not _is_open(key)):
+        # Its default would hold unseen, and the same study would have two configurations.
+        right = shown if options else f"write {key}=... instead, with null where it may be empty"
+        raise UserError(f"{line}: nothing can be left out; {right}")
+    if not options or override.is_delete() or override.is_sweep_override():
+        return
+    value = override.value()
+    if isinstance(value, list) and key in loader.list_groups("") and key not in _several(module):
+        raise UserError(f"{line}: {key} is one choice, not several; {shown}")
+    if not isinstance(value, str | list):
+        raise UserError(f"{line}: {key} is a choice; {shown}")
+
+
+def _several(module: str) -> set[str]:
+    """Groups of which several options may be chosen: those that the primary file gives a list of."""
+    primary = yaml.safe_load(files(module).joinpath("config.yaml").read_text(encoding="utf-8"))
+    chosen = [each for each in primary.get("defaults", ()) if isinstance(each, dict)]
+    return {group for each in chosen for group, options in each.items() if isinstance(options, list)}
+
+
+def _is_open(key: str) -> bool:
+    return any(key == group or key.startswith(f"{group}.") for group in _OPEN)
+
+
+def _is_new(override: Override, overrides: Sequence[str], loader: ConfigLoader, name: str) -> bool:
+    """Whether an override adds something that no group is there for; keys inside groups are checked with the group."""
+    top = override.key_or_group.partition(".")[0]
+    if not (override.is_add() or override.is_force_add()) or "/" in top or loader.get_group_options(top):
+        return False
+    return top not in hydra_compose(name) and f"+{top}" not in {line.partition("=")[0] for line in overrides}
+
+
 def _opened(line: str) -> str:
     """The override, with Hydra's sign for keys that are not there yet where any key may be."""
-    key = line.partition("=")[0].strip()
-    return f"++{line}" if any(key == group or key.startswith(f"{group}.") for group in _OPEN) else line
-
-
-def _grammar(line: str, error: OverrideParseException) -> str:
-    """Say how to write a value that Hydra's grammar cannot read."""
-    if isinstance(error.__cause__, HydraException | TypeError | ValueError):
-        return f"{line}: {_one_line(str(error.__cause__))}"
-    key, _, value = line.partition("=")
-    if not re.fullmatch(r"[+~]{0,2}[\w./$]+(@[\w.]+)?", key.strip()):
-        return f"{line}: {key.strip()!r} is not a key; write key=value with a dotted name such as evolution.agents"
-    if any(value.count(left) != value.count(right) for left, right in ("[]", "{}", "()")) and "${" not in value:
-        return f"{line}: cannot read the value; a bracket has no partner"
-    bare = value.strip().strip("'\"").replace("\\", "\\\\").replace("'", "\\'")
-    quoted = f"{key.strip()}='{bare}'"
-    shown = f'"{quoted}"' if not set(quoted) & set('"$`\\!') else shlex.quote(quoted)
-    return f"{line}: cannot read the value; text with special signs stands in quotes twice: {shown}"
-
-
-def _explain(error: Exception, overrides: Sequence[str], loader: ConfigLoader, name: str) -> NoReturn:
-    """Raise the `UserError` that a complaint of Hydra, OmegaConf or YAML amounts to."""
-    if isinstance(error, MissingConfigException):
-        raise UserError(_unknown_option(error)) from None
-    cause = error.__cause__
-    unknown = getattr(cause, "full_key", None)
-    if isinstance(error, ConfigCompositionException) and unknown and "not in struct" in str(cause):
-        raise UserError(f"{unknown}: unknown key; {_nearest(str(unknown), overrides, loader, name)}") from None
-    if isinstance(error, MissingMandatoryValue):
-        raise UserError(f"{error.full_key}: missing; write {error.full_key}=...") from None
-    told = (
-        cause if isinstance(error, ConfigCompositionException) and isinstance(cause, OmegaConfBaseException) else error
-    )
-    text = str(told)
-    if match := re.search(r"must specify '([^']+)'.*?Available options:(.*)", text, re.DOTALL):
-        options = ", ".join(match[2].split())
-        raise UserError(f"{match[1]}: missing; write {match[1]}=... with one of {options}") from None
-    if match := re.search(r"Multiple values for ([^.]+)\.", text):
-        raise UserError(f"{match[1]}: chosen already; write {match[1]}=... without the +") from None
-    if match := re.search(r"An item is already at '([^']+)'", text):
-        raise UserError(f"+{match[1]}: is there already; write {match[1]}=... without the +") from None
-    if match := re.search(r"Could not delete from config. '([^']+)' does not exist", text):
-        raise UserError(f"~{match[1]}: unknown key; {_nearest(match[1], overrides, loader, name)}") from None
-    key = getattr(told, "full_key", None)
-    raise UserError(f"{key}: {_one_line(text)}" if key else f"configuration: {_one_line(text)}") from None
-
-
-def _one_line(text: str) -> str:
-    """A message without the lines that repeat its key or point to a manual."""
-    noise = r"full_key:|object_type=|See http|Error parsing override|Config search path|provider=|$"
-    kept = [line.strip() for line in text.splitlines() if not re.match(noise, line.strip())]
-    return re.sub(r"\w+ (raised while resolving interpolation|while evaluating '[^']*'): ", "", "; ".join(kept))
-
-
-def _unknown_option(error: MissingConfigException) -> str:
-    """Name the option that is not there, and those that are."""
-    found = re.search(r"Could not (?:find|load) '([^']+)'", str(error))
-    group, _, option = (found[1] if found else str(error.missing_cfg_file)).rpartition("/")
-    options = sorted(error.options or ())
-    if not options:
-        return f"{f'{group}=' if group else ''}{option}: no such configuration file"
-    close = difflib.get_close_matches(option, options, n=1)
-    guess = f"did you mean {group}={close[0]}? " if close else ""
-    return f"{group}={option}: no such option; {guess}options: {', '.join(options)}"
-
-
-def _nearest(key: str, overrides: Sequence[str], loader: ConfigLoader, name: str) -> str:
-    """What a user may have meant by a key that is not there, under the groups they chose."""
-    chosen = [
-        line for line in overrides if loader.get_group_options(line.lstrip("+~").partition("=")[0].partition("@")[0])
-    ]
-    try:
-        config = OmegaConf.to_container(hydra_compose(name, overrides=[*chosen]), resolve=False)
-    except (HydraException, OmegaConfBaseException, yaml.YAMLError):
-        return "--help lists the keys"
-    assert isinstance(config, dict)
-    known = list(flatten({str(top): value for top, value in config.items()}))
-    last = key.rpartition(".")[2]
-    same = [other for other in known if other.rpartition(".")[2] == last]
-    close = difflib.get_close_matches(key, [*known, *loader.list_groups("")], n=1, cutoff=0.75)
-    leaves = difflib.get_close_matches(last, {other.rpartition(".")[2] for other in known}, n=1, cutoff=0.75)
-    alike = [other for other in known if leaves and other.rpartition(".")[2] == leaves[0]]
-    if guesses := list(dict.fromkeys([*same, *close] or alike))[:3]:
-        return f"did you mean {' or '.join(guesses)}?"
-    parent = key.rpartition(".")[0]
-    siblings = [other for other in known if parent and other.startswith(f"{parent}.")]
-    return f"known keys: {', '.join(siblings)}" if siblings else "--help lists the keys"
+    return f"++{line}" if _is_open(line.partition("=")[0].strip()) else line
 
 
 def _check_search(line: str, paths: object) -> None:

@@ -1,10 +1,13 @@
 """`arena evolve`: a run or a sweep of runs, each checked before the first starts. Help alone never loads JAX."""
 
 import argparse
+import contextlib
+from collections.abc import Callable
 from typing import Any
 
 from experiments import override_command
 from experiments.override_command import epilog
+from experiments.sweeps import Outcome
 
 __all__ = ["add_arguments", "epilog", "run"]
 
@@ -16,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evolve once for each configuration that the overrides describe, and return the exit code."""
-    return override_command.run(args, _evolve, check=_check)
+    return override_command.run(args, _evolve, check=_check, session=_session)
 
 
 def _check(config: dict[str, Any]) -> None:
@@ -25,7 +28,13 @@ def _check(config: dict[str, Any]) -> None:
     make_study(config)
 
 
-def _evolve(overrides: list[str]) -> int:
+def _evolve(overrides: list[str], outcome: Outcome) -> int:
     from experiments import evolve
 
-    return evolve.run(overrides)
+    return evolve.run(overrides, outcome)
+
+
+def _session() -> contextlib.AbstractContextManager[Callable[[], None]]:
+    from experiments.programs import shared_programs
+
+    return shared_programs()

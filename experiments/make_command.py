@@ -5,6 +5,7 @@ from pathlib import Path
 
 from experiments import override_command
 from experiments.override_command import epilog
+from experiments.sweeps import Outcome
 
 __all__ = ["add_arguments", "epilog", "run"]
 
@@ -18,7 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the bars that the overrides describe, and return the exit code."""
 
-    def make(overrides: list[str]) -> int:
+    def make(overrides: list[str], outcome: Outcome) -> int:
+        del outcome
         from experiments import make_data
 
         return make_data.run(overrides, args.out)

@@ -5,6 +5,7 @@ in its last job runs none.
 """
 
 import argparse
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,9 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from experiments import configuration, configuration_help
-from markets.errors import UserError
+from experiments.sweeps import Job, Outcome, Session, check_jobs, sweep
 
 __all__ = ["add_arguments", "epilog", "run"]
-
-Job = Callable[[list[str]], int]
-
-INTERRUPTED = 130
-"""Exit code of a job that was asked to stop; a sweep stops with it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser, *, sweeps: bool = True) -> None:
@@ -39,54 +35,59 @@ def add_arguments(parser: argparse.ArgumentParser, *, sweeps: bool = True) -> No
 def epilog(words: Sequence[str], *, module: str = "conf") -> str:
     """What `--help` adds: every choice and key, under the overrides among the words after the command."""
     overrides = [word for word in words if word.startswith("~") or ("=" in word and not word.startswith("-"))]
-    return configuration_help.describe(overrides, module=module)
+    return configuration_help.describe(configuration.expand(overrides, module=module)[0], module=module)
 
 
 def run(
-    args: argparse.Namespace, job: Job, *, module: str = "conf", check: Callable[[dict[str, Any]], object] | None = None
+    args: argparse.Namespace,
+    job: Job,
+    *,
+    module: str = "conf",
+    check: Callable[[dict[str, Any]], object] | None = None,
+    session: Session | None = None,
 ) -> int:
     """Carry out a command on the configurations its overrides describe.
 
     Args:
         args: what `add_arguments` declared.
-        job: runs one configuration, given as overrides, and returns its exit code.
+        job: runs one configuration.
         module: importable package that holds the configuration files.
         check: raises `UserError` where a composed configuration makes no valid job.
+        session: what lasts as long as a sweep.
 
     Returns:
-        The exit code: that of the only job, or the highest of a sweep.
+        The exit code: that of the only job, or of the sweep.
 
     Raises:
-        UserError: a mistake in the overrides, found before any job starts, or one that a job found, with its name.
+        UserError: mistakes in the overrides, found before any job starts, or one that the only job found.
     """
     overrides: list[str] = list(args.overrides)
     if args.config_dir is not None:
         overrides.insert(0, configuration.search_override(args.config_dir))
-    sweep = getattr(args, "multirun", False)
-    jobs = configuration.expand(overrides, module=module) if sweep else [overrides]
-    for one in jobs:
+    many = getattr(args, "multirun", False)
+    jobs = configuration.expand(overrides, module=module) if many else [overrides]
+
+    def composed(one: list[str]) -> dict[str, Any]:
         config = configuration.compose(one, module=module)
-        if args.cfg:
-            print(OmegaConf.to_yaml(OmegaConf.create(config)), end="" if len(jobs) == 1 else "---\n")
-        elif check is not None:
+        if check is not None and not args.cfg:
             check(config)
+        return config
+
+    configs = check_jobs(jobs, composed, fixed=configuration.FIXED)
     if args.cfg:
+        for config in configs:
+            print(OmegaConf.to_yaml(OmegaConf.create(config)), end="" if len(jobs) == 1 else "---\n")
         return 0
-    return job(jobs[0]) if len(jobs) == 1 else _sweep(jobs, job)
+    if len(jobs) == 1:
+        return job(jobs[0], Outcome())
+    first = [configs.index(config) for config in configs]
+    same = [None if index == earlier else earlier for index, earlier in enumerate(first)]
+    # What is forced would be made anew by the same words.
+    again = "" if any(config.get("force") is True for config in configs) else _again(args)
+    return sweep(jobs, job, same=same, again=again, **({} if session is None else {"session": session}))
 
 
-def _sweep(jobs: Sequence[list[str]], job: Job) -> int:
-    """Run jobs one after another under headings that say what differs, until all are done or one is interrupted."""
-    varying = [index for index, values in enumerate(zip(*jobs, strict=True)) if len(set(values)) > 1]
-    worst = 0
-    for number, one in enumerate(jobs, start=1):
-        name = f"job {number} of {len(jobs)}: {' '.join(one[index] for index in varying)}"
-        print(name, flush=True)
-        try:
-            code = job(one)
-        except UserError as error:
-            raise UserError(f"{name}: {error}") from error
-        if code == INTERRUPTED:
-            return code
-        worst = max(worst, code)
-    return worst
+def _again(args: argparse.Namespace) -> str:
+    """The words that start the same sweep once more."""
+    own = [] if args.config_dir is None else ["--config-dir", str(args.config_dir)]
+    return shlex.join(["arena", "evolve", "-m", *own, *args.overrides])

@@ -13,6 +13,8 @@ import pytest
 
 from experiments import cli, override_command
 from experiments.cli import COMMANDS, Command, main
+from experiments.mistakes import MistakesError
+from experiments.sweeps import Job
 from markets.errors import UserError
 
 Install = Callable[..., None]
@@ -128,6 +130,9 @@ def test_the_command_gets_its_words_and_its_code_is_the_exit_code(install: Insta
         (UserError("two\nlines"), 2, "arena: two lines\n"),
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "a.csv"), 2, "arena: a.csv: No such file or "),
         (OSError(errno.ENOSPC, "No space left on device"), 2, "arena: No space left on device\n"),
+        (MemoryError(), 2, "arena: not enough memory; fewer evolution.agents"),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes"), 2, "arena: not enough memory; fewer "),
+        (ValueError("I/O error: No space left on device (os error 28)"), 2, "arena: No space left on device"),
         (KeyboardInterrupt(), 130, "arena: interrupted\n"),
     ],
 )
@@ -139,6 +144,12 @@ def test_what_a_user_can_mend_is_one_line_without_a_traceback(
     said = capsys.readouterr().err
     assert said.startswith(line)
     assert said.count("\n") == 1
+
+
+def test_several_mistakes_are_a_line_each(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
+    install(raising(MistakesError(["seed: -1\nis wrong", "agents: 0 is wrong"])))
+    assert main(["try", "it"]) == 2
+    assert capsys.readouterr().err == "arena: seed: -1 is wrong\narena: agents: 0 is wrong\n"
 
 
 @pytest.mark.parametrize("error", [RuntimeError("ours"), OSError(errno.EIO, "ours"), ValueError("ours")])
@@ -191,75 +202,20 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     sys.path.remove(str(folder))
 
 
-def sweep(
-    *words: str, job: Callable[[list[str]], int], check: Callable[[dict[str, object]], object] | None = None
-) -> int:
+def call(*words: str, job: Job) -> int:
     parser = argparse.ArgumentParser()
     override_command.add_arguments(parser)
-    return override_command.run(parser.parse_intermixed_args(words), job, module=TOY, check=check)
+    return override_command.run(parser.parse_intermixed_args(words), job, module=TOY)
 
 
 def test_one_run_gets_its_overrides_as_they_are() -> None:
     jobs: list[list[str]] = []
-    assert sweep("seed=1", "agents=2", job=lambda job: jobs.append(job) or 4) == 4
+    assert call("seed=1", "agents=2", job=lambda job, _: jobs.append(job) or 4) == 4
     assert jobs == [["seed=1", "agents=2"]]
 
 
-def test_a_sweep_runs_its_jobs_in_order_under_headings_and_keeps_the_worst_code(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    jobs: list[list[str]] = []
-
-    def job(overrides: list[str]) -> int:
-        jobs.append(overrides)
-        print("running")
-        return 1 if overrides[0] == "seed=1" else 0
-
-    assert sweep("seed=1,2", "-m", "agents=5", job=job) == 1
-    assert jobs == [["seed=1", "agents=5"], ["seed=2", "agents=5"]]
-    assert capsys.readouterr().out == "job 1 of 2: seed=1\nrunning\njob 2 of 2: seed=2\nrunning\n"
-
-
-@pytest.mark.parametrize(
-    "words", [["seed=1,2", "agent=1"], ["seed=1,2", "device.block=1,2"], ["seed=1,x(", "agents=1"]]
-)
-def test_a_sweep_with_a_mistake_starts_no_job(words: list[str]) -> None:
-    with pytest.raises(UserError):
-        sweep("-m", *words, job=lambda job: pytest.fail("a job was started"))
-
-
-def test_a_sweep_is_checked_to_its_last_job_before_the_first_starts() -> None:
-    def check(config: dict[str, object]) -> None:
-        if config["seed"] == 3:
-            raise UserError("seed: 3 must be at most 2")
-
-    with pytest.raises(UserError, match=r"^seed: 3 must be at most 2$"):
-        sweep("-m", "seed=1,2,3", job=lambda job: pytest.fail("a job was started"), check=check)
-
-
-def test_a_sweep_of_runs_is_refused_for_the_settings_of_its_last_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main(["evolve", "-m", "evolution.agents=64,-3"]) == 2
-    captured = capsys.readouterr()
-    assert captured.err.startswith("arena: evolution.agents: -3 ")
-    assert captured.out == ""
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_mistake_found_inside_a_sweep_names_its_job(capsys: pytest.CaptureFixture[str]) -> None:
-    def job(overrides: list[str]) -> int:
-        if overrides[0] == "seed=2":
-            raise UserError("bars.csv: no rows")
-        return 0
-
-    with pytest.raises(UserError, match=r"^job 2 of 3: seed=2: bars.csv: no rows$"):
-        sweep("-m", "seed=1,2,3", job=job)
-
-
 def test_the_composed_configuration_is_printed_without_running(capsys: pytest.CaptureFixture[str]) -> None:
-    assert sweep("--cfg", "job", "agents=9", job=lambda job: pytest.fail("a job was started")) == 0
+    assert call("--cfg", "job", "agents=9", job=lambda *_: pytest.fail("a job was started")) == 0
     assert capsys.readouterr().out == "seed: 0\nagents: 9\ndevice:\n  block: 1\n"
 
 
@@ -267,7 +223,7 @@ def test_a_folder_of_ones_own_reaches_the_job(tmp_path: Path) -> None:
     (tmp_path / "extra").mkdir()
     (tmp_path / "extra" / "mine.yaml").write_text("x: 1\n")
     jobs: list[list[str]] = []
-    assert sweep("--config-dir", str(tmp_path), "+extra=mine", job=lambda job: jobs.append(job) or 0) == 0
+    assert call("--config-dir", str(tmp_path), "+extra=mine", job=lambda job, _: jobs.append(job) or 0) == 0
     assert jobs == [[f"hydra.searchpath=['file://{tmp_path}']", "+extra=mine"]]
 
 
@@ -277,7 +233,6 @@ def test_help_describes_the_keys_under_the_overrides_given() -> None:
     assert "of all chance" in text
 
 
-def test_a_sweep_stops_with_the_job_that_was_interrupted() -> None:
-    jobs: list[list[str]] = []
-    assert sweep("-m", "seed=1,2,3", job=lambda job: jobs.append(job) or (130 if job == ["seed=2"] else 0)) == 130
-    assert jobs == [["seed=1"], ["seed=2"]]
+def test_help_may_stand_beside_a_sweep_and_keys_of_the_users_own() -> None:
+    assert "seed=1" in override_command.epilog(["-m", "seed=1,2", "--help"], module=TOY)
+    assert "costs.EURUSD.commission=0.1" in override_command.epilog(["costs.EURUSD.commission=0.1"])

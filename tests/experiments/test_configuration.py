@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from experiments import configuration
 from experiments.configuration import expand, flatten, group_options, search_override
 from experiments.configuration_help import describe, key_comments
+from experiments.mistakes import MistakesError
 from markets.errors import UserError
 
 TOY = "toy_conf_of_configuration"
@@ -91,12 +92,11 @@ def test_defaults_are_composed_and_resolved_into_plain_values() -> None:
 
 
 def test_overrides_choose_options_and_set_keys_and_the_last_of_a_key_holds() -> None:
-    config = compose("broker=free", "seed=3", "evolution.agents=7", "seed=4", "+evolution.extra=1", "~device.block")
+    config = compose("broker=free", "seed=3", "evolution.agents=7", "seed=4", "+evolution.extra=1")
     assert config["broker"] == {"spread": 0.0}
     assert config["label"] == "run-4"
     assert config["evolution"]["agents"] == 7
     assert config["evolution"]["extra"] == 1
-    assert config["device"] == {}
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,18 @@ def test_overrides_choose_options_and_set_keys_and_the_last_of_a_key_holds() -> 
         (["device.x=3"], "device.x: unknown key; known keys: device.block"),
         (["zzz=3"], "zzz: unknown key; --help lists the keys"),
         (["seed.x=3"], "seed.x: unknown key; did you mean seed?"),
-        (["~sed"], "~sed: unknown key; did you mean seed?"),
+        (["evoluton.agents=3"], "evoluton.agents: unknown key; did you mean evolution.agents?"),
+        (["evolution.agent.x=3"], "evolution.agent.x: unknown key; did you mean evolution.agents?"),
+        (["device.block.x=3"], "device.block.x: unknown key; did you mean device.block?"),
+        (["market.path=a.csv"], "market.path: unknown key; market=file has it"),
+        (["+new.key=3"], "new.key: unknown key; --help lists the keys"),
+        (["++sede=3"], "sede: unknown key; did you mean seed?"),
+        (["~seed"], "~seed: nothing can be left out; write seed=... instead, with null where it may be empty"),
+        (["~market"], "~market: nothing can be left out; options: file, synthetic"),
+        (["~market=synthetic"], "~market=synthetic: nothing can be left out; options: file, synthetic"),
+        (["market=[file,synthetic]"], "market=[file,synthetic]: market is one choice, not several; options: "),
+        (["market@x=file"], "market@x=file: a choice stands in its own place; write market=... without the @"),
+        (["brain=[small,x]"], "brain=x: no such option; options: large, small"),
         (["broker=x"], "broker=x: no such option; options: free, retail"),
         (["broker=retial"], "broker=retial: no such option; did you mean broker=retail? options: free, retail"),
         (["broker=null"], "broker=null: broker is a choice; options: free, retail"),
@@ -117,6 +128,10 @@ def test_overrides_choose_options_and_set_keys_and_the_last_of_a_key_holds() -> 
         (["+seed=1"], "+seed: is there already; write seed=... without the +"),
         (["market=file"], "market.path: missing; write market.path=..."),
         (["seed"], "seed: not an override; write key=value"),
+        ([""], "'': not an override; write key=value"),
+        (["hydra=x"], "hydra=x: Hydra's own settings have no effect here; leave it out"),
+        (["evolution..agents=3"], "evolution..agents=3: 'evolution..agents' is not a key; write key=value with "),
+        (["label=${oc.env:NO_SUCH_NAME}"], "label: Environment variable 'NO_SUCH_NAME' not found"),
         (["=3"], "=3: no key before the =; write key=value"),
         (["se ed=3"], "se ed=3: 'se ed' is not a key; write key=value with a dotted name such as evolution.agents"),
         (["seed=[1,2"], "seed=[1,2: cannot read the value; a bracket has no partner"),
@@ -176,10 +191,7 @@ def test_sweeps_expand_to_their_product_in_order() -> None:
         ["seed=2", "broker=retail", "label=x"],
     ]
     assert expand(["seed=range(0,6,2)"], module=TOY) == [["seed=0"], ["seed=2"], ["seed=4"]]
-    assert expand(["seed=choice(3,5)", "~device.block"], module=TOY) == [
-        ["seed=3", "~device.block"],
-        ["seed=5", "~device.block"],
-    ]
+    assert expand(["seed=choice(3,5)"], module=TOY) == [["seed=3"], ["seed=5"]]
     assert expand(["evolution.rates=[1,2],[3]"], module=TOY) == [
         ["evolution.rates=[1,2]"],
         ["evolution.rates=[3]"],
@@ -212,6 +224,14 @@ def test_a_sweep_that_cannot_be_is_refused(override: str, words: str) -> None:
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(f"{override}: ")
     assert words in str(caught.value)
+
+
+def test_all_sweeps_that_cannot_be_are_told_and_a_slip_of_the_pen_is_met_at_once() -> None:
+    with pytest.raises(MistakesError) as caught:
+        expand(["device.block=1,2", "seed=range(3,3)", "agents", "label=x"], module=TOY)
+    assert [line.partition(":")[0] for line in caught.value.lines] == ["device.block=1,2", "seed=range(3,3)", "agents"]
+    with pytest.raises(UserError, match="more than 10,000 jobs"):
+        expand(["seed=range(0,1000000000)", "evolution.agents=range(0,1000)"], module=TOY)
 
 
 def test_a_key_that_only_begins_like_a_fixed_group_may_vary() -> None:
@@ -290,5 +310,5 @@ def test_groups_of_the_users_own_keys_take_any_key() -> None:
     }
     bars = ["market=bars", "market.path=a.csv"]
     assert configuration.compose([*bars, "market.columns={funding: 1}"])["market"]["columns"] == {"funding": 1}
-    with pytest.raises(UserError, match=r"cost: unknown key"):
+    with pytest.raises(UserError, match=r"cost.EURUSD: unknown key; did you mean costs.EURUSD\?"):
         configuration.compose(["cost.EURUSD=1"])
