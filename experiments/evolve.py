@@ -30,14 +30,19 @@ from experiments.lock import only_one
 from experiments.recording import Recorder, check_parts, forget_from
 from experiments.rundir import RunDirectory
 from experiments.study import Study, load_market, make_study, oracle_path
+from experiments.sweeps import Outcome
 from experiments.terminal import Progression, outline, say, standings_lines
 from markets.errors import UserError
 
 __all__ = ["resume", "run"]
 
 
-def run(overrides: list[str]) -> int:
+def run(overrides: list[str], outcome: Outcome | None = None) -> int:
     """Evolve the study that overrides describe; a study that is there already is gone on with, or shown.
+
+    Args:
+        overrides: of the configuration.
+        outcome: told how the run ended, for a sweep.
 
     Raises:
         UserError: a mistake in the configuration or the data.
@@ -45,15 +50,17 @@ def run(overrides: list[str]) -> int:
     config = compose(overrides)
     _absolute(config)
     study = make_study(config)
-    job = _Job(study)
+    job = _Job(study, outcome)
     root = Path(study.runs_dir) / job.id
     if study.force:
         number = 1
         while root.exists():
             number += 1
             root = Path(study.runs_dir) / f"{job.id}-{number}"
+    job.outcome.root = root
     if study.check:
         job.describe(RunDirectory(root))
+        job.outcome.end = "checked"
         return 0
     return job.go(RunDirectory(root))
 
@@ -97,9 +104,10 @@ def _absolute(config: dict[str, Any]) -> None:
 class _Job:
     """One study with everything made ready that does not depend on where it is written."""
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Study, outcome: Outcome | None = None) -> None:
         _prepare_devices(study)
         self.study = study
+        self.outcome = outcome or Outcome()
         self.supply, self.market = load_market(study)
         self.plan = make_plan(study.settings, len(self.market.features))
         self.data = data_hash(self.supply.bars)
@@ -150,6 +158,10 @@ class _Job:
     def go(self, directory: RunDirectory) -> int:
         """Run to the target from wherever the directory stands."""
         manifest = directory.read_manifest()
+        if self.outcome.brief and self._finished(manifest):
+            self.outcome.end = "finished before"
+            say(f"finished before, {manifest['generations']} generations: {directory.root}")
+            return 0
         checkpoint = last_checkpoint(directory)
         if checkpoint and not manifest:
             raise UserError(
@@ -160,7 +172,7 @@ class _Job:
         state = load_checkpoint(checkpoint, like) if checkpoint else None
         done = int(state.generation) if state else 0
         needs = self.describe(directory)
-        if state is not None and done >= self.target and manifest.get("state") == "finished":
+        if state is not None and done >= self.target and self._finished(manifest):
             say(f"finished before, {done} generations; more evolution.generations go on, force=true starts anew")
             self._conclude(directory, state)
             return 0
@@ -174,7 +186,7 @@ class _Job:
 
     def _go_on(self, directory: RunDirectory, manifest: Mapping[str, Any], state: ArenaState | None) -> int:
         """Run to the target from a state, alone in the directory."""
-        done = int(state.generation) if state else 0
+        begun = done = int(state.generation) if state else 0
         check_parts(directory, done)
         source = source_hash()
         if manifest.get("source_hash", source) != source:
@@ -219,8 +231,13 @@ class _Job:
             return 130
         write_lineage(directory)
         directory.note(state="finished", generations=done, finished=_now())
+        self.outcome.end = f"resumed after {begun}" if begun else "finished"
         self._conclude(directory, state)
         return 0
+
+    def _finished(self, manifest: Mapping[str, Any]) -> bool:
+        """Whether a run went to the target, or beyond."""
+        return manifest.get("state") == "finished" and int(manifest.get("generations", 0)) >= self.target
 
     def _evolve(self, directory: RunDirectory, state: ArenaState | None) -> ArenaState:
         """The loop: one generation computes while the last one is written."""
