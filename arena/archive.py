@@ -1,8 +1,10 @@
 """The archive: the best agent of each regime and the best all-rounder, by validation alone.
 
 Candidates are the best few by training; every generation they are rolled out on the same fixed validation windows, so
-scores compare across generations. A challenger replaces the incumbent if a paired t over the windows says it is better
-by more than luck. The archive reads the populations and never writes to them: what validation chose does not breed.
+scores compare across generations. The best of several tries is partly luck, so each result is first drawn toward the
+mean of those tried for the same place in the same generation, by as much as the windows say is noise. A challenger
+replaces the incumbent if a paired t over the windows says it is better by more than luck. The archive reads the
+populations and never writes to them: what validation chose does not breed.
 """
 
 import dataclasses
@@ -16,7 +18,17 @@ from agents.population import NOBODY
 from arena.rollout import Trader
 from arena.tally import GROUPS
 
-__all__ = ["Archive", "ArchiveSettings", "Candidates", "Improvement", "empty_archive", "nominate", "paired_t", "update"]
+__all__ = [
+    "Archive",
+    "ArchiveSettings",
+    "Candidates",
+    "Improvement",
+    "empty_archive",
+    "nominate",
+    "paired_t",
+    "update",
+    "without_luck",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,9 +59,9 @@ class Archive(NamedTuple):
     species: Int32[Array, "replicates groups"]
     """Index into the run's species."""
     score: Float[Array, "replicates groups"]
-    """Log return a bar over the group's bars in all validation windows."""
+    """Log return a bar over the group's bars in all validation windows, without what was luck (`without_luck`)."""
     windows: Float[Array, "replicates groups windows"]
-    """Σ log return of the group in each window."""
+    """Σ log return of the group in each window, without what was luck."""
     traders: tuple[Trader, ...]
     """The champion as it acted, by species; meaningful for its own species only. Leaves [replicates, groups, …]."""
 
@@ -125,6 +137,32 @@ def paired_t(
     return jnp.where(n < 2, 0.0, jnp.where(error > 0, mean / jnp.where(error > 0, error, 1.0), sure))
 
 
+def without_luck(
+    windows: Float[Array, "candidates windows"], tried: Bool[Array, "candidates"], counts: Bool[Array, "windows"]
+) -> Float[Array, "candidates windows"]:
+    """Results of those tried together, drawn toward their mean by the share of their differences that is noise.
+
+    Of n results that differ from their mean by dᵢ, each with noise of variance v, the share kept is
+    1 − (n − 3)·v / Σ dᵢ², at least 0 (Efron and Morris 1973); v is what the differences vary from window to window. Of
+    fewer than four nothing can be said, and nothing is taken.
+
+    Args:
+        windows: Σ log return of each candidate in each window.
+        tried: who counts; the others' rows come back as they were.
+        counts: which windows count.
+    """
+    both = tried[:, None] & counts
+    n, lengths = tried.sum(), counts.sum()
+    middle = jnp.where(tried[:, None], windows, 0.0).sum(0) / jnp.maximum(n, 1)
+    away = windows - middle
+    total = jnp.where(both, away, 0.0).sum(1)
+    scatter = jnp.where(both, (away - (total / jnp.maximum(lengths, 1))[:, None]) ** 2, 0.0).sum(1)
+    noise = scatter.sum() / jnp.maximum(n, 1) * lengths / jnp.maximum(lengths - 1, 1)
+    apart = (total**2).sum()
+    kept = jnp.where(apart > 0, jnp.clip(1.0 - (n - 3) * noise / jnp.where(apart > 0, apart, 1.0), 0.0, 1.0), 1.0)
+    return jnp.where(tried[:, None], middle + kept * away, windows)
+
+
 def update(
     archive: Archive,
     candidates: Candidates,
@@ -152,10 +190,11 @@ def update(
         counts = (bars >= settings.bars).T
         total = jnp.where(counts, bars.T, 0.0).sum(-1)
         windows = jnp.moveaxis(candidates.windows, -1, 1)
-        score = jnp.where(counts, windows, 0.0).sum(-1) / jnp.maximum(total, 1.0)
         named = candidates.group[:, None] == jnp.arange(GROUPS)
-        tried = named & (candidates.trades > 0) & (total > 0) & jnp.isfinite(score)
-        score = jnp.where(tried, score, -jnp.inf)
+        finite = jnp.isfinite(jnp.where(counts, windows, 0.0).sum(-1))
+        tried = named & (candidates.trades > 0) & (total > 0) & finite
+        windows = jax.vmap(without_luck, (1, 1, 0), 1)(windows, tried, counts)
+        score = jnp.where(tried, jnp.where(counts, windows, 0.0).sum(-1) / jnp.maximum(total, 1.0), -jnp.inf)
         oldest = jnp.where(score == score.max(0), candidates.id[:, None], NOBODY)
         best = jnp.argmin(oldest, axis=0)
         group = jnp.arange(GROUPS)

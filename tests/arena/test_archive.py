@@ -10,7 +10,7 @@ from scipy import stats
 
 from agents.memory import forget
 from agents.population import NOBODY
-from arena.archive import Archive, ArchiveSettings, Candidates, Improvement, empty_archive, nominate, paired_t, update
+from arena.archive import Archive, ArchiveSettings, Candidates, Improvement, empty_archive, nominate, paired_t, update, without_luck
 from arena.rollout import Trader
 from arena.tally import GROUPS, REGIMES
 from genomes.genes import Genes
@@ -89,6 +89,56 @@ def test_paired_t_of_certain_and_of_too_few_differences() -> None:
     assert paired_t(zero, one, every) == -jnp.inf
     assert paired_t(one, one, every) == 0
     assert paired_t(one, zero, single) == 0
+
+
+def kept_share(windows: np.ndarray) -> float:
+    """1 − (n − 3)·v / Σ dᵢ², said otherwise than the archive does: by NumPy's own variances."""
+    away = windows - windows.mean(0)
+    noise = np.mean(windows.shape[1] * away.var(axis=1, ddof=1))
+    return float(np.clip(1 - (len(windows) - 3) * noise / np.sum(away.sum(1) ** 2), 0, 1))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_results_are_drawn_to_their_mean_by_what_is_noise(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    own = rng.normal(0, 0.2 * seed, (8, 1)) + rng.normal(0, 0.3, (8, 12)) + rng.normal(0, 1, 12)
+    got = np.asarray(without_luck(jnp.asarray(own, jnp.float32), jnp.ones(8, bool), jnp.ones(12, bool)))
+    np.testing.assert_allclose(got, own.mean(0) + kept_share(own) * (own - own.mean(0)), atol=1e-5)
+    np.testing.assert_allclose(got.mean(0), own.mean(0), atol=1e-6)
+
+
+def test_the_best_of_equals_is_no_better_than_they_are() -> None:
+    """Of many who differ by luck alone the best keeps little of its lead; of such as truly differ it keeps nearly all."""
+    rng = np.random.default_rng(1)
+    left = {}
+    for spread in (0.0, 3.0):
+        lead, after = 0.0, 0.0
+        for _ in range(200):
+            own = rng.normal(0, spread, (16, 1)) + rng.normal(0, 1, (16, 32))
+            fair = np.asarray(without_luck(jnp.asarray(own, jnp.float32), jnp.ones(16, bool), jnp.ones(32, bool)))
+            lead += own.mean(1).max() - own.mean()
+            after += fair.mean(1).max() - fair.mean()
+        left[spread] = after / lead
+    assert left[0.0] < 0.25
+    assert left[3.0] > 0.95
+
+
+def test_who_is_not_tried_and_windows_that_do_not_count_change_nothing() -> None:
+    rng = np.random.default_rng(2)
+    own = rng.normal(0, 1, (9, 12)) + rng.normal(0, 0.1, (9, 1))
+    tried, counts = np.arange(9) != 4, np.arange(12) < 10
+    fair = np.asarray(without_luck(jnp.asarray(own, jnp.float32), jnp.asarray(tried), jnp.asarray(counts)))
+    np.testing.assert_allclose(fair[4], own[4], rtol=1e-6)
+    changed = own.copy()
+    changed[4], changed[:, 10:] = np.nan, 1e6 * rng.normal(size=(9, 2))
+    again = np.asarray(without_luck(jnp.asarray(changed, jnp.float32), jnp.asarray(tried), jnp.asarray(counts)))
+    np.testing.assert_array_equal(again[tried][:, :10], fair[tried][:, :10])
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_of_fewer_than_four_nothing_is_taken(count: int) -> None:
+    own = jnp.asarray(np.random.default_rng(3).normal(size=(count, 8)), jnp.float32)
+    np.testing.assert_allclose(without_luck(own, jnp.ones(count, bool), jnp.ones(8, bool)), own, atol=1e-6)
 
 
 def test_a_vacant_place_goes_to_the_best_by_its_score_a_bar() -> None:
