@@ -21,10 +21,13 @@ from arena.selection import SelectionSettings, choose_parents
 from genomes.genes import Genes, GeneSettings, crossover_genes, mutate_genes
 from genomes.species import Genome, Species
 
-__all__ = ["DEATHS", "OPERATORS", "Births", "Breeder", "TurnoverSettings", "breed", "deaths"]
+__all__ = ["BROOD", "DEATHS", "OPERATORS", "Births", "Breeder", "TurnoverSettings", "breed", "deaths"]
 
 DEATHS = ("alive", "culled", "ruined", "aged")
 """Why an agent died; `deaths` indexes it."""
+
+BROOD = 128
+"""Children made at once."""
 
 OPERATORS = ("founder", "mutation", "crossover")
 """How an agent came to be; `Births.operator` indexes it. A child of two is mutated too."""
@@ -156,7 +159,8 @@ def breed(
         genes = mutate_genes(keys[3], genes, breeder.genes)
         return breeder.species.mutate(keys[4], genome, genes.mutation), genes, two
 
-    genome, genes, two = jax.vmap(child)(first, second, keys[:, 2:])
+    # A child takes several times its size in random numbers and parents' copies, so not all are made at once.
+    genome, genes, two = jax.lax.map(lambda one: child(*one), (first, second, keys[:, 2:]), batch_size=BROOD)
 
     moments, width = population.memory.features.shape[-2:]
     inherited = jax.tree.map(lambda x: x[first], population.memory)
