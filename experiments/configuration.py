@@ -35,6 +35,9 @@ __all__ = ["FIXED", "choices", "compose", "expand", "flatten", "group_options", 
 FIXED = ("device",)
 """Groups that hold for a whole process, so that no sweep can vary them."""
 
+_DEEPEST = 32
+"""Brackets in brackets that are read; what goes deeper exhausts the stack of those who walk it."""
+
 _SEARCH = "hydra.searchpath"
 
 _MOST_JOBS = 10_000
@@ -185,13 +188,25 @@ def _parse(overrides: Sequence[str], loader: ConfigLoader, module: str) -> list[
             raise UserError(f"{line if line.strip() else repr(line)}: not an override; write key=value")
         if not key.lstrip("+~"):
             raise UserError(f"{line}: no key before the =; write key=value")
+        if _depth(line) > _DEEPEST:
+            raise UserError(
+                f"{line}: brackets stand in each other more than {_DEEPEST} deep; no key here has such a value"
+            )
         try:
             (override,) = parser.parse_overrides([line])
         except OverrideParseException as error:
             raise UserError(grammar(line, error)) from None
+        except ValueError as error:  # a number of more digits than Python reads
+            raise UserError(f"{line}: cannot read the value ({error})") from None
         _refuse(override, line, loader, module)
         parsed.append(override)
     return parsed
+
+
+def _depth(line: str) -> int:
+    """How deep brackets stand in each other."""
+    steps = ((sign in "[{(") - (sign in "]})") for sign in line)
+    return max(itertools.accumulate(steps), default=0)
 
 
 def _refuse(override: Override, line: str, loader: ConfigLoader, module: str) -> None:

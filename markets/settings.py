@@ -19,6 +19,12 @@ __all__ = ["build", "check", "setting"]
 
 T = TypeVar("T")
 
+_WHOLE, _SIZE = 2**31 - 1, 1e30
+"""The largest whole number and the largest number there may be in settings: what 32 bits on a device hold."""
+
+_WIDTH = 120
+"""Characters of a value that a message quotes."""
+
 _BOUNDS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
     "ge": ("at least", lambda value, bound: value >= bound),
     "gt": ("above", lambda value, bound: value > bound),
@@ -124,15 +130,15 @@ def _coerce(value: Any, hint: Any, key: str) -> Any:
         choices = typing.get_args(hint)
         if value in choices and not isinstance(value, bool):
             return value
-        raise UserError(f"{key}: {value!r} is not one of {', '.join(map(str, choices))}")
+        raise UserError(f"{key}: {_shown(value)} is not one of {', '.join(map(str, choices))}")
     if origin is tuple:
         if isinstance(value, str | bytes) or not isinstance(value, typing.Sequence):
-            raise UserError(f"{key}: expected a list, got {value!r}")
+            raise UserError(f"{key}: expected a list, got {_shown(value)}")
         kind = typing.get_args(hint)[0]
         return tuple(_coerce(item, kind, f"{key}[{index}]") for index, item in enumerate(value))
     if origin in (dict, Mapping) or hint is dict:
         if not isinstance(value, Mapping):
-            raise UserError(f"{key}: expected a group of keys, got {value!r}")
+            raise UserError(f"{key}: expected a group of keys, got {_shown(value)}")
         kind = typing.get_args(hint)[1] if typing.get_args(hint) else Any
         return {str(name): _coerce(item, kind, f"{key}.{name}") for name, item in value.items()}
     if hint is Any:
@@ -146,27 +152,37 @@ def _coerce(value: Any, hint: Any, key: str) -> Any:
 def _scalar(value: Any, kind: type, key: str) -> Any:
     if kind is bool and isinstance(value, bool):
         return value
-    if kind is int and isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if kind is int and isinstance(value, float) and value.is_integer():
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is int and number and (isinstance(value, int) or value.is_integer()):
         return int(value)
-    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-        if math.isfinite(value):
+    if kind is float and number:
+        if abs(value) <= _SIZE:
             return float(value)
-        raise UserError(f"{key}: expected a finite number, got {value!r}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"{key}: expected a finite number, got {_shown(value)}")
+        raise UserError(f"{key}: {_shown(value)} is too large; numbers go up to {_SIZE:g}")
     if kind is str and isinstance(value, str):
         return value
     name = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "text"}
-    raise UserError(f"{key}: expected {name.get(kind.__name__, kind.__name__)}, got {value!r}")
+    raise UserError(f"{key}: expected {name.get(kind.__name__, kind.__name__)}, got {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    """A value for people, cut short; Python itself refuses to write out numbers of thousands of digits."""
+    try:
+        text = repr(value)
+    except ValueError:
+        text = f"a {type(value).__name__} beyond writing"
+    return text if len(text) <= _WIDTH else f"{text[:_WIDTH]}…"
 
 
 def _within(value: Any, bounds: Mapping[str, Any], key: str) -> None:
-    if value is None or not bounds:
-        return
-    items = value if isinstance(value, tuple) else (value,)
+    items = value if isinstance(value, tuple) else () if value is None else (value,)
     for item in items:
+        if isinstance(item, int) and not {"le", "lt"} & bounds.keys() and abs(item) > _WHOLE:
+            raise UserError(f"{key}: {_shown(item)} is too large; whole numbers go up to {_WHOLE:,}")
         if "choices" in bounds and item not in bounds["choices"]:
-            raise UserError(f"{key}: {item!r} is not one of {', '.join(map(str, bounds['choices']))}")
+            raise UserError(f"{key}: {_shown(item)} is not one of {', '.join(map(str, bounds['choices']))}")
         for name, (words, holds) in _BOUNDS.items():
             if name in bounds and not holds(item, bounds[name]):
-                raise UserError(f"{key}: {item!r} must be {words} {bounds[name]}")
+                raise UserError(f"{key}: {_shown(item)} must be {words} {bounds[name]}")
