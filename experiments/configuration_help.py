@@ -34,7 +34,7 @@ def describe(overrides: Sequence[str] = (), *, module: str = "conf", name: str =
     groups = group_options(module=module)
     comments = key_comments(f"{name}.yaml", "", module)
     chosen = choices(overrides, module=module, name=name)
-    options = []
+    options, others = [], dict[str, tuple[str, str]]()
     for group, names in groups.items():
         for option in names:
             path = f"{group}/{option}.yaml"
@@ -42,14 +42,21 @@ def describe(overrides: Sequence[str] = (), *, module: str = "conf", name: str =
             # An option of a group of which several may be chosen has a place of its own, and no entry in the choices.
             holds = chosen[group] == option if group in chosen else any(key.startswith(f"{package}.") for key in values)
             options.append((f"{group}={option}{' *' if holds else ''}", _opening(path, module)))
+            words = {key: text for key, text in key_comments(path, f"{package}.", module).items() if text}
             if holds:
-                comments |= {key: text for key, text in key_comments(path, f"{package}.", module).items() if text}
+                comments |= words
+                continue
+            for key, value in flatten(yaml.safe_load(_text(path, module)) or {}, f"{package}.").items():
+                if key not in values and key not in others:
+                    others[key] = (f"{key}={_plain(value)}", f"{words.get(key, '')} ({group}={option})".strip())
     first = sorted(values, key=lambda key: "." in key)
     shown = [(f"{key}={_plain(values[key])}", comments.get(key, "")) for key in first]
-    head = "choices (* is what holds now):"
-    return "\n".join(
-        [head, *_table(options, width), "", "keys, with what they hold now (??? must be given):", *_table(shown, width)]
-    )
+    parts = {
+        "choices (* is what holds now):": options,
+        "keys, with what they hold now (??? must be given):": shown,
+        "keys that other choices bring, with what they would hold:": list(others.values()),
+    }
+    return "\n\n".join("\n".join([head, *_table(rows, width)]) for head, rows in parts.items() if rows)
 
 
 def key_comments(path: str, prefix: str, module: str = "conf") -> dict[str, str]:

@@ -283,7 +283,7 @@ def test_a_keys_comment_is_what_stands_beside_it_or_above_it() -> None:
 
 
 def test_the_description_shows_every_option_and_every_key_under_the_choices_made() -> None:
-    text = describe(["market=file", "seed=9"], module=TOY, width=80)
+    text, others = describe(["market=file", "seed=9"], module=TOY, width=80).split("\n\nkeys that other choices bring")
     lines = [line.split("  ") for line in text.splitlines()]
     cells = {cell.strip(): [part.strip() for part in parts] for parts in lines for cell in parts[1:2]}
     assert "market=file *" in cells
@@ -297,7 +297,9 @@ def test_the_description_shows_every_option_and_every_key_under_the_choices_made
     assert "What is charged." not in cells["broker.spread=0.1"]
     assert "brain=small *" in cells
     assert "brain=large" in cells
-    assert "brain.large.units=400" in describe(["brain=[small,large]"], module=TOY)
+    assert "market.bars=100" in others
+    assert "brain.large.units=400" in others
+    assert "brain.large.units=400" in describe(["brain=[small,large]"], module=TOY).split("keys that other")[0]
     assert list(cells).index("seed=9") < list(cells).index("market.path=???")
     assert max(map(len, describe([], module=TOY, width=60).splitlines())) <= 60
 
