@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from experiments.reading_arguments import add_reading_arguments, read_settings
 from markets.bars import Bars
 from markets.errors import UserError
 from markets.readers import Reading, ReadSettings, examine
 from markets.readers.stamps import bar_length
-from markets.settings import build
 
 __all__ = ["Gaps", "add_arguments", "check", "find_gaps", "run", "write_bars"]
 
@@ -88,16 +88,7 @@ def find_gaps(time: NDArray[np.datetime64]) -> Gaps:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `arena data check`; options are the keys of `market` that say how to read a file."""
     parser.add_argument("files", nargs="+", metavar="FILE", help="bars in any supported form")
-    parser.add_argument("--timezone", help="clock of stamps without a zone, such as Europe/Athens (default UTC)")
-    parser.add_argument("--timestamps", help="whether stamps mark the 'open' (default) or the 'close' of a bar")
-    parser.add_argument("--repair", help="'error' (default) or 'drop': drop bad rows, sort rows out of order")
-    parser.add_argument("--symbol", help="name for a file without one; in a table of many, the one to look at")
-    parser.add_argument("--point", type=float, help="price of a point, for spreads in points (default: from decimals)")
-    parser.add_argument("--prices", help="what the prices are beside a spread: 'mid' (default) or 'bid'")
-    parser.add_argument("--day-first", metavar="BOOL", help="order of 01/02/2012, where the file does not settle it")
-    parser.add_argument(
-        "--column", action="append", default=[], metavar="NAME=LAG", help="a further column, and the bars it is late"
-    )
+    add_reading_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -106,21 +97,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: an option whose value cannot be used.
     """
-    names = ("timezone", "timestamps", "repair", "symbol", "point", "prices")
-    values = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    if args.day_first is not None:
-        if args.day_first not in ("true", "false"):
-            raise UserError(f"day_first: {args.day_first!r} is not one of true, false")
-        values["day_first"] = args.day_first == "true"
-    values["columns"] = dict(map(_column, args.column))
-    return check([Path(name) for name in args.files], build(ReadSettings, values))
-
-
-def _column(text: str) -> tuple[str, int]:
-    name, _, lag = text.rpartition("=")
-    if not name or not lag.isdecimal():
-        raise UserError(f"column: {text!r} is not NAME=LAG with a whole number of bars, at least 0")
-    return name, int(lag)
+    return check([Path(name) for name in args.files], read_settings(args))
 
 
 def check(paths: Sequence[Path], settings: ReadSettings, *, console: Console | None = None) -> int:

@@ -22,6 +22,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from experiments.reading_arguments import add_reading_arguments, read_settings
 from experiments.replay_metrics import CONVENTIONS, performance, spread_paid
 from experiments.replay_targets import Targets, align_targets, read_targets
 from experiments.replay_trades import trades_of
@@ -30,7 +31,7 @@ from markets.bars import CLOSE, Bars
 from markets.broker import open_account, step
 from markets.calendars import financing_days, periods_per_year
 from markets.errors import UserError
-from markets.readers import ReadSettings, read_bars
+from markets.readers import read_bars
 from markets.rules import BrokerRules
 from markets.settings import build
 
@@ -117,7 +118,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="Parquet or CSV: timestamp (UTC open of the deciding bar), target[, stop_loss, take_profit]",
     )
-    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="directory to write; must not exist yet")
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="directory to write; absent or empty")
     parser.add_argument(
         "--set",
         metavar="key=value",
@@ -127,19 +128,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="broker keys, such as commission=0.0001 max_leverage=5 calendar=fx",
     )
-    parser.add_argument("--symbol", help="the one to replay, in a table of many")
-    parser.add_argument("--timezone", help="clock of stamps in BARS that name no zone (Europe/Athens); UTC otherwise")
-    parser.add_argument("--timestamps", choices=("open", "close"), help="what a stamp in BARS marks; open otherwise")
-    parser.add_argument("--repair", choices=("error", "drop"), help="what becomes of bad rows in BARS; error otherwise")
+    add_reading_arguments(parser, columns=False)
 
 
 def run(args: argparse.Namespace) -> int:
     """Replay as the arguments say, write the directory, print a summary, and return the exit code."""
     _free(args.out)
     rules = build(BrokerRules, _key_values(args.settings))
-    chosen = {key: getattr(args, key) for key in ("symbol", "timezone", "timestamps", "repair")}
-    reading = build(ReadSettings, {key: value for key, value in chosen.items() if value is not None})
-    series = read_bars(args.bars, reading, where="")
+    series = read_bars(args.bars, read_settings(args), where="")
     if len(series) > 1:
         names = ", ".join(bars.symbol for bars in series[:8])
         raise UserError(f"{args.bars}: has {len(series)} symbols ({names}, …); choose one with --symbol")

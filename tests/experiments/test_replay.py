@@ -1,9 +1,12 @@
 """Replay from files: what it writes, checked by hand, and every refusal in one line that leaves nothing behind."""
 
+import argparse
+import dataclasses
 import json
 import math
 import re
 from pathlib import Path
+from types import ModuleType
 
 import jax
 import jax.numpy as jnp
@@ -11,11 +14,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from experiments import cli
+from experiments import cli, data
+from experiments import replay as replay_module
 from experiments.replay import ReplayResult, replay, write
 from experiments.replay_metrics import performance
 from markets.bars import Bars
 from markets.errors import UserError
+from markets.readers import ReadSettings
 from markets.rules import BrokerRules
 
 FILES = {"ledger.parquet", "fills.parquet", "trades.parquet", "metrics.json"}
@@ -353,6 +358,44 @@ def test_a_table_of_many_symbols_asks_for_one(folder: Path, capsys: pytest.Captu
     assert "2 symbols (AAA, BBB" in capsys.readouterr().err
     assert arena(*words, "--symbol", "BBB") == 0
     assert json.loads((folder / "out" / "metrics.json").read_text())["symbol"] == "BBB"
+
+
+@pytest.mark.parametrize(("prices", "paid"), [((), 100.02), (("--prices", "bid"), 100.04)])
+def test_bars_of_any_form_are_read_as_they_are_meant(prices: tuple[str, ...], paid: float, tmp_path: Path):
+    rows = [f"2021.01.04\t{hour:02}:00:00\t100.00\t101.00\t99.00\t100.00\t5\t0\t4" for hour in range(2, 6)]
+    head = "<DATE>\t<TIME>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<SPREAD>"
+    (tmp_path / "bars.csv").write_text("\n".join([head, *rows]) + "\n")
+    (tmp_path / "targets.csv").write_text("timestamp,target\n2021-01-04T00:00:00,1\n")
+    words = (tmp_path / "bars.csv", "--targets", tmp_path / "targets.csv", "--out", tmp_path / "out")
+    said = ("--point", "0.01", "--timezone", "Europe/Athens", "--symbol", "MINE", *prices)
+    assert arena(*words, *said) == 0
+    fills = pl.read_parquet(tmp_path / "out" / "fills.parquet")
+    assert fills["timestamp"][0].isoformat() == "2021-01-04T01:00:00+00:00"
+    assert fills["price"][0] == pytest.approx(paid, abs=1e-12)
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["symbol"] == "MINE"
+
+
+def test_what_a_date_does_not_settle_can_be_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    rows = [f"0{day}/02/2021 00:00,100,101,99,100" for day in (1, 2, 3)]
+    (tmp_path / "bars.csv").write_text("\n".join(["timestamp,open,high,low,close", *rows]) + "\n")
+    (tmp_path / "targets.csv").write_text("timestamp,target\n2021-02-01,1\n")
+    words = (tmp_path / "bars.csv", "--targets", tmp_path / "targets.csv", "--out", tmp_path / "out", "--day-first")
+    assert arena(*words, "maybe") == 2
+    assert capsys.readouterr().err == "arena: day_first: 'maybe' is not one of true, false\n"
+    assert arena(*words, "true") == 0
+    ledger = pl.read_parquet(tmp_path / "out" / "ledger.parquet")
+    assert [str(stamp.date()) for stamp in ledger["timestamp"]] == ["2021-02-01", "2021-02-02", "2021-02-03"]
+
+
+def test_bars_are_read_by_the_same_options_as_data_check_has():
+    def options(module: ModuleType) -> set[str]:
+        parser = argparse.ArgumentParser()
+        module.add_arguments(parser)
+        return {name for action in parser._actions for name in action.option_strings}
+
+    reading = {f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(ReadSettings)} - {"--columns"}
+    assert reading <= options(data)
+    assert reading <= options(replay_module)
 
 
 @pytest.mark.slow
