@@ -2,7 +2,6 @@
 
 import contextlib
 import datetime
-import os
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -21,17 +20,18 @@ from arena.standings import standings
 from arena.state import ArenaState
 from experiments.checkpoint import last_checkpoint, load_checkpoint, save_checkpoint
 from experiments.configuration import compose
-from experiments.estimate import Estimate, check_room, estimate
+from experiments.estimate import Estimate, check_market, check_room, estimate, measured, size
 from experiments.files import make_folder
 from experiments.identity import data_hash, fixed_bits, run_id, source_hash, versions
 from experiments.interruption import interruptible
 from experiments.lineage import write_lineage
 from experiments.lock import only_one
+from experiments.machine import measure_speed, use_cores
 from experiments.recording import Recorder, check_parts, forget_from
 from experiments.rundir import RunDirectory
 from experiments.study import Study, load_market, make_study, oracle_path
 from experiments.sweeps import Outcome
-from experiments.terminal import Progression, outline, say, standings_lines
+from experiments.terminal import Progression, duration, outline, say, standings_lines
 from markets.errors import UserError
 
 __all__ = ["resume", "run"]
@@ -59,7 +59,7 @@ def run(overrides: list[str], outcome: Outcome | None = None) -> int:
             root = Path(study.runs_dir) / f"{job.id}-{number}"
     job.outcome.root = root
     if study.check:
-        job.describe(RunDirectory(root))
+        check_room(job.describe(RunDirectory(root)), root)
         job.outcome.end = "checked"
         return 0
     return job.go(RunDirectory(root))
@@ -105,9 +105,10 @@ class _Job:
     """One study with everything made ready that does not depend on where it is written."""
 
     def __init__(self, study: Study, outcome: Outcome | None = None) -> None:
-        _prepare_devices(study)
+        use_cores(study.settings.device.count)
         self.study = study
         self.outcome = outcome or Outcome()
+        check_market(study.market, study.settings.evolution.replicates)
         self.supply, self.market = load_market(study)
         self.plan = make_plan(study.settings, len(self.market.features))
         self.data = data_hash(self.supply.bars)
@@ -120,14 +121,30 @@ class _Job:
         return self.study.settings.evolution.generations
 
     @property
+    def like(self) -> ArenaState:
+        """A state of the form this run has, by shapes and types alone."""
+        form: ArenaState = jax.eval_shape(lambda: found(self.plan, self.market.tape.validation.shape[1]))
+        return form
+
+    @property
     def symbols(self) -> list[str]:
         """All symbols of the market, in the order of the tape."""
         return [symbol for segment in self.market.segments for symbol in segment.symbols]
 
-    def describe(self, directory: RunDirectory) -> Estimate:
-        """Say what the run is and what it will need."""
-        plan, market = self.plan, self.market
-        needs = estimate(plan, market, self.study.record, self.target)
+    def describe(self, directory: RunDirectory, done: int = 0) -> Estimate:
+        """Say what the run is and what it will need from here on.
+
+        Args:
+            directory: of the run.
+            done: generations that are there.
+        """
+        plan, market, left = self.plan, self.market, max(self.target - done, 0)
+        needs = estimate(plan, market, self.study.record, self.target, measure_speed() if left else None)
+        needs = measured(needs, directory.read("timings")) if done and left else needs
+        compiling, turn, whole = needs.compile_seconds, needs.seconds, needs.total_seconds(left)
+        time: tuple[str, ...] = ()
+        if compiling is not None and turn is not None and whole is not None:
+            time = (f"about {duration(whole)}: {duration(compiling)} to compile, {duration(turn)} a generation",)
         shown = ", ".join(self.symbols[:4]) + (f" and {len(self.symbols) - 4} more" if len(self.symbols) > 4 else "")
         begin, end = (
             np.datetime_as_string(stamp, "m").replace("T", " ") for stamp in (market.time.min(), market.time.max())
@@ -136,7 +153,7 @@ class _Job:
         who = " + ".join(f"{plan.slots * plan.islands:,} {name}" for name in plan.names)
         islands = "1 island" if plan.islands == 1 else f"{plan.islands} islands"
         copies = f", {plan.replicates} replicates" if plan.replicates > 1 else ""
-        room = f"about {needs.memory / 2**20:,.1f} MiB of memory and {needs.disk / 2**20:,.1f} MiB of disk"
+        room = f"about {size(needs.memory)} of memory and {size(needs.disk)} of disk"
         outline(
             f"run {self.id}",
             {
@@ -149,7 +166,8 @@ class _Job:
                     f"{who} on {islands}{copies}",
                     f"{self.target:,} generation{'s' * (self.target > 1)} of {needs.agent_bars:,} agent-bars",
                 ),
-                "device": (f"{plan.mesh.devices.size} × {jax.devices()[0].device_kind}, {room}",),
+                "device": (f"{plan.mesh.devices.size} × {jax.devices()[0].device_kind}",),
+                "needs": (*time, room),
                 "folder": (str(directory.root),),
             },
         )
@@ -168,10 +186,9 @@ class _Job:
                 f"{directory.manifest}: missing, though there are checkpoints; bring it back, or delete the folder "
                 f"{directory.checkpoints} to begin again from the start"
             )
-        like = jax.eval_shape(lambda: found(self.plan, self.market.tape.validation.shape[1]))
-        state = load_checkpoint(checkpoint, like) if checkpoint else None
+        state = load_checkpoint(checkpoint, self.like) if checkpoint else None
         done = int(state.generation) if state else 0
-        needs = self.describe(directory)
+        needs = self.describe(directory, done)
         if state is not None and done >= self.target and self._finished(manifest):
             say(f"finished before, {done} generations; more evolution.generations go on, force=true starts anew")
             self._conclude(directory, state)
@@ -182,9 +199,11 @@ class _Job:
             with only_one(directory.root):
                 if (directory.read_manifest(), last_checkpoint(directory)) != (manifest, checkpoint):
                     raise UserError(f"{directory.root}: another process was at work on it just now; try again")
-                return self._go_on(directory, manifest, state)
+                return self._go_on(directory, manifest, state, needs.seconds)
 
-    def _go_on(self, directory: RunDirectory, manifest: Mapping[str, Any], state: ArenaState | None) -> int:
+    def _go_on(
+        self, directory: RunDirectory, manifest: Mapping[str, Any], state: ArenaState | None, seconds: float | None
+    ) -> int:
         """Run to the target from a state, alone in the directory."""
         begun = done = int(state.generation) if state else 0
         check_parts(directory, done)
@@ -219,7 +238,7 @@ class _Job:
             sessions=[*manifest.get("sessions", []), session],
         )
         try:
-            state = self._evolve(directory, state)
+            state = self._evolve(directory, state, seconds)
         except BaseException:
             with contextlib.suppress(OSError, UserError):  # what went wrong first is what is told
                 directory.note(state="interrupted", finished=_now())
@@ -239,7 +258,7 @@ class _Job:
         """Whether a run went to the target, or beyond."""
         return manifest.get("state") == "finished" and int(manifest.get("generations", 0)) >= self.target
 
-    def _evolve(self, directory: RunDirectory, state: ArenaState | None) -> ArenaState:
+    def _evolve(self, directory: RunDirectory, state: ArenaState | None, expected: float | None) -> ArenaState:
         """The loop: one generation computes while the last one is written."""
         study, target = self.study, self.target
         arena = Arena(study.settings, self.market, state)
@@ -252,7 +271,10 @@ class _Job:
         say("compiling one generation, once …")
         say(f"compiled in {arena.compile():.1f} s")
         asked = partial(say, "stopping after this generation; once more to stop at once")
-        with Progression(first, target, shown=study.terminal.progress) as shown, interruptible(asked) as stop:
+        with (
+            Progression(first, target, shown=study.terminal.progress, expected=expected) as shown,
+            interruptible(asked) as stop,
+        ):
             last = time.monotonic()
 
             def keep(record: GenerationRecord) -> None:
@@ -273,19 +295,25 @@ class _Job:
                 }
                 shown.show(recorder.add(on_host, timing))
 
-            waiting: GenerationRecord | None = None
+            def write(record: GenerationRecord, after: ArenaState | None) -> None:
+                keep(record)
+                if after is not None:
+                    recorder.flush()
+                    save_checkpoint(directory, after, study.record.keep)
+
+            waiting: tuple[GenerationRecord, ArenaState | None] | None = None
             for number in range(first, target):
                 record = arena.step()
                 if waiting is not None:
-                    keep(waiting)
-                waiting = record
-                if (number + 1) % study.record.checkpoint == 0 or number + 1 == target or stop.is_set():
-                    keep(waiting)
-                    waiting = None
-                    recorder.flush()
-                    save_checkpoint(directory, arena.state, study.record.keep)
-                if stop.is_set():
+                    write(*waiting)
+                stopping = stop.is_set()
+                due = (number + 1) % study.record.checkpoint == 0 or number + 1 == target or stopping
+                # The next step takes the state's memory, so what is to be kept of it is copied before.
+                waiting = record, jax.tree.map(np.array, jax.device_get(arena.state)) if due else None
+                if stopping:
                     break
+            if waiting is not None:
+                write(*waiting)
         return arena.state
 
     def _conclude(self, directory: RunDirectory, state: ArenaState) -> None:
@@ -298,15 +326,6 @@ class _Job:
             say(line)
         say()
         say(str(directory.root))
-
-
-def _prepare_devices(study: Study) -> None:
-    """Let the cores of a CPU be devices; must come before JAX first looks for any."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        jax.config.update("jax_num_cpu_devices", min(study.settings.device.count or cores, cores))
-    except RuntimeError:  # JAX has started in this process: an earlier job of a sweep, or a notebook
-        return
 
 
 def _now() -> str:

@@ -11,17 +11,19 @@ from typing import Self
 import polars as pl
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from arena.schemas import REGIME_NAMES
 
-__all__ = ["Progression", "console", "outline", "say", "standings_lines"]
+__all__ = ["Progression", "console", "duration", "outline", "say", "standings_lines"]
 
 _PIPE_WIDTH = 80  # of a log, where nobody can be asked; whatever is longer stays on its line
 _HEAD = "   gen  best bp/bar  median  deaths  scars  agent-bars/s  new champions"
 _SHORT = dict(zip(REGIME_NAMES, ("bull", "bear", "vol", "calm", "all"), strict=True))
 _LABEL, _SPLITS = 18, ("train", "validation")
+_RECENT = 8  # generations that speed and the time left are taken from
+_SOON = 15.0  # seconds; a log says no more of less than that
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 """Where everything that is not an error goes."""
@@ -40,17 +42,31 @@ def outline(title: str, rows: Mapping[str, Iterable[str]]) -> None:
             say(Text.assemble((f"  {'' if index else label:<8}", "dim"), line))
 
 
+def duration(seconds: float) -> str:
+    """A time as people say it, in two figures at most: an estimate knows no more."""
+    for unit, length, most in (("s", 1.0, 90), ("min", 60.0, 90), ("h", 3600.0, 48)):
+        if seconds < most * length:
+            count = seconds / length
+            return f"{count:.0f} {unit}" if count >= 9.5 or f"{count:.1f}"[-1] == "0" else f"{count:.1f} {unit}"
+    return f"{seconds / 86400:,.0f} days"
+
+
 class Progression:
-    """Shows generations as they are done; a context manager.
+    """Shows generations as they are done, and how long the rest will take; a context manager.
+
+    A terminal has the time left in its picture; a log is told each time that it has halved.
 
     Args:
         first: first generation to come.
         target: generations of the run.
         shown: whether anything is shown.
+        expected: seconds a generation is thought to take, until it is known.
     """
 
-    def __init__(self, first: int, target: int, *, shown: bool = True) -> None:
-        self._shown, self._first, self._live = shown, first, None
+    def __init__(self, first: int, target: int, *, shown: bool = True, expected: float | None = None) -> None:
+        self._shown, self._first, self._target, self._live = shown, first, target, None
+        self._seconds: list[float] = []
+        self._told: float | None = None
         self._best: dict[str, tuple[int, float]] = {}
         self._deaths = self._scars = 0
         self._rate: list[float] = []
@@ -60,11 +76,11 @@ class Progression:
                 BarColumn(bar_width=24),
                 MofNCompleteColumn(),
                 TimeElapsedColumn(),
-                TextColumn("left"),
-                TimeRemainingColumn(),
+                TextColumn("[dim]{task.fields[left]}"),
                 console=console,
             )
-            self._task = self._bar.add_task("generation", total=target, completed=first)
+            left = "" if expected is None else f"about {duration((target - first) * expected)} left"
+            self._task = self._bar.add_task("generation", total=target, completed=first, left=left)
             self._live = Live(self._picture(""), console=console, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Self:
@@ -94,6 +110,9 @@ class Progression:
         summary = made["generations"]
         generation = int(summary["generation"][0])
         rate = float(made["timings"]["agent_bars_per_second"][0])
+        # The first of a session is forgotten as soon as there is another: the devices were waiting to be asked.
+        known = self._seconds[1 - _RECENT :] if generation > self._first + 1 else []
+        self._seconds = [*known, float(made["timings"]["seconds"][0])]
         improved = made["archive"].to_dicts()
         for row in improved:
             self._best[row["regime"]] = (row["id"], row["score"])
@@ -106,11 +125,15 @@ class Progression:
             f"{generation:>6}  {1e4 * best:>+11.3f}  {1e4 * median:>+6.3f}  {deaths:>6}  {scars:>5}  "
             f"{rate / 1e6:>10.2f} M  {names}"
         ).rstrip()
+        left = (self._target - generation - 1) * statistics.median(self._seconds)
         if not self._live:
             say(line)
+            if generation > self._first and left >= _SOON and (self._told is None or left <= self._told / 2):
+                self._told = left
+                say(f"{'':>6}  about {duration(left)} left")
             return
-        self._rate = [*self._rate[-7:], rate]
-        self._bar.update(self._task, completed=generation + 1)
+        self._rate = [*self._rate[1 - _RECENT :], rate]
+        self._bar.update(self._task, completed=generation + 1, left=f"about {duration(left)} left" if left else "")
         self._live.update(self._picture(line))
 
     def _picture(self, line: str) -> Group:

@@ -299,7 +299,8 @@ def test_the_number_of_devices_changes_nothing_but_the_manifest(run: RunDirector
 def test_check_says_what_is_needed_and_creates_nothing(tmp_path: Path) -> None:
     code, said, _ = arena("evolve", *SMALL, f"runs_dir={tmp_path / 'runs'}", "check=true")
     assert code == 0
-    assert re.search(r"MiB of memory and [\d.,]+ MiB of disk", said)
+    assert re.search(r"  needs   about [\d.]+ \w+: [\d.]+ \w+ to compile, [\d.]+ \w+ a generation\n", said)
+    assert re.search(r"          about [\d.,]+ GiB of memory and [\d.,]+ MiB of disk\n", said)
     assert f"{AGENTS * 4 * 32:,} agent-bars" in said
     assert list(tmp_path.iterdir()) == []
 

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from arena.schemas import REGIME_NAMES, TABLES
 from experiments import terminal
-from experiments.terminal import Progression, outline, say, standings_lines
+from experiments.terminal import Progression, duration, outline, say, standings_lines
 
 
 @pytest.fixture
@@ -22,7 +22,9 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     return file
 
 
-def generation(number: int, regimes: tuple[str, ...] = (), best: float = 1e-4) -> dict[str, pl.DataFrame]:
+def generation(
+    number: int, regimes: tuple[str, ...] = (), best: float = 1e-4, seconds: float = 0.5
+) -> dict[str, pl.DataFrame]:
     """Tables of a generation on two islands, as far as they are shown."""
     island: dict[str, Any] = {"generation": [number] * 2, "island": [0, 1], "species": ["qnetwork"] * 2}
     counts: dict[str, Any] = {"best": [best, best / 2], "median": [-1e-4, 3e-4], "deaths": [3, 4], "scars": [1, 0]}
@@ -30,7 +32,7 @@ def generation(number: int, regimes: tuple[str, ...] = (), best: float = 1e-4) -
     gained = [{"generation": number, "fold": 0, "regime": r, "id": 7, "score": 2e-4} for r in regimes]
     return {
         "generations": pl.DataFrame({**island, **counts, **rest}, schema_overrides=TABLES["generations"]),
-        "timings": pl.DataFrame({"generation": [number], "agent_bars_per_second": [2_500_000.0]}),
+        "timings": pl.DataFrame({"generation": [number], "seconds": [seconds], "agent_bars_per_second": [2_500_000.0]}),
         "archive": pl.DataFrame(gained, schema={name: TABLES["archive"][name] for name in list(TABLES["archive"])[:5]}),
     }
 
@@ -47,6 +49,56 @@ def test_a_pipe_gets_a_heading_and_an_aligned_line_a_generation(capsys: pytest.C
     for column, value in (("gen", "9"), ("bp/bar", "+123.000"), ("median", "+1.000"), ("deaths", "7"), ("scars", "1")):
         assert head.index(column) + len(column) == first.index(f" {value} ") + 1 + len(value), column
     assert head.index("new champions") == first.index("bull")
+
+
+def test_a_log_is_told_each_time_the_time_left_has_halved(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progression(0, 20) as shown:
+        for number in range(20):
+            shown.show(generation(number, seconds=60.0 if number == 0 else 10.0))
+    lines = capsys.readouterr().out.splitlines()
+    told = [(number, line) for number, line in enumerate(lines) if line.endswith("left")]
+    assert [line.strip() for _, line in told] == [
+        "about 3 min left",
+        "about 1.5 min left",
+        "about 40 s left",
+        "about 20 s left",
+    ]
+    assert told[0][0] == 3  # behind the second generation: the first says little
+    assert len(lines) == 1 + 20 + len(told)
+
+
+def test_a_terminal_shows_the_time_left_from_the_beginning(screen: io.StringIO) -> None:
+    def picture(shown: Progression) -> str:
+        drawn = Console(file=io.StringIO(), width=80, force_terminal=False)
+        drawn.print(shown._picture(""))
+        assert isinstance(drawn.file, io.StringIO)
+        return drawn.file.getvalue().splitlines()[0]
+
+    with Progression(10, 20, expected=30.0) as shown:
+        assert "10/20" in picture(shown)
+        assert picture(shown).rstrip().endswith("about 5 min left")
+        shown.show(generation(10, seconds=6.0))
+        assert picture(shown).rstrip().endswith("about 54 s left")
+        shown.show(generation(19, seconds=6.0))
+        assert "left" not in picture(shown)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.0, "0 s"),
+        (0.62, "0.6 s"),
+        (1.0, "1 s"),
+        (42.4, "42 s"),
+        (100.0, "1.7 min"),
+        (120.0, "2 min"),
+        (3000.0, "50 min"),
+        (9000.0, "2.5 h"),
+        (1e6, "12 days"),
+    ],
+)
+def test_times_are_said_in_two_figures(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
 
 
 def test_progress_that_is_not_wanted_says_nothing(capsys: pytest.CaptureFixture[str], screen: io.StringIO) -> None:

@@ -1,0 +1,130 @@
+"""The machine a run finds itself on: cores, memory and disk that it may use, and how fast it multiplies.
+
+Nothing here depends on a study. In a container what counts is what the container may have, not what the host has.
+"""
+
+import contextlib
+import dataclasses
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from arena.bench import matrix_gflops
+
+__all__ = ["Speed", "cores", "device_memory", "disk_free", "host_memory", "measure_speed", "use_cores"]
+
+_TRIED = {"cpu": 768}  # rows of the matrices a CPU is tried with; a GPU needs larger ones to be busy
+_TRIED_ELSEWHERE = 4096
+_TRIAL = 0.2  # seconds the trial of the compiler takes on a machine whose `Speed.compile` is 1
+_LAUNCH = 4e-6  # seconds a GPU takes to start a kernel; not measured by the trial
+
+
+@dataclasses.dataclass(frozen=True)
+class Speed:
+    """How fast a machine is, as far as an estimate wants to know.
+
+    Attributes:
+        matrix: float32 operations a second of all devices, in a matrix product.
+        compile: seconds to compile something, over those of the machine the figures in docs/performance.md are from.
+        launch: seconds to start one kernel; next to nothing on a CPU.
+    """
+
+    matrix: float
+    compile: float = 1.0
+    launch: float = 0.0
+
+
+def cores() -> int:
+    """Cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def use_cores(most: int | None = None) -> None:
+    """Let the cores of a CPU be devices; must come before JAX first looks for any, and does nothing after.
+
+    Args:
+        most: of them; None is all.
+    """
+    try:
+        jax.config.update("jax_num_cpu_devices", min(most or cores(), cores()))
+    except RuntimeError:  # JAX has started in this process: an earlier job of a sweep, or a notebook
+        return
+
+
+def host_memory(root: Path = Path("/")) -> int | None:
+    """Bytes of main memory this process may have: the machine's, or its control groups' limit; None if unknown.
+
+    Args:
+        root: of the file system that `proc` and `sys` are looked up in.
+    """
+    limits = list(_group_limits(root))
+    with contextlib.suppress(AttributeError, ValueError, OSError):
+        limits.append(int(os.sysconf("SC_PHYS_PAGES")) * int(os.sysconf("SC_PAGE_SIZE")))
+    return min(limits, default=None)
+
+
+def disk_free(folder: Path) -> tuple[int, Path]:
+    """Bytes free where a folder is or will be, and the nearest folder that is there already."""
+    there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    return shutil.disk_usage(there).free, there
+
+
+def device_memory() -> int | None:
+    """Bytes that all of this process's devices may use together, where they tell; the cores of a CPU do not."""
+    stats = [device.memory_stats() for device in jax.local_devices()]
+    if all(each and "bytes_limit" in each for each in stats):
+        return sum(int(each["bytes_limit"]) for each in stats)
+    return None
+
+
+def measure_speed() -> Speed:
+    """How fast this machine is, from a trial of less than a second: on a busy machine, how fast it is now."""
+    backend = jax.default_backend()
+    began = time.perf_counter()
+    jax.jit(_something).lower(jnp.zeros((8, 128))).compile()
+    took = time.perf_counter() - began
+    gflops = matrix_gflops(_TRIED.get(backend, _TRIED_ELSEWHERE), repeat=3, apart=True)
+    return Speed(1e9 * gflops, took / _TRIAL, 0.0 if backend == "cpu" else _LAUNCH)
+
+
+def _something(x: Array) -> Array:
+    """Enough to keep a compiler busy for a moment: a loop over what is done to numbers one by one."""
+
+    def once(carry: Array, now: Array) -> tuple[Array, Array]:
+        for power in range(12):
+            high = jnp.maximum(carry, now * power)
+            carry = jnp.where(high > power, jnp.log1p(jnp.abs(carry)), carry + jnp.sqrt(jnp.abs(high)))
+        return carry, carry.sum()
+
+    return jax.lax.scan(once, x[0], x)[1]
+
+
+def _group_limits(root: Path) -> Iterator[int]:
+    """Limits of the control groups this process is in (Linux; second version, then first), from the inside out."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, kinds, group = line.split(":", 2)
+        if kinds not in ("", "memory"):
+            continue
+        base, name = root / "sys/fs/cgroup", "memory.max"
+        if kinds:
+            base, name = base / "memory", "memory.limit_in_bytes"
+        own = base / group.lstrip("/")
+        # Inside a container its own group is mounted at the base, whatever name the host knows it by.
+        for folder in (own, *own.parents):
+            if folder == base or base in folder.parents:
+                try:
+                    text = (folder / name).read_text(encoding="utf-8").strip()
+                except OSError:
+                    continue
+                if text.isdigit():
+                    yield int(text)

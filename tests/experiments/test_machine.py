@@ -1,0 +1,72 @@
+"""What a machine is said to have: in a container, what the container may have."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from experiments import machine
+from experiments.machine import cores, disk_free, host_memory, measure_speed
+
+PHYSICAL = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def tree(root: Path, **files: str) -> Path:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return root
+
+
+def test_without_control_groups_memory_is_the_machine_s(tmp_path: Path) -> None:
+    assert host_memory(tmp_path) == PHYSICAL
+
+
+@pytest.mark.parametrize(
+    ("files", "limit"),
+    [
+        ({"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/b/memory.max": "4096\n"}, 4096),
+        (
+            {
+                "proc/self/cgroup": "0::/a/b\n",
+                "sys/fs/cgroup/a/b/memory.max": "max\n",
+                "sys/fs/cgroup/a/memory.max": "8192",
+            },
+            8192,
+        ),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "4096\n"}, 4096),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "max\n"}, PHYSICAL),
+        (
+            {
+                "proc/self/cgroup": "5:cpu:/x\n4:memory:/docker/abc\n0::/\n",
+                "sys/fs/cgroup/memory/memory.limit_in_bytes": "12288\n",
+            },
+            12288,
+        ),
+        (
+            {
+                "proc/self/cgroup": "4:memory:/\n",
+                "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+            },
+            PHYSICAL,
+        ),
+    ],
+)
+def test_the_tightest_limit_of_a_control_group_counts(tmp_path: Path, files: dict[str, str], limit: int) -> None:
+    assert host_memory(tree(tmp_path, **files)) == limit
+
+
+def test_free_disk_is_that_of_the_nearest_folder_there_is(tmp_path: Path) -> None:
+    free, where = disk_free(tmp_path / "runs" / "deep")
+    assert where == tmp_path
+    assert free > 0
+
+
+def test_a_trial_finds_a_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(machine._TRIED, "cpu", 8)
+    found = measure_speed()
+    assert found.matrix > 0
+    assert found.compile > 0
+    assert found.launch >= 0
+    assert cores() >= 1
