@@ -90,7 +90,7 @@ def make_study(config: Mapping[str, Any]) -> Study:
         ("force", bool, "true or false"),
         ("check", bool, "true or false"),
     ):
-        if not isinstance(config[key], kind):
+        if not isinstance(config[key], kind) or config[key] == "":
             raise UserError(f"{key}: expected {right}, got {config[key]!r}")
     return Study(
         config=config,

@@ -86,7 +86,7 @@ def market_settings(values: object) -> MarketSettings:
     if isinstance(own.get("path"), str):
         own["path"] = [own["path"]]
     source = build(_SOURCES[name], own, "market")
-    if name == "bars" and not source.path:
+    if name == "bars" and not all(source.path or ("",)):
         raise UserError("market.path: missing; name a file of bars, such as market.path=EURUSD.parquet")
     return MarketSettings(name, mode, source)
 

@@ -21,6 +21,7 @@ from small_runs import SMALL, arena
         (("costs.SYN9.commission=0.1",), "costs.SYN9: no such symbol; there are: SYN1"),
         (("force=maybe",), "force: expected true or false, got 'maybe'"),
         (("runs_dir=3",), "runs_dir: expected a folder, got 3"),
+        (("runs_dir=",), "runs_dir: expected a folder, got ''"),
         (("record.fitness=some",), "record.fitness: 'some' is not one of all, births, archive"),
         (("terminal.progress=3",), "terminal.progress: expected true or false, got 3"),
         (("market.bars=100",), r".*(bars|split)"),

@@ -83,6 +83,8 @@ def test_a_symbol_that_two_files_bring_is_refused(tmp_path: Path) -> None:
         ({"name": "sp500", "bars": 3}, "market.bars: unknown key"),
         ({"name": "bars"}, "market.path: missing"),
         ({"name": "bars", "path": []}, "market.path: missing"),
+        ({"name": "bars", "path": ""}, "market.path: missing"),
+        ({"name": "bars", "path": ["a.csv", ""]}, "market.path: missing"),
         ({"name": "bars", "path": 3}, "market.path: expected a list, got 3"),
         ({"name": "bars", "path": [3]}, "market.path[0]: expected text, got 3"),
         ({"name": "synthetic", "edge": -1}, "market.edge: -1"),
