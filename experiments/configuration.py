@@ -38,6 +38,9 @@ FIXED = ("device",)
 _DEEPEST = 32
 """Brackets in brackets that are read; what goes deeper exhausts the stack of those who walk it."""
 
+_LONGEST = 200
+"""Bytes that the name of an option, which is the name of a file, may have."""
+
 _SEARCH = "hydra.searchpath"
 
 _MOST_JOBS = 10_000
@@ -231,6 +234,9 @@ def _refuse(override: Override, line: str, loader: ConfigLoader, module: str) ->
         raise UserError(f"{line}: {key} is one choice, not several; {shown}")
     if not isinstance(value, str | list):
         raise UserError(f"{line}: {key} is a choice; {shown}")
+    for name in value if isinstance(value, list) else [value]:
+        if len(str(name).encode(errors="replace")) > _LONGEST:
+            raise UserError(f"{key}: no option has a name of {len(str(name)):,} letters; {shown}")
 
 
 def _several(module: str) -> set[str]:

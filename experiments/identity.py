@@ -43,7 +43,7 @@ def run_id(config: Mapping[str, Any], data: str, bits: Mapping[str, Any]) -> str
     for key in (*_VOLATILE, "evolution.generations", "device"):
         group, _, name = key.partition(".")
         if name:
-            kept.get(group, {}).pop(name, None)
+            (kept.get(group) or {}).pop(name, None)  # an empty group is all defaults
         else:
             kept.pop(group, None)
     text = json.dumps({"config": kept, "data": data, "bits": dict(bits)}, sort_keys=True, separators=(",", ":"))

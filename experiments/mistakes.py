@@ -28,7 +28,7 @@ def lines_of(error: BaseException) -> list[str] | None:
     if isinstance(error, MistakesError):
         return error.lines
     if isinstance(error, UserError):
-        return [_line(str(error))]
+        return [str(error)]
     if isinstance(error, OSError) and (error.filename is not None or error.errno in _USERS):
         where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
         return [_line(f"{where}{error.strerror or error}")]
@@ -40,4 +40,4 @@ def lines_of(error: BaseException) -> list[str] | None:
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())
+    return str(UserError(text))

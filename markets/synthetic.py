@@ -57,7 +57,7 @@ class SyntheticSettings:
         scales: s_k, volatility of the states calm, normal, busy and stormy relative to σ̄.
         stay: probability of staying in a state for another bar; otherwise a neighbour is next.
         day: a, how much the hour matters: q(hour) = 1 + a·cos(2π(hour − 14)/24).
-        memory: λ, how much of z the next bar keeps.
+        memory: λ, how much of z the next bar keeps; beyond 0.99 a step is too short for the plan's grid of z.
         tail: ν, degrees of freedom of a bar's return; fewer are fatter tails.
         gap: γ, share of a bar's variance that falls between the close before and its open.
     """
@@ -73,7 +73,7 @@ class SyntheticSettings:
     scales: tuple[float, ...] = setting((0.75, 0.9, 1.1, 1.5), gt=0, le=4)
     stay: float = setting(0.98, ge=0, lt=1)
     day: float = setting(0.15, ge=0, lt=1)
-    memory: float = setting(0.95, ge=0, lt=1)
+    memory: float = setting(0.95, ge=0, le=0.99)
     tail: float = setting(4.9, gt=2)
     gap: float = setting(0.1, ge=0, lt=1)
 
