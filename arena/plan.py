@@ -17,7 +17,13 @@ from genomes.registry import make_species
 from genomes.species import Shape
 from markets.errors import UserError
 
-__all__ = ["Plan", "largest_divisor", "make_plan"]
+__all__ = ["Plan", "largest_divisor", "make_plan", "suited_block"]
+
+_CACHED = 32
+"""Agents whose accounts, tallies and weights stay in the cache of a core."""
+
+_RESIDENT = 2**20
+"""Accounts (agents times episodes) of a block on a GPU at most: a few GiB, and more than enough to keep it busy."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +74,11 @@ def largest_divisor(number: int, most: int) -> int:
     return next(d for d in range(min(number, most), 0, -1) if number % d == 0)
 
 
+def suited_block(mesh: Mesh, episodes: int) -> int:
+    """Agents to roll out at once on such devices where nobody says how many."""
+    return _CACHED if mesh.devices.flat[0].platform == "cpu" else max(1, _RESIDENT // episodes)
+
+
 def make_plan(settings: Settings, features: int) -> Plan:
     """The plan of a run on a tape with that many features a bar.
 
@@ -79,6 +90,7 @@ def make_plan(settings: Settings, features: int) -> Plan:
     places = evolution.islands * evolution.replicates
     shape = Shape(features=features, account=len(ACCOUNT_VIEW))
     chunk = largest_divisor(settings.episodes.bars, device.chunk)
+    mesh = _mesh(places, device.count)
     rollouts, breeders = [], []
     for name, own in settings.species.items():
         species = make_species(name, own, shape)
@@ -95,8 +107,8 @@ def make_plan(settings: Settings, features: int) -> Plan:
         slots=slots,
         islands=evolution.islands,
         places=places,
-        block=largest_divisor(slots, device.block),
-        mesh=_mesh(places, device.count),
+        block=largest_divisor(slots, device.block or suited_block(mesh, settings.episodes.episodes)),
+        mesh=mesh,
     )
 
 

@@ -61,13 +61,14 @@ class DeviceSettings:
 
     Attributes:
         count: devices the islands are divided over; None takes all that divide them.
-        block: agents rolled out at once, so that they fit the cache; brought down to a divisor of an island's agents.
+        block: agents rolled out at once, brought down to a divisor of an island's agents; None takes what suits the
+            devices (`arena.plan.suited_block`): few on a CPU, so that they fit its cache, and all there are on a GPU.
         chunk: bars encoded at once; brought down to a divisor of a window's bars.
         precision: of matrix products: `highest` is full float32, `default` is the hardware's fastest (TF32 on a GPU).
     """
 
     count: int | None = setting(None, ge=1)
-    block: int = setting(32, ge=1)
+    block: int | None = setting(None, ge=1)
     chunk: int = setting(16, ge=1)
     precision: Literal["highest", "default"] = "highest"
 
