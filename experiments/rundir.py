@@ -125,6 +125,8 @@ class RunDirectory:
     def _trouble(self, error: OSError) -> str:
         """One line on a write that failed."""
         path = os.fsdecode(error.filename) if error.filename is not None else str(self.root)
+        if error.errno == errno.ENOENT and not self.config.is_file():
+            return f"{path}: cannot be written ({error.strerror}), the run's folder is gone; start it again"
         began = self.manifest.is_file()
         again = f"arena resume {self.root}" if began else "the same command"
         if error.errno in _FULL:
@@ -139,6 +141,11 @@ class RunDirectory:
             f"{path}: damaged ({why}); bring it back, or delete the folder {self.checkpoints}, and arena resume "
             f"{self.root} makes every row again from the start"
         )
+
+    def done(self, manifest: Mapping[str, Any]) -> int:
+        """Generations that are safe: those of the newest checkpoint, or of the manifest where it knows more."""
+        newest = max((int(path.stem) for path in self.checkpoints.glob("[0-9]" * 8 + ".safetensors")), default=0)
+        return max(newest, int(manifest.get("generations", 0)))
 
     def state(self, manifest: Mapping[str, Any]) -> str:
         """`running`, `interrupted` or `finished`, where a run that was killed is an interrupted one too."""

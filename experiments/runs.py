@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
             str(manifest.get("started", "–"))[:16],
             directory.state(manifest),
             market,
-            f"{manifest.get('generations', 0)}/{manifest.get('target', '?')}",
+            f"{directory.done(manifest)}/{manifest.get('target', '?')}",
             str(manifest.get("seed", "–")),
             best,
         )

@@ -74,7 +74,7 @@ def _champions(directory: RunDirectory, births: pl.DataFrame) -> Table:
 
 
 def _state(directory: RunDirectory, manifest: dict[str, Any]) -> str:
-    done = f"{manifest.get('generations', 0)} of {manifest.get('target', '?')} generations"
+    done = f"{directory.done(manifest)} of {manifest.get('target', '?')} generations"
     return f"{directory.state(manifest)}, {done}, seed {manifest.get('seed', '–')}"
 
 

@@ -13,12 +13,22 @@ from jax.experimental.compilation_cache import compilation_cache
 from polars.testing import assert_frame_equal
 from safetensors import safe_open
 
+from arena.api import Arena
 from arena.schemas import TABLES
 from experiments import evolve as evolve_module
 from experiments.cli import main
 from experiments.rundir import RunDirectory
 
-__all__ = ["RECORDED", "SMALL", "arena", "assert_same", "compiled_once", "evolve", "without_table"]
+__all__ = [
+    "RECORDED",
+    "SMALL",
+    "arena",
+    "assert_same",
+    "compiled_once",
+    "evolve",
+    "without_compiling_again",
+    "without_table",
+]
 
 SMALL = (
     "market.bars=3000",
@@ -106,8 +116,28 @@ def without_table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evolve_module, "standings", lambda *args: None)
 
 
+def without_compiling_again(monkeypatch: pytest.MonkeyPatch, program: list[jax.stages.Compiled]) -> None:
+    """Let runs of one and the same study share a program, where compiling is not what is tested.
+
+    Args:
+        monkeypatch: of the test.
+        program: empty at first; holds the program after.
+    """
+    true_compile = Arena.compile
+
+    def compile_once(self: Arena) -> float:
+        if not program:
+            true_compile(self)
+            assert self._compiled is not None
+            program.append(self._compiled)
+        self._compiled = program[0]
+        return 0.0
+
+    monkeypatch.setattr(Arena, "compile", compile_once)
+
+
 def assert_same(first: RunDirectory, second: RunDirectory) -> None:
-    """Two runs left the same tables, lineage and genomes."""
+    """Two runs left the same tables, lineage, genomes and last state."""
     for name in RECORDED:
         assert_frame_equal(first.read(name), second.read(name), check_exact=True)
     assert_frame_equal(pl.read_parquet(first.lineage), pl.read_parquet(second.lineage))
@@ -115,6 +145,9 @@ def assert_same(first: RunDirectory, second: RunDirectory) -> None:
     assert [path.name for path in paths] == sorted(path.name for path in second.genomes.iterdir())
     for path in paths:
         assert _content(path) == _content(second.genomes / path.name)
+    last, other = (max(run.checkpoints.iterdir()) for run in (first, second))
+    assert last.name == other.name
+    assert _content(last) == _content(other)
 
 
 def _content(path: Path) -> tuple[dict[str, str], dict[str, bytes]]:

@@ -1,11 +1,13 @@
 """Files are whole or absent, tables are read in order, and a run is found by what a user calls it."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from arena.schemas import TABLES
 from experiments.files import TEMPORARY, write_json, write_whole
@@ -80,6 +82,18 @@ def test_a_tree_of_another_form_is_refused(like: Tree, says: str, tmp_path: Path
         load_tree(path, like)
     with pytest.raises(UserError, match="cannot be read"):
         generation_of(path)
+
+
+@given(data=st.data())
+def test_a_bit_that_fell_over_anywhere_in_a_tree_is_found(data: st.DataObject, tmp_path_factory: Any) -> None:
+    path = tmp_path_factory.mktemp("tree") / "tree.safetensors"
+    save_tree(path, TREE, {"generation": "4"})
+    content = bytearray(path.read_bytes())
+    bit = data.draw(st.integers(0, 8 * len(content) - 1))
+    content[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"; delete it$"):
+        load_tree(path, TREE, remedy="delete it")
 
 
 @pytest.fixture

@@ -90,6 +90,8 @@ def test_a_run_that_nobody_is_at_work_on_was_interrupted(
     directory: RunDirectory, capsys: pytest.CaptureFixture[str]
 ) -> None:
     directory.note(state="running")
+    (directory.checkpoints / "00000002.safetensors").touch()
+    directory.note(generations=0)  # as it was when the session began
 
     def state() -> str:
         assert main(["runs", "--runs-dir", str(directory.root.parent)]) == 0
