@@ -135,7 +135,7 @@ def matrix_gflops(size: int = 2048, repeat: int = 5, *, apart: bool = False) -> 
         repeat: times each is tried.
         apart: try only one on each device, the way islands lie; quicker.
     """
-    devices = jax.devices()
+    devices = jax.local_devices()
     by_device = NamedSharding(Mesh(np.asarray(devices), ("devices",)), PartitionSpec("devices"))
     best = 0.0
     for batch, where in ((len(devices), by_device), (1, devices[0]))[: 1 if apart else 2]:

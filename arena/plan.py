@@ -4,6 +4,7 @@ Made once from settings and the tape; it fixes how agents lie over islands, bloc
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import jax
 import numpy as np
@@ -17,7 +18,7 @@ from genomes.registry import make_species
 from genomes.species import Shape
 from markets.errors import UserError
 
-__all__ = ["Plan", "largest_divisor", "make_plan", "suited_block"]
+__all__ = ["Plan", "devices_each", "largest_divisor", "make_plan", "suited_block"]
 
 _CACHED = 32
 """Agents whose accounts, tallies and weights stay in the cache of a core."""
@@ -125,7 +126,22 @@ def _mesh(places: int, count: int | None) -> Mesh:
     own: dict[int, list[jax.Device]] = {}
     for device in jax.devices():
         own.setdefault(device.process_index, []).append(device)
-    there = min(len(devices) for devices in own.values())
+    used = devices_each([len(devices) for devices in own.values()], places, count)
+    return Mesh(np.asarray([device for process in sorted(own) for device in own[process][:used]]), ("islands",))
+
+
+def devices_each(own: Sequence[int], places: int, count: int | None) -> int:
+    """How many devices each process gives, so that all of them have equally many islands.
+
+    Args:
+        own: devices that each process has.
+        places: islands to be divided over them.
+        count: how many each shall give; None is as many as divide its islands.
+
+    Raises:
+        UserError: see `_mesh`.
+    """
+    there = min(own)
     if count is not None and count > there:
         raise UserError(f"device.count: {count} devices asked for, {there} there; at most that many")
     if places % len(own):
@@ -133,5 +149,4 @@ def _mesh(places: int, count: int | None) -> Mesh:
             f"evolution.islands: {places} islands of all replicates cannot be shared evenly by {len(own)} processes; "
             f"give a multiple of {len(own)}"
         )
-    used = largest_divisor(places // len(own), count or there)
-    return Mesh(np.asarray([device for process in sorted(own) for device in own[process][:used]]), ("islands",))
+    return largest_divisor(places // len(own), count or there)

@@ -60,17 +60,37 @@ class DeviceSettings:
     """What fixes the bits and the speed of a run, and nothing of its meaning.
 
     Attributes:
-        count: devices the islands are divided over; None takes all that divide them.
+        count: devices of each process that its islands are divided over; None takes all that divide them.
         block: agents rolled out at once, brought down to a divisor of an island's agents; None takes what suits the
             devices (`arena.plan.suited_block`): few on a CPU, so that they fit its cache, and all there are on a GPU.
         chunk: bars encoded at once; brought down to a divisor of a window's bars.
         precision: of matrix products: `highest` is full float32, `default` is the hardware's fastest (TF32 on a GPU).
+        coordinator: HOST:PORT where process 0 awaits the others; `auto` is the first machine of a SLURM job; None is a
+            run of one process.
+        processes: that share the islands, each started by a command of its own; None is as many as a launcher says.
+        process: the number of this one, from 0; None is what a launcher says.
+        timeout: seconds to wait for the other processes at the start.
     """
 
     count: int | None = setting(None, ge=1)
     block: int | None = setting(None, ge=1)
     chunk: int = setting(16, ge=1)
     precision: Literal["highest", "default"] = "highest"
+    coordinator: str | None = None
+    processes: int | None = setting(None, ge=1)
+    process: int | None = setting(None, ge=0)
+    timeout: int = setting(300, ge=1)
+
+    def problems(self, where: str) -> Iterator[str]:
+        """What the keys cannot mean together."""
+        if self.coordinator is None:
+            for key, alone in (("processes", 1), ("process", 0)):
+                if getattr(self, key) not in (None, alone):
+                    yield f"{where}.{key}: needs {where}.coordinator=HOST:PORT, where process 0 awaits the others"
+        elif self.coordinator != "auto":
+            host, _, port = self.coordinator.rpartition(":")
+            if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
+                yield f"{where}.coordinator: {self.coordinator!r} is no HOST:PORT such as node1:4711, nor auto"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,22 +16,24 @@ from arena.api import Arena
 from arena.founding import found
 from arena.plan import make_plan
 from arena.records import GenerationRecord
+from arena.sharding import on_host
 from arena.standings import standings
 from arena.state import ArenaState
 from experiments.checkpoint import last_checkpoint, load_checkpoint, save_checkpoint
 from experiments.configuration import compose
 from experiments.estimate import Estimate, check_market, check_room, estimate, measured, size
 from experiments.files import make_folder
-from experiments.identity import data_hash, fixed_bits, run_id, source_hash, versions
+from experiments.identity import data_hash, fixed_bits, placeless, run_id, shared_keys, source_hash, versions
 from experiments.interruption import interruptible
 from experiments.lineage import write_lineage
 from experiments.lock import only_one
 from experiments.machine import measure_speed, use_cores
+from experiments.processes import acquaint, join
 from experiments.recording import Recorder, check_parts, forget_from
 from experiments.rundir import RunDirectory
 from experiments.study import Study, load_market, make_study, oracle_path
-from experiments.sweeps import Outcome
-from experiments.terminal import Progression, duration, outline, say, standings_lines
+from experiments.sweeps import INTERRUPTED, Outcome
+from experiments.terminal import Progression, console, duration, outline, say, standings_lines
 from markets.errors import UserError
 
 __all__ = ["resume", "run"]
@@ -59,21 +61,28 @@ def run(overrides: list[str], outcome: Outcome | None = None) -> int:
             root = Path(study.runs_dir) / f"{job.id}-{number}"
     job.outcome.root = root
     if study.check:
-        check_room(job.describe(RunDirectory(root)), root)
+        with job.processes.together():
+            if job.processes.first:
+                check_room(job.describe(RunDirectory(root)), root)
         job.outcome.end = "checked"
         return 0
     return job.go(RunDirectory(root))
 
 
-def resume(directory: RunDirectory) -> int:
+def resume(directory: RunDirectory, device: Mapping[str, Any] | None = None) -> int:
     """Go on with a run from its last checkpoint, on this machine whatever machine began it.
+
+    Args:
+        directory: of the run.
+        device: keys of that group which say where it goes on.
 
     Raises:
         UserError: its configuration or bars are not what they were.
     """
     manifest = directory.read_manifest()
     try:
-        study = make_study(directory.read_config())
+        config = directory.read_config()
+        study = make_study({**config, "device": {**(config.get("device") or {}), **(device or {})}})
     except UserError as error:
         named = str(error).startswith(str(directory.config))
         raise UserError(str(error) if named else f"{directory.config}: {error}") from None
@@ -108,12 +117,19 @@ class _Job:
         use_cores(study.settings.device.count)
         self.study = study
         self.outcome = outcome or Outcome()
-        check_market(study.market, study.settings.evolution.replicates)
-        self.supply, self.market = load_market(study)
-        self.plan = make_plan(study.settings, len(self.market.features))
-        self.data = data_hash(self.supply.bars)
-        self.bits = fixed_bits(self.plan)
-        self.id = run_id(study.config, self.data, self.bits)
+        self.processes = join(study.settings.device)
+        console.quiet = not self.processes.first
+        self.processes.compare({**shared_keys(study.config), "source": source_hash(), **versions()})
+        with self.processes.together():
+            check_market(study.market, study.settings.evolution.replicates)
+            self.supply, self.market = load_market(study)
+            self.plan = make_plan(study.settings, len(self.market.features))
+            self.data = data_hash(self.supply.bars)
+            self.bits = fixed_bits(self.plan)
+            self.id = run_id(study.config, self.data, self.bits)
+        self.processes.compare({"bars": self.data, **self.bits})
+        if self.processes.count > 1:
+            acquaint(self.plan.mesh)
 
     @property
     def target(self) -> int:
@@ -151,6 +167,7 @@ class _Job:
         )
         rows = {part: sum(len(getattr(s.rows, part)) for s in market.segments) for part in ("train", "validation")}
         who = " + ".join(f"{plan.slots * plan.islands:,} {name}" for name in plan.names)
+        shared = f" of {self.processes.count} processes" if self.processes.count > 1 else ""
         islands = "1 island" if plan.islands == 1 else f"{plan.islands} islands"
         copies = f", {plan.replicates} replicates" if plan.replicates > 1 else ""
         room = f"about {size(needs.memory)} of memory and {size(needs.disk)} of disk"
@@ -166,7 +183,7 @@ class _Job:
                     f"{who} on {islands}{copies}",
                     f"{self.target:,} generation{'s' * (self.target > 1)} of {needs.agent_bars:,} agent-bars",
                 ),
-                "device": (f"{plan.mesh.devices.size} × {jax.devices()[0].device_kind}",),
+                "device": (f"{plan.mesh.devices.size} × {jax.devices()[0].device_kind}{shared}",),
                 "needs": (*time, room),
                 "folder": (str(directory.root),),
             },
@@ -174,12 +191,44 @@ class _Job:
         return needs
 
     def go(self, directory: RunDirectory) -> int:
-        """Run to the target from wherever the directory stands."""
+        """Run to the target from wherever the directory stands, which process 0 alone reads and writes."""
+        processes = self.processes
+        with contextlib.ExitStack() as held:
+            begun = None
+            with processes.together():
+                if processes.first:
+                    begun = self._open(directory, held)
+            if processes.any(processes.first and begun is None):
+                return 0
+            expected, state = begun or (None, None)
+            state = processes.share(state, self.like)
+            done = int(state.generation) if state else 0
+            try:
+                state = self._evolve(directory, state, expected)
+            except BaseException:
+                with contextlib.suppress(OSError, UserError):  # what went wrong first is what is told
+                    if processes.first:
+                        directory.note(state="interrupted", finished=_now())
+                raise
+            with processes.together():
+                if processes.first:
+                    self._close(directory, done, state)
+            return 0 if int(state.generation) >= self.target else INTERRUPTED
+
+    def _open(
+        self, directory: RunDirectory, held: contextlib.ExitStack
+    ) -> tuple[float | None, ArenaState | None] | None:
+        """Make the directory ready, and hold it.
+
+        Returns:
+            Seconds that a generation is expected to take, and the state to go on from, where there is one; None where
+            the run is over already, and was shown.
+        """
         manifest = directory.read_manifest()
         if self.outcome.brief and self._finished(manifest):
             self.outcome.end = "finished before"
             say(f"finished before, {manifest['generations']} generations: {directory.root}")
-            return 0
+            return None
         checkpoint = last_checkpoint(directory)
         if checkpoint and not manifest:
             raise UserError(
@@ -192,20 +241,13 @@ class _Job:
         if state is not None and done >= self.target and self._finished(manifest):
             say(f"finished before, {done} generations; more evolution.generations go on, force=true starts anew")
             self._conclude(directory, state)
-            return 0
+            return None
         check_room(needs, directory.root)
-        with directory.writing():
-            make_folder(directory.root)
-            with only_one(directory.root):
-                if (directory.read_manifest(), last_checkpoint(directory)) != (manifest, checkpoint):
-                    raise UserError(f"{directory.root}: another process was at work on it just now; try again")
-                return self._go_on(directory, manifest, state, needs.seconds)
-
-    def _go_on(
-        self, directory: RunDirectory, manifest: Mapping[str, Any], state: ArenaState | None, seconds: float | None
-    ) -> int:
-        """Run to the target from a state, alone in the directory."""
-        begun = done = int(state.generation) if state else 0
+        held.enter_context(directory.writing())
+        make_folder(directory.root)
+        held.enter_context(only_one(directory.root))
+        if (directory.read_manifest(), last_checkpoint(directory)) != (manifest, checkpoint):
+            raise UserError(f"{directory.root}: another process was at work on it just now; try again")
         check_parts(directory, done)
         source = source_hash()
         if manifest.get("source_hash", source) != source:
@@ -214,11 +256,15 @@ class _Job:
             say(f"note: begun on {manifest['bits'].get('backend', 'other hardware')}, so its bits go on differently")
         if done:
             say(f"going on after {done} generations")
-        directory.create(self.study.config)
+        directory.create(placeless(self.study.config))
         directory.clear_leftovers()
         forget_from(directory, done)
         directory.lineage.unlink(missing_ok=True)
-        device = {"kind": jax.devices()[0].device_kind, "count": int(self.plan.mesh.devices.size)}
+        device = {
+            "kind": jax.devices()[0].device_kind,
+            "count": int(self.plan.mesh.devices.size),
+            "processes": self.processes.count,
+        }
         session = {"started": _now(), "generation": done, "source_hash": source, "device": device, "bits": self.bits}
         directory.note(
             run_id=self.id,
@@ -237,34 +283,35 @@ class _Job:
             finished=None,
             sessions=[*manifest.get("sessions", []), session],
         )
-        try:
-            state = self._evolve(directory, state, seconds)
-        except BaseException:
-            with contextlib.suppress(OSError, UserError):  # what went wrong first is what is told
-                directory.note(state="interrupted", finished=_now())
-            raise
+        return needs.seconds, state
+
+    def _close(self, directory: RunDirectory, begun: int, state: ArenaState) -> None:
+        """Say in the directory how far the run came, and show what came of it."""
         done = int(state.generation)
         if done < self.target:
             directory.note(state="interrupted", generations=done, finished=_now())
             say(f"interrupted after {done} generations; go on with: arena resume {directory.root}")
-            return 130
+            return
         write_lineage(directory)
         directory.note(state="finished", generations=done, finished=_now())
         self.outcome.end = f"resumed after {begun}" if begun else "finished"
         self._conclude(directory, state)
-        return 0
 
     def _finished(self, manifest: Mapping[str, Any]) -> bool:
         """Whether a run went to the target, or beyond."""
         return manifest.get("state") == "finished" and int(manifest.get("generations", 0)) >= self.target
 
     def _evolve(self, directory: RunDirectory, state: ArenaState | None, expected: float | None) -> ArenaState:
-        """The loop: one generation computes while the last one is written."""
-        study, target = self.study, self.target
+        """The loop: one generation computes while the last one is written, by process 0 alone."""
+        study, target, processes = self.study, self.target, self.processes
         arena = Arena(study.settings, self.market, state)
-        recorder = Recorder(directory, study.record, self.plan.names, self.market.time, study.settings.fitness.bars)
-        if state is None:
-            recorder.founders(arena.founders(arena.state))
+        recorder = None
+        if processes.first:
+            least = study.settings.fitness.bars
+            recorder = Recorder(directory, study.record, self.plan.names, self.market.time, least)
+        born = arena.founders(arena.state) if state is None else []
+        if recorder:
+            recorder.founders(born)
         first = int(arena.state.generation)
         if first >= target:
             return arena.state
@@ -272,18 +319,19 @@ class _Job:
         say(f"compiled in {arena.compile():.1f} s")
         asked = partial(say, "stopping after this generation; once more to stop at once")
         with (
-            Progression(first, target, shown=study.terminal.progress, expected=expected) as shown,
+            Progression(first, target, shown=study.terminal.progress and processes.first, expected=expected) as shown,
             interruptible(asked) as stop,
         ):
             last = time.monotonic()
 
             def keep(record: GenerationRecord) -> None:
                 nonlocal last
-                on_host: GenerationRecord = jax.device_get(record)
+                with processes.spanning():
+                    fetched: GenerationRecord = jax.device_get(record)
                 now = time.monotonic()
                 seconds, last = now - last, now
-                number = int(on_host.generation)
-                if not on_host.finite:
+                number = int(fetched.generation)
+                if not fetched.finite:
                     raise UserError(
                         f"generation {number}: a score is not a number; the run stopped at its last checkpoint. "
                         "Bars with extreme prices are the likely cause"
@@ -293,32 +341,37 @@ class _Job:
                     "compile_seconds": arena.compile_seconds if number == first else 0.0,
                     "agent_bars_per_second": arena.agent_bars / seconds,
                 }
-                shown.show(recorder.add(on_host, timing))
+                if recorder:
+                    shown.show(recorder.add(fetched, timing))
 
             def write(record: GenerationRecord, after: ArenaState | None) -> None:
                 keep(record)
-                if after is not None:
+                if recorder and after is not None:
                     recorder.flush()
                     save_checkpoint(directory, after, study.record.keep)
 
             waiting: tuple[GenerationRecord, ArenaState | None] | None = None
             for number in range(first, target):
-                record = arena.step()
-                if waiting is not None:
-                    write(*waiting)
-                stopping = stop.is_set()
+                with processes.spanning():
+                    record = arena.step()
+                with processes.together():
+                    if waiting is not None:
+                        write(*waiting)
+                stopping = processes.any(stop.is_set())
                 due = (number + 1) % study.record.checkpoint == 0 or number + 1 == target or stopping
                 # The next step takes the state's memory, so what is to be kept of it is copied before.
-                waiting = record, jax.tree.map(np.array, jax.device_get(arena.state)) if due else None
+                with processes.spanning():
+                    waiting = record, jax.tree.map(np.array, on_host(arena.state)) if due else None
                 if stopping:
                     break
-            if waiting is not None:
-                write(*waiting)
+            with processes.together():
+                if waiting is not None:
+                    write(*waiting)
         return arena.state
 
     def _conclude(self, directory: RunDirectory, state: ArenaState) -> None:
         """The table of champions and benchmarks, and where everything lies."""
-        archive = jax.tree.map(jnp.asarray, state.archive)  # NumPy's, where it comes from a checkpoint
+        archive = jax.tree.map(jnp.asarray, on_host(state.archive))
         table = standings(self.plan, self.market, archive, oracle_path(self.supply, self.market))
         costs = "without any costs" if self.market.costless else "after costs"
         many = f", replicate 1 of {self.plan.replicates}" if self.plan.replicates > 1 else ""

@@ -12,9 +12,10 @@ import jax
 import numpy as np
 
 from arena.plan import Plan
+from experiments.keys import flatten
 from markets.bars import Bars
 
-__all__ = ["data_hash", "fixed_bits", "run_id", "source_hash", "versions"]
+__all__ = ["data_hash", "fixed_bits", "placeless", "run_id", "shared_keys", "source_hash", "versions"]
 
 _VOLATILE = (
     "runs_dir",
@@ -27,6 +28,12 @@ _VOLATILE = (
     "record.keep",
 )
 """Keys that change nothing of a run's result; `evolution.generations` only says where it stops."""
+
+_PLACE = ("coordinator", "processes", "process")
+"""Keys of `device` that say where a process stands among those of a run, which may change from session to session."""
+
+_OWN = ("runs_dir.", "terminal.", "market.path.", "device.process.", "device.coordinator.", "device.timeout.")
+"""Keys, or groups of them, that may differ between the processes of one run."""
 
 _PACKAGES = ("agents", "arena", "conf", "experiments", "genomes", "markets")
 
@@ -48,6 +55,16 @@ def run_id(config: Mapping[str, Any], data: str, bits: Mapping[str, Any]) -> str
             kept.pop(group, None)
     text = json.dumps({"config": kept, "data": data, "bits": dict(bits)}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def placeless(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Configuration for the run's directory: a run may be gone on with on more or fewer processes."""
+    return {**config, "device": {**config["device"], **dict.fromkeys(_PLACE)}}
+
+
+def shared_keys(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted keys that all processes of a run must be given alike."""
+    return {key: value for key, value in flatten(config).items() if not f"{key}.".startswith(_OWN)}
 
 
 def fixed_bits(plan: Plan) -> dict[str, Any]:

@@ -76,10 +76,11 @@ def disk_free(folder: Path) -> tuple[int, Path]:
 
 
 def device_memory() -> int | None:
-    """Bytes that all of this process's devices may use together, where they tell; the cores of a CPU do not."""
+    """Bytes that the devices of all processes may use together, where they tell; the cores of a CPU do not."""
     stats = [device.memory_stats() for device in jax.local_devices()]
     if all(each and "bytes_limit" in each for each in stats):
-        return sum(int(each["bytes_limit"]) for each in stats)
+        own = sum(int(each["bytes_limit"]) for each in stats)
+        return own * int(jax.process_count())
     return None
 
 
@@ -90,7 +91,7 @@ def measure_speed() -> Speed:
     jax.jit(_something).lower(jnp.zeros((8, 128))).compile()
     took = time.perf_counter() - began
     gflops = matrix_gflops(_TRIED.get(backend, _TRIED_ELSEWHERE), repeat=3, apart=True)
-    return Speed(1e9 * gflops, took / _TRIAL, 0.0 if backend == "cpu" else _LAUNCH)
+    return Speed(1e9 * gflops * jax.process_count(), took / _TRIAL, 0.0 if backend == "cpu" else _LAUNCH)
 
 
 def _something(x: Array) -> Array:

@@ -36,9 +36,9 @@ print(arena.plan.mesh.devices.size, digest.hexdigest())
 
 
 @pytest.mark.slow
-def test_one_two_and_eight_devices_give_the_same_bits() -> None:
+def test_any_number_of_devices_gives_the_same_bits() -> None:
     found = {}
-    for count in (1, 2, 8):
+    for count in (1, 2, 4, 8):
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         done = subprocess.run(
             [sys.executable, "-c", PROGRAM, str(count)], capture_output=True, text=True, env=environment, check=True

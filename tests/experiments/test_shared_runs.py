@@ -1,0 +1,152 @@
+"""Two processes leave what one leaves, go on with its run and it with theirs, and end in order whatever happens."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import load_file
+from small_runs import SMALL, arena, assert_same, compiled_once, evolve, without_table
+
+from experiments.checkpoint import last_checkpoint
+from experiments.rundir import RunDirectory
+
+WORLD = ("evolution.replicates=2", "terminal.progress=true")
+ENDLESS = "evolution.generations=100000"
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with compiled_once(tmp_path_factory) as folder:
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def _no_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_table(monkeypatch)
+
+
+Pair = tuple[subprocess.Popen[str], subprocess.Popen[str]]
+
+
+def start(cache: Path, runs_dir: Path, *overrides: str, second: tuple[str, ...] = ()) -> Pair:
+    """Start two processes on one run."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+    def one(number: int, own: tuple[str, ...]) -> subprocess.Popen[str]:
+        place = (f"device.coordinator=127.0.0.1:{port}", "device.processes=2", f"device.process={number}")
+        return subprocess.Popen(
+            [sys.executable, "-m", "experiments.cli", "evolve", *SMALL, *WORLD, f"runs_dir={runs_dir}", *overrides]
+            + [*place, *own],
+            env={
+                **os.environ,
+                "JAX_COMPILATION_CACHE_DIR": str(cache),
+                "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
+                "PYTHONUNBUFFERED": "1",
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return one(0, ()), one(1, second)
+
+
+def end(pair: Pair) -> list[tuple[int, str, str]]:
+    """Exit code, output and errors of both."""
+    said = [each.communicate(timeout=500) for each in pair]
+    return [(each.returncode, *own) for each, own in zip(pair, said, strict=True)]
+
+
+def await_generation(pair: Pair) -> None:
+    """Wait until a generation is on record."""
+    assert pair[0].stdout is not None
+    for line in pair[0].stdout:
+        if line.startswith("     0  "):
+            return
+    raise AssertionError(end(pair))
+
+
+def only_run(runs_dir: Path) -> RunDirectory:
+    (root,) = runs_dir.iterdir()
+    return RunDirectory(root)
+
+
+def assert_same_state(first: RunDirectory, second: RunDirectory) -> None:
+    """The last checkpoints are equal, leaf for leaf."""
+    paths = [last_checkpoint(run) for run in (first, second)]
+    one, other = (load_file(path) for path in paths if path is not None)
+    assert one.keys() == other.keys()
+    for name, leaf in one.items():
+        assert leaf.tobytes() == other[name].tobytes(), name
+
+
+def test_two_processes_make_the_run_that_one_makes_and_either_goes_on_with_the_others(
+    cache: Path, tmp_path: Path
+) -> None:
+    pair = start(cache, tmp_path / "two", ENDLESS)
+    await_generation(pair)
+    pair[1].send_signal(signal.SIGINT)  # one that is asked to stop stops both
+    (code, said, _), (other_code, other_said, other_complaint) = end(pair)
+    assert (code, other_code) == (130, 130)
+    assert (other_said, other_complaint) == ("", "")
+    assert "Gloo" not in said
+    two = only_run(tmp_path / "two")
+    manifest = two.read_manifest()
+    done = manifest["generations"]
+    assert manifest["state"] == "interrupted"
+    assert manifest["device"] == {"kind": manifest["device"]["kind"], "count": 2, "processes": 2}
+
+    further, last = f"evolution.generations={done + 2}", f"evolution.generations={done + 4}"
+    one, _ = evolve(tmp_path / "one", *WORLD, further)
+    assert one.root.name == two.root.name
+    ((code, said, complaint), (other_code, _, _)) = end(start(cache, tmp_path / "one", last))
+    assert (code, other_code) == (0, 0), complaint
+    assert f"going on after {done + 2} generations" in said
+    assert said.splitlines()[-1] == str(one.root)
+    again, told = evolve(tmp_path / "two", *WORLD, last)
+    assert again.root == two.root
+    assert f"going on after {done} generations" in told
+
+    # Every generation was computed by one process here and by two there, but for two of them.
+    assert_same(one, two)
+    assert_same_state(one, two)
+    for run in (one, two):
+        assert {part.stem.rpartition("-")[2] for part in run.table("births").iterdir()} == {"0"}
+        assert {run.read_config()["device"][key] for key in ("coordinator", "processes", "process")} == {None}
+
+
+def test_a_process_that_is_killed_ends_the_other_in_one_line(cache: Path, tmp_path: Path) -> None:
+    pair = start(cache, tmp_path, ENDLESS)
+    await_generation(pair)
+    pair[1].kill()
+    (code, _, complaint), _ = end(pair)
+    assert code == 2
+    assert complaint.splitlines()[-1].startswith("arena: process 1: gone")
+    assert "Traceback" not in complaint
+    assert only_run(tmp_path).read_manifest()["state"] == "interrupted"
+
+
+def test_processes_that_differ_end_in_one_line_each_and_leave_nothing(cache: Path, tmp_path: Path) -> None:
+    for code, said, complaint in end(start(cache, tmp_path / "runs", second=("seed=1",))):
+        assert (code, said) == (2, "")
+        assert complaint == "arena: seed: differs between process 0 and process 1 (0 and 1); give all the same\n"
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_second_process_that_never_comes_is_missed_in_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    place = (f"device.coordinator=127.0.0.1:{port}", "device.processes=2", "device.timeout=1")
+    code, _, complaint = arena("evolve", *SMALL, f"runs_dir={tmp_path / 'runs'}", *place, "device.process=0")
+    assert code == 2
+    assert complaint.startswith(f"arena: device.processes: process 1 of 2 did not come to 127.0.0.1:{port} within 1 s")
+    assert len(complaint.splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
