@@ -27,17 +27,22 @@ from genomes.species import Shape
 from markets.bars import Bars
 from markets.preparation import Market, WindowSettings, prepare
 from markets.readers import ReadSettings, read_frame
+from markets.scaling import Scaler
 
 __all__ = ["Arena", "make_market", "market_from_frame"]
 
 
-def make_market(symbols: Sequence[Bars], settings: Settings, *, mode: str = "pool") -> Market:
+def make_market(
+    symbols: Sequence[Bars], settings: Settings, *, mode: str = "pool", scaler: Scaler | None = None
+) -> Market:
     """The tape of some bars under the settings of an evolution.
 
     Args:
         symbols: bars of each symbol.
         settings: of the evolution.
         mode: `pool` makes every symbol a segment; `basket` trades all of them at once, on their common clock.
+        scaler: of another market, to judge on these bars what was bred there: nothing is trained on them, and all of
+            them are validation, in as many windows as there is room for.
 
     Raises:
         UserError: too few bars, or a basket without a common clock or currency.
@@ -55,10 +60,11 @@ def make_market(symbols: Sequence[Bars], settings: Settings, *, mode: str = "poo
         costs=settings.costs,
         windows=WindowSettings(
             bars=settings.episodes.bars,
-            validation=settings.episodes.validation,
+            validation=settings.episodes.validation if scaler is None else max(map(len, symbols)) * len(symbols),
             stratum=settings.episodes.stratum,
             context=context,
         ),
+        scaler=scaler,
     )
 
 

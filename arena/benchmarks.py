@@ -23,7 +23,7 @@ from genomes.genes import Genes
 from genomes.species import Carry, Shape
 from markets.tape import Tape, rules_at, window
 
-__all__ = ["Follower", "evaluate", "follow", "hold"]
+__all__ = ["Follower", "evaluate", "follow", "hold", "play"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,13 +102,12 @@ def evaluate(setup: Rollout, traders: Trader, tape: Tape, first: Int32[Array, "e
         first: rows of the windows.
         bars: bars a window.
     """
-    stats: Stats = summarise(_played(setup, traders, tape, first, bars))
-    return stats
+    return summarise(play(setup, traders, tape, first, bars))
 
 
 @partial(jax.jit, static_argnums=(0, 4))
-def _played(setup: Rollout, traders: Trader, tape: Tape, first: Int32[Array, "episodes"], bars: int) -> Tally:
-    """The tally of those windows; compiled once for windows and traders of one shape."""
+def play(setup: Rollout, traders: Trader, tape: Tape, first: Int32[Array, "episodes"], bars: int) -> Tally:
+    """The tally of a few agents on given windows, as for `evaluate`; compiled once for each shape of its arguments."""
     with jax.default_matmul_precision("highest"):
         market = window(tape, first, bars, setup.species.context)
         return roll_out(setup, traders, market, rules_at(setup.rules, tape, first))[0]

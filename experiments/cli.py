@@ -41,6 +41,7 @@ COMMANDS = (
     Command("data check", "experiments.data", "read files of bars and say what is in them and what is wrong"),
     Command("data make", "experiments.make_command", "write the bars of a ready-made market as Parquet"),
     Command("replay", "experiments.replay", "send explicit orders through the broker, exactly"),
+    Command("edge", "experiments.edge_command", "show that evolution finds a known edge, and none where there is none"),
     Command("bench", "experiments.bench", "measure how fast this machine turns worlds"),
 )
 

@@ -36,7 +36,7 @@ from experiments.sweeps import INTERRUPTED, Outcome
 from experiments.terminal import Progression, console, duration, outline, say, standings_lines
 from markets.errors import UserError
 
-__all__ = ["resume", "run"]
+__all__ = ["Job", "resume", "run"]
 
 
 def run(overrides: list[str], outcome: Outcome | None = None) -> int:
@@ -52,7 +52,7 @@ def run(overrides: list[str], outcome: Outcome | None = None) -> int:
     config = compose(overrides)
     _absolute(config)
     study = make_study(config)
-    job = _Job(study, outcome)
+    job = Job(study, outcome)
     root = Path(study.runs_dir) / job.id
     if study.force:
         number = 1
@@ -86,7 +86,7 @@ def resume(directory: RunDirectory, device: Mapping[str, Any] | None = None) -> 
     except UserError as error:
         named = str(error).startswith(str(directory.config))
         raise UserError(str(error) if named else f"{directory.config}: {error}") from None
-    job = _Job(study)
+    job = Job(study)
     known = manifest.get("run_id", job.id)
     if known not in (job.id, run_id(study.config, job.data, manifest.get("bits", {}))):
         changed = "bars" if manifest.get("data_hash") != job.data else "configuration"
@@ -110,7 +110,7 @@ def _absolute(config: dict[str, Any]) -> None:
         market["path"] = [str(Path(each).resolve()) if isinstance(each, str) else each for each in path]
 
 
-class _Job:
+class Job:
     """One study with everything made ready that does not depend on where it is written."""
 
     def __init__(self, study: Study, outcome: Outcome | None = None) -> None:
@@ -240,7 +240,7 @@ class _Job:
         needs = self.describe(directory, done)
         if state is not None and done >= self.target and self._finished(manifest):
             say(f"finished before, {done} generations; more evolution.generations go on, force=true starts anew")
-            self._conclude(directory, state)
+            self.conclude(directory, state)
             return None
         check_room(needs, directory.root)
         held.enter_context(directory.writing())
@@ -295,7 +295,7 @@ class _Job:
         write_lineage(directory)
         directory.note(state="finished", generations=done, finished=_now())
         self.outcome.end = f"resumed after {begun}" if begun else "finished"
-        self._conclude(directory, state)
+        self.conclude(directory, state)
 
     def _finished(self, manifest: Mapping[str, Any]) -> bool:
         """Whether a run went to the target, or beyond."""
@@ -369,7 +369,7 @@ class _Job:
                     write(*waiting)
         return arena.state
 
-    def _conclude(self, directory: RunDirectory, state: ArenaState) -> None:
+    def conclude(self, directory: RunDirectory, state: ArenaState) -> None:
         """The table of champions and benchmarks, and where everything lies."""
         archive = jax.tree.map(jnp.asarray, on_host(state.archive))
         table = standings(self.plan, self.market, archive, oracle_path(self.supply, self.market))

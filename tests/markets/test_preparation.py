@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from small_worlds import make_settings, market_of, small_bars
 
+from arena.api import make_market
 from markets.bars import CLOSE, Bars
 from markets.errors import UserError
 from markets.features import compute_features, features
@@ -138,6 +139,28 @@ def test_another_validation_part_changes_nothing_of_training(market: Market) -> 
     np.testing.assert_array_equal(other.tape.features[:stop], market.tape.features[:stop])
     np.testing.assert_array_equal(other.tape.regime[:stop], market.tape.regime[:stop])
     np.testing.assert_array_equal(other.tape.train.rows, market.tape.train.rows)
+
+
+def test_bars_that_are_only_judged_on_are_validation_throughout(market: Market) -> None:
+    """Nothing is fitted to them: another market's scaler is used, whatever they hold."""
+    bars = small_bars(900, 2, seed=9)
+    scaler = market.scalers[0]
+    made = make_market(bars, SETTINGS, scaler=scaler)
+    assert made.scalers == (scaler,)
+    assert made.cuts == ()
+    assert len(made.time) == 1800
+    assert not len(made.tape.train.rows)
+    names = features(SETTINGS.features, [])
+    for number, symbol in enumerate(bars):
+        own = slice(900 * number, 900 * (number + 1))
+        np.testing.assert_array_equal(made.tape.features[own, 0], scaler.apply(compute_features(names, symbol)))
+    first = np.asarray(made.tape.validation[0])
+    rows = touched(first)
+    assert len(set(rows[:, :-1].reshape(-1))) == rows[:, :-1].size, "windows overlap"
+    assert (np.asarray(made.tape.regime)[rows[:, :-1]] != REGIMES.index("unknown")).all()
+    free = sum(900 - made.window for _ in bars)
+    assert len(first) >= free // (WINDOW + 1) - 2
+    assert (np.asarray(made.tape.segment)[rows] == np.asarray(made.tape.segment)[rows[:, :1]]).all()
 
 
 def test_a_pool_lays_segments_one_after_another(pool: Market) -> None:
