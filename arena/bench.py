@@ -68,11 +68,12 @@ _SEED = 20_260
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """How much is played: agents of all islands, windows a generation, decisions a window."""
+    """How much is played: agents of all islands, windows a generation, decisions a window, islands."""
 
     agents: int
     episodes: int
     bars: int
+    islands: int = 4
 
     @property
     def agent_bars(self) -> int:
@@ -165,7 +166,7 @@ class World:
                 "seed": _SEED,
                 "broker": CHARGES,
                 "episodes": {"episodes": size.episodes, "bars": size.bars},
-                "evolution": {"agents": size.agents},
+                "evolution": {"agents": size.agents, "islands": size.islands},
             }
         )
         self.market = _market(self.settings)
@@ -187,6 +188,17 @@ class World:
             began = time.perf_counter()
             self._turn = make_generation(self.plan).lower(self.state, self.market.tape).compile()
             self.compile_seconds = time.perf_counter() - began
+
+    @property
+    def array_bytes(self) -> int | None:
+        """Bytes on all devices that the compiler reckons a generation with: in, out and between; None where unsaid."""
+        self.compile()
+        assert self._turn is not None
+        said = self._turn.memory_analysis()
+        if said is None:
+            return None
+        kept = said.argument_size_in_bytes + said.output_size_in_bytes - said.alias_size_in_bytes
+        return int(self.plan.mesh.devices.size * (kept + said.temp_size_in_bytes))
 
     def turn(self) -> GenerationRecord:
         """Start one more generation; its record, on the device, without waiting for it."""

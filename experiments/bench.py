@@ -6,7 +6,7 @@ import sys
 
 from markets.errors import UserError
 
-__all__ = ["NAMES", "add_arguments", "run"]
+__all__ = ["NAMES", "SCALED", "add_arguments", "run"]
 
 NAMES = (
     "qnetwork_judging",
@@ -20,11 +20,17 @@ NAMES = (
 )
 """Of the results, in order; docs/performance.md says what each measures."""
 
+SCALED = (1_024, 4_096, 16_384, 65_536, 102_400)
+"""Agents of the series that shows how cost grows, each a result named `scale_<agents>`."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `arena bench`."""
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     parser.add_argument("--quick", action="store_true", help="small worlds: a look in a minute, not figures to quote")
+    parser.add_argument(
+        "--scale", action="store_true", help=f"instead: one generation of {SCALED[0]:,} to {SCALED[-1]:,} agents each"
+    )
     parser.add_argument("--repeat", type=int, default=5, metavar="N", help="times each is measured (default 5)")
     parser.add_argument(
         "--only", action="append", choices=NAMES, metavar="NAME", help=f"only this; again for more: {', '.join(NAMES)}"
@@ -35,11 +41,13 @@ def run(args: argparse.Namespace) -> int:
     """Measure and print, and return the exit code.
 
     Raises:
-        UserError: fewer than one repeat, or vectorbt asked for by name where it is not installed.
+        UserError: fewer than one repeat, results of both kinds, or vectorbt named where it is not installed.
     """
     if args.repeat < 1:
         raise UserError(f"--repeat {args.repeat}: must be at least 1")
-    from experiments import bench_results
+    if args.scale and args.only:
+        raise UserError("--only: names results of the other kind; leave it out, or leave out --scale")
+    from experiments import bench_results, bench_table
 
     only = tuple(args.only or ())
     scale = bench_results.QUICK if args.quick else bench_results.FULL
@@ -48,9 +56,12 @@ def run(args: argparse.Namespace) -> int:
         if not args.json and sys.stderr.isatty():
             print(f"measuring {name} …", file=sys.stderr)
 
-    found = bench_results.measure(scale, only=only, repeat=args.repeat, progress=progress)
+    if args.scale:
+        found = bench_results.measure_scale(scale, repeat=args.repeat, progress=progress)
+    else:
+        found = bench_results.measure(scale, only=only, repeat=args.repeat, progress=progress)
     if args.json:
         print(json.dumps(found, ensure_ascii=False, allow_nan=False))
     else:
-        bench_results.show(found)
+        bench_table.show(found)
     return 0

@@ -1,31 +1,44 @@
-"""What `arena bench` measures beyond the compiled core, how results are gathered, and how they are shown."""
+"""What `arena bench` measures beyond the compiled core, and how results are gathered."""
 
+import contextlib
 import dataclasses
 import importlib
 import importlib.util
 import os
 import platform
+import statistics
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from rich.table import Table
 
 from arena.bench import CHARGES, Measurement, Size, World, matrix_gflops, measure_judging, measure_replay, timed
 from arena.frames import founder_frame
 from arena.records import GenerationRecord
-from experiments.bench import NAMES
+from arena.state import ArenaState
+from experiments.bench import NAMES, SCALED
 from experiments.checkpoint import save_checkpoint
+from experiments.estimate import estimate
+from experiments.machine import cores, peak_memory, use_cores
 from experiments.recording import Recorder
 from experiments.rundir import RunDirectory
 from experiments.study import RecordSettings
-from experiments.terminal import console, say
 from markets.errors import UserError
 
-__all__ = ["FULL", "QUICK", "Scale", "measure", "measure_recorded", "measure_vectorbt", "show"]
+__all__ = [
+    "FULL",
+    "QUICK",
+    "Scale",
+    "measure",
+    "measure_recorded",
+    "measure_scale",
+    "measure_vectorbt",
+    "recording_share",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,16 +50,20 @@ class Scale:
         large: of those named `…_large`.
         replay: bars one account is replayed over.
         matrix: rows of the square matrices multiplied.
+        scaled: agents of the series that shows how cost grows.
     """
 
     base: Size
     large: Size
     replay: int
     matrix: int
+    scaled: tuple[int, ...] = SCALED
 
 
 FULL = Scale(Size(1024, 32, 256), Size(4096, 32, 256), replay=100_000, matrix=4096)
-QUICK = Scale(Size(128, 16, 64), Size(256, 16, 64), replay=10_000, matrix=1024)
+QUICK = Scale(Size(128, 16, 64), Size(256, 16, 64), replay=10_000, matrix=1024, scaled=(128, 512, 2048))
+
+_ISLAND = 1024  # agents of an island in large worlds: what islands are for is that none grows with the population
 
 
 def measure(
@@ -63,7 +80,7 @@ def measure(
     Raises:
         UserError: vectorbt asked for by name where it is not installed.
     """
-    _use_all_cores()
+    use_cores()
     wanted = only or tuple(name for name in NAMES if name != "vectorbt_from_signals" or _has_vectorbt())
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     progress("matrix product")
@@ -77,7 +94,10 @@ def measure(
         for name in mine:
             progress(f"{name}{ending}")
             found = _WORLDLY[name](world, repeat)
-            results.append(_row(f"{name}{ending}", "qnetwork", size, found, gflops))
+            row = _row(f"{name}{ending}", "qnetwork", size, found, gflops)
+            if name == "generation_recorded":
+                row["recording_share"] = recording_share(world, repeat)
+            results.append(row)
     if "replay_float64" in wanted:
         progress("replay_float64")
         results.append(
@@ -89,6 +109,41 @@ def measure(
     return {"machine": _machine(load), "matrix_gflops": gflops, "results": results}
 
 
+def measure_scale(scale: Scale, *, repeat: int = 5, progress: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+    """Measure whole generations of ever more agents, smallest first, and what each takes in memory.
+
+    Islands are the default four, and more where one would have above 1,024 agents. `peak_bytes` is the highest that the
+    process had until then, so it belongs to the largest world so far.
+
+    Args:
+        scale: sizes; episodes and bars are those of `base`.
+        repeat: times each is measured; the larger, the fewer.
+        progress: called with the name of what is measured next.
+    """
+    use_cores()
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    progress("matrix product")
+    gflops = matrix_gflops(scale.matrix if jax.default_backend() == "cpu" else 2 * scale.matrix)
+    results = []
+    for agents in scale.scaled:
+        name = f"scale_{agents}"
+        progress(name)
+        size = Size(agents, scale.base.episodes, scale.base.bars, islands=max(4, agents // _ISLAND))
+        world = World(size)
+        times = max(1, min(repeat, repeat * 4 * scale.scaled[0] // agents))
+        row = _row(name, "qnetwork", size, world.measure_generation(times), gflops)
+        needs = estimate(world.plan, world.market, RecordSettings(), 1)
+        memory = {
+            "array_bytes": world.array_bytes,
+            "estimated_array_bytes": sum(needs.arrays.values()),
+            "peak_bytes": peak_memory(),
+            "estimated_bytes": needs.memory if needs.on_host else sum(needs.arrays.values()),
+        }
+        results.append({**row, **memory})
+        del world
+    return {"machine": _machine(load), "matrix_gflops": gflops, "results": results}
+
+
 def measure_recorded(world: World, repeat: int, settings: RecordSettings | None = None) -> Measurement:
     """Generations as a run has them: the last one's record becomes frames and Parquet while the next one computes.
 
@@ -96,30 +151,68 @@ def measure_recorded(world: World, repeat: int, settings: RecordSettings | None 
     """
     settings = settings or RecordSettings()
     world.compile()
+    with _recorded(world, settings) as between_checkpoints:
+        seconds, busy = timed(between_checkpoints, repeat)
+    return Measurement(
+        world.size.agent_bars * settings.checkpoint, seconds, busy, world.compile_seconds or None, world.flops
+    )
+
+
+def recording_share(world: World, repeat: int, settings: RecordSettings | None = None) -> float:
+    """Share of a run's time that recording and checkpoints take: the same generations with and without, in turn."""
+    settings = settings or RecordSettings()
+    world.compile()
+
+    def bare() -> None:
+        for _ in range(settings.checkpoint):
+            world.turn()
+        jax.block_until_ready(world.state)
+
+    taken: dict[bool, list[float]] = {True: [], False: []}
+    with _recorded(world, settings) as recorded:
+        for _ in range(repeat):
+            for kept, once in ((False, bare), (True, recorded)):
+                began = time.perf_counter()
+                once()
+                taken[kept].append(time.perf_counter() - began)
+    return 1.0 - statistics.median(taken[False]) / statistics.median(taken[True])
+
+
+@contextlib.contextmanager
+def _recorded(world: World, settings: RecordSettings) -> Iterator[Callable[[], None]]:
+    """What plays and writes the generations between two checkpoints, in the order `arena evolve` does it.
+
+    The last record and the checkpoint are written while the next generation computes, which here is the first of the
+    next call.
+    """
     plan = world.plan
+    timing = {"seconds": 0.0, "compile_seconds": 0.0, "agent_bars_per_second": 0.0}
     with tempfile.TemporaryDirectory(prefix="arena-bench-") as folder:
         directory = RunDirectory(Path(folder))
         directory.create({})
         recorder = Recorder(directory, settings, plan.names, world.market.time, world.settings.fitness.bars)
         for name, population in zip(plan.names, world.state.populations, strict=True):
             recorder.founders([founder_frame(np.asarray(population.id), name)])
-        timing = {"seconds": 0.0, "compile_seconds": 0.0, "agent_bars_per_second": 0.0}
+        waiting: tuple[GenerationRecord, ArenaState | None] | None = None
+
+        def write(record: GenerationRecord, after: ArenaState | None) -> None:
+            recorder.add(jax.device_get(record), timing)
+            if after is not None:
+                recorder.flush()
+                save_checkpoint(directory, after, settings.keep)
 
         def between_checkpoints() -> None:
-            waiting: GenerationRecord | None = None
-            for _ in range(settings.checkpoint):
+            nonlocal waiting
+            for number in range(settings.checkpoint):
                 record = world.turn()
                 if waiting is not None:
-                    recorder.add(jax.device_get(waiting), timing)
-                waiting = record
-            recorder.add(jax.device_get(waiting), timing)
-            recorder.flush()
-            save_checkpoint(directory, world.state, settings.keep)
+                    write(*waiting)
+                due = number + 1 == settings.checkpoint
+                waiting = record, jax.tree.map(np.array, jax.device_get(world.state)) if due else None
 
-        seconds, busy = timed(between_checkpoints, repeat)
-    return Measurement(
-        world.size.agent_bars * settings.checkpoint, seconds, busy, world.compile_seconds or None, world.flops
-    )
+        yield between_checkpoints
+        if waiting is not None:
+            write(*waiting)
 
 
 def measure_vectorbt(size: Size, repeat: int) -> Measurement:
@@ -153,30 +246,6 @@ def measure_vectorbt(size: Size, repeat: int) -> Measurement:
     return Measurement(size.agent_bars, seconds, busy)
 
 
-def show(found: dict[str, Any]) -> None:
-    """Print results as a table within 80 columns."""
-    machine = found["machine"]
-    table = Table(box=None, pad_edge=False)
-    table.add_column("")
-    for title in ("agents", "M agent-bars/s", "from – to", "compile s", "of matrix"):
-        table.add_column(title, justify="right")
-    for row in found["results"]:
-        compiled, share = row["compile_seconds"], row["matrix_share"]
-        table.add_row(
-            row["name"],
-            f"{row['agents']:,}",
-            f"{row['agent_bars_per_second'] / 1e6:.2f}",
-            f"{row['least'] / 1e6:.2f} – {row['most'] / 1e6:.2f}",
-            "–" if compiled is None else f"{compiled:.1f}",
-            "–" if share is None else f"{share:.0%}",
-        )
-    load = "" if machine["load"] is None else f", load {machine['load']:.1f} before"
-    say(f"{machine['devices']} × {machine['device']}, {machine['processor']}, {machine['cores']} cores{load}")
-    say(f"float32 matrix product: {found['matrix_gflops']:,.0f} GFLOP/s")
-    say()
-    console.print(table)
-
-
 _WORLDLY: dict[str, Callable[[World, int], Measurement]] = {
     "qnetwork_judging": measure_judging,
     "qnetwork_all_on": World.measure_generation,
@@ -207,7 +276,7 @@ def _machine(load: float | None) -> dict[str, Any]:
     return {
         "system": platform.platform(),
         "processor": _processor(),
-        "cores": _cores(),
+        "cores": cores(),
         "load": load,
         "backend": jax.default_backend(),
         "device": devices[0].device_kind,
@@ -225,18 +294,6 @@ def _processor() -> str:
         lines = []
     named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return named[0] if named else platform.processor() or platform.machine()
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _use_all_cores() -> None:
-    """Let the cores of a CPU be devices, as a run does; must come before JAX first looks for any."""
-    try:
-        jax.config.update("jax_num_cpu_devices", _cores())
-    except RuntimeError:  # JAX has started in this process
-        return
 
 
 def _has_vectorbt() -> bool:

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from jaxtyping import Array
 
 from arena.bench import matrix_gflops
 
-__all__ = ["Speed", "cores", "device_memory", "disk_free", "host_memory", "measure_speed", "use_cores"]
+__all__ = ["Speed", "cores", "device_memory", "disk_free", "host_memory", "measure_speed", "peak_memory", "use_cores"]
 
 _TRIED = {"cpu": 768}  # rows of the matrices a CPU is tried with; a GPU needs larger ones to be busy
 _TRIED_ELSEWHERE = 4096
@@ -82,6 +83,19 @@ def device_memory() -> int | None:
         own = sum(int(each["bytes_limit"]) for each in stats)
         return own * int(jax.process_count())
     return None
+
+
+def peak_memory() -> int | None:
+    """The most bytes so far: of the devices that tell, else of this process in main memory."""
+    stats = [device.memory_stats() for device in jax.local_devices()]
+    if all(each and "peak_bytes_in_use" in each for each in stats):
+        return sum(int(each["peak_bytes_in_use"]) for each in stats)
+    try:
+        import resource  # not on every system
+    except ImportError:
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def measure_speed() -> Speed:

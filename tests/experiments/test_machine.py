@@ -2,11 +2,12 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from experiments import machine
-from experiments.machine import cores, disk_free, host_memory, measure_speed
+from experiments.machine import cores, device_memory, disk_free, host_memory, measure_speed, peak_memory
 
 PHYSICAL = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
@@ -61,6 +62,18 @@ def test_free_disk_is_that_of_the_nearest_folder_there_is(tmp_path: Path) -> Non
     free, where = disk_free(tmp_path / "runs" / "deep")
     assert where == tmp_path
     assert free > 0
+
+
+def test_gpus_tell_their_memory_and_cores_of_a_cpu_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = SimpleNamespace(memory_stats=lambda: {"bytes_limit": 100, "peak_bytes_in_use": 7})
+    core = SimpleNamespace(memory_stats=lambda: None)
+    monkeypatch.setattr(machine.jax, "local_devices", lambda: [gpu, gpu])
+    assert (device_memory(), peak_memory()) == (200, 14)
+    monkeypatch.setattr(machine.jax, "local_devices", lambda: [core, core])
+    assert device_memory() is None
+    peak = peak_memory()
+    assert peak is not None
+    assert 2**20 < peak < PHYSICAL
 
 
 def test_a_trial_finds_a_speed(monkeypatch: pytest.MonkeyPatch) -> None:
