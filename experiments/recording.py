@@ -17,6 +17,7 @@ from arena.records import GenerationRecord
 from arena.rollout import Trader
 from arena.schemas import TABLES
 from experiments.files import sync_folder, write_table
+from experiments.parts import part_schema
 from experiments.rundir import RunDirectory
 from experiments.study import RecordSettings
 from experiments.trees import generation_of, save_tree
@@ -130,8 +131,8 @@ def check_parts(run: RunDirectory, generation: int) -> None:
             if first != done or last >= generation:
                 raise UserError(run.lost(path, f"generations {first} to {last} are not what follows {done - 1}"))
             try:
-                found = pl.read_parquet_schema(path)
-            except (pl.exceptions.PolarsError, OSError) as error:
+                found = part_schema(path)
+            except (ValueError, OSError) as error:
                 raise UserError(run.lost(path, error)) from error
             if found != schema:
                 raise UserError(run.lost(path, f"its columns are not those of {name}"))

@@ -15,6 +15,8 @@ import yaml
 from arena.schemas import TABLES
 from experiments.files import TEMPORARY, make_folder, write_json, write_whole
 from experiments.lock import is_held
+from experiments.notes import read_json, read_yaml
+from experiments.parts import read_part
 from markets.errors import UserError
 
 __all__ = ["RunDirectory", "find_run"]
@@ -76,10 +78,10 @@ class RunDirectory:
     def _part(self, path: Path, name: str) -> pl.DataFrame:
         """One part of a table."""
         try:
-            part = pl.read_parquet(path)
+            part = read_part(path)
         except FileNotFoundError:
             raise
-        except (pl.exceptions.PolarsError, OSError) as error:
+        except (ValueError, OSError) as error:
             raise UserError(self.lost(path, error)) from error
         if part.schema != TABLES[name]:
             raise UserError(self.lost(path, f"its columns are not those of {name}"))
@@ -159,11 +161,13 @@ class RunDirectory:
             UserError: there is none, or it is damaged.
         """
         try:
-            config = yaml.safe_load(self.config.read_text(encoding="utf-8"))
+            config = read_yaml(self.config)
         except FileNotFoundError:
             raise UserError(f"{self.config}: missing; bring it back, or {_ANEW}") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"{self.config}: damaged ({str(error).splitlines()[0]}); {_ANEW}") from error
+        except OSError as error:
+            raise UserError(f"{self.config}: cannot be read ({error.strerror}); {_ANEW}") from error
+        except ValueError as error:
+            raise UserError(f"{self.config}: damaged ({error}); {_ANEW}") from error
         if not isinstance(config, dict):
             raise UserError(f"{self.config}: damaged, it is no group of keys; {_ANEW}")
         return config
@@ -175,10 +179,12 @@ class RunDirectory:
             UserError: it is damaged.
         """
         try:
-            manifest = json.loads(self.manifest.read_text(encoding="utf-8"))
+            manifest = read_json(self.manifest)
         except (FileNotFoundError, NotADirectoryError):
             return {}
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except OSError as error:
+            raise UserError(f"{self.manifest}: cannot be read ({error.strerror}); {self._from_the_start()}") from error
+        except ValueError as error:
             raise UserError(f"{self.manifest}: damaged ({error}); {self._from_the_start()}") from error
         if not isinstance(manifest, dict):
             raise UserError(f"{self.manifest}: damaged, it is no group of keys; {self._from_the_start()}")

@@ -13,7 +13,7 @@ from genomes.registry import SPECIES
 from markets.errors import UserError
 from markets.joining import join
 from markets.preparation import Market
-from markets.settings import build, setting
+from markets.settings import build, setting, shown
 from markets.source import MarketSettings, Supply, market_settings, supply
 
 __all__ = ["RecordSettings", "Study", "load_market", "make_study", "oracle_path"]
@@ -91,7 +91,7 @@ def make_study(config: Mapping[str, Any]) -> Study:
         ("check", bool, "true or false"),
     ):
         if not isinstance(config[key], kind) or config[key] == "":
-            raise UserError(f"{key}: expected {right}, got {config[key]!r}")
+            raise UserError(f"{key}: expected {right}, got {shown(config[key])}")
     return Study(
         config=config,
         settings=Settings.build({key: value for key, value in config.items() if key not in _OWN}),

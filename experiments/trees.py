@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from experiments.files import write_whole
+from experiments.notes import see_regular
 from markets.errors import UserError
 
 __all__ = ["generation_of", "load_tree", "save_tree"]
@@ -52,6 +53,7 @@ def load_tree(path: Path, like: T, *, remedy: str = _BRING_BACK) -> tuple[T, dic
         UserError: a file that is damaged or of another form.
     """
     try:
+        see_regular(path)
         with safe_open(path, framework="numpy") as file:
             metadata = dict(file.metadata() or {})
             stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
@@ -83,6 +85,7 @@ def generation_of(path: Path) -> int:
         UserError: the file is damaged.
     """
     try:
+        see_regular(path)
         with safe_open(path, framework="numpy") as file:
             return int((file.metadata() or {})["generation"])
     except _UNREADABLE as error:

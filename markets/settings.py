@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 
 from markets.errors import UserError
 
-__all__ = ["build", "check", "setting"]
+__all__ = ["build", "check", "setting", "shown"]
 
 T = TypeVar("T")
 
@@ -59,11 +59,11 @@ def build(cls: type[T], values: object, where: str = "") -> T:
     """
     values = {} if values is None else values
     if not isinstance(values, Mapping):
-        raise UserError(f"{where or 'settings'}: expected a group of keys, got {values!r}")
+        raise UserError(f"{where or 'settings'}: expected a group of keys, got {shown(values)}")
     fields = {f.name: f for f in dataclasses.fields(cast(Any, cls)) if f.init}
     for key in values:
         if key not in fields:
-            close = difflib.get_close_matches(str(key), fields, n=1)
+            close = difflib.get_close_matches(_dotted("", key), fields, n=1)
             hint = f"did you mean {_dotted(where, close[0])}?" if close else f"known keys: {', '.join(fields)}"
             raise UserError(f"{_dotted(where, key)}: unknown key; {hint}")
     hints = typing.get_type_hints(cls)
@@ -109,7 +109,8 @@ def _is_settings(value: object) -> bool:
 
 
 def _dotted(where: str, key: Any) -> str:
-    return f"{where}.{key}" if where else str(key)
+    name = key if isinstance(key, str) else shown(key)
+    return f"{where}.{name}" if where else name
 
 
 def _coerce(value: Any, hint: Any, key: str) -> Any:
@@ -130,15 +131,15 @@ def _coerce(value: Any, hint: Any, key: str) -> Any:
         choices = typing.get_args(hint)
         if value in choices and not isinstance(value, bool):
             return value
-        raise UserError(f"{key}: {_shown(value)} is not one of {', '.join(map(str, choices))}")
+        raise UserError(f"{key}: {shown(value)} is not one of {', '.join(map(str, choices))}")
     if origin is tuple:
         if isinstance(value, str | bytes) or not isinstance(value, typing.Sequence):
-            raise UserError(f"{key}: expected a list, got {_shown(value)}")
+            raise UserError(f"{key}: expected a list, got {shown(value)}")
         kind = typing.get_args(hint)[0]
         return tuple(_coerce(item, kind, f"{key}[{index}]") for index, item in enumerate(value))
     if origin in (dict, Mapping) or hint is dict:
         if not isinstance(value, Mapping):
-            raise UserError(f"{key}: expected a group of keys, got {_shown(value)}")
+            raise UserError(f"{key}: expected a group of keys, got {shown(value)}")
         kind = typing.get_args(hint)[1] if typing.get_args(hint) else Any
         return {str(name): _coerce(item, kind, f"{key}.{name}") for name, item in value.items()}
     if hint is Any:
@@ -159,15 +160,15 @@ def _scalar(value: Any, kind: type, key: str) -> Any:
         if abs(value) <= _SIZE:
             return float(value)
         if isinstance(value, float) and not math.isfinite(value):
-            raise UserError(f"{key}: expected a finite number, got {_shown(value)}")
-        raise UserError(f"{key}: {_shown(value)} is too large; numbers go up to {_SIZE:g}")
+            raise UserError(f"{key}: expected a finite number, got {shown(value)}")
+        raise UserError(f"{key}: {shown(value)} is too large; numbers go up to {_SIZE:g}")
     if kind is str and isinstance(value, str):
         return value
     name = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "text"}
-    raise UserError(f"{key}: expected {name.get(kind.__name__, kind.__name__)}, got {_shown(value)}")
+    raise UserError(f"{key}: expected {name.get(kind.__name__, kind.__name__)}, got {shown(value)}")
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """A value for people, cut short; Python itself refuses to write out numbers of thousands of digits."""
     try:
         text = repr(value)
@@ -180,9 +181,9 @@ def _within(value: Any, bounds: Mapping[str, Any], key: str) -> None:
     items = value if isinstance(value, tuple) else () if value is None else (value,)
     for item in items:
         if isinstance(item, int) and not {"le", "lt"} & bounds.keys() and abs(item) > _WHOLE:
-            raise UserError(f"{key}: {_shown(item)} is too large; whole numbers go up to {_WHOLE:,}")
+            raise UserError(f"{key}: {shown(item)} is too large; whole numbers go up to {_WHOLE:,}")
         if "choices" in bounds and item not in bounds["choices"]:
-            raise UserError(f"{key}: {_shown(item)} is not one of {', '.join(map(str, bounds['choices']))}")
+            raise UserError(f"{key}: {shown(item)} is not one of {', '.join(map(str, bounds['choices']))}")
         for name, (words, holds) in _BOUNDS.items():
             if name in bounds and not holds(item, bounds[name]):
-                raise UserError(f"{key}: {_shown(item)} must be {words} {bounds[name]}")
+                raise UserError(f"{key}: {shown(item)} must be {words} {bounds[name]}")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from markets.bars import Bars
 from markets.errors import UserError
 from markets.readers import ReadSettings, read_bars
-from markets.settings import build, setting
+from markets.settings import build, setting, shown
 from markets.sp500 import sp500_bars
 from markets.synthetic import SyntheticSettings, oracle_exposures, simulate_paths
 
@@ -76,13 +76,13 @@ def market_settings(values: object) -> MarketSettings:
         UserError: an unknown market, key or value.
     """
     if not isinstance(values, Mapping):
-        raise UserError(f"market: expected a group of keys, got {values!r}; choose one of {', '.join(_SOURCES)}")
+        raise UserError(f"market: expected a group of keys, got {shown(values)}; choose one of {', '.join(_SOURCES)}")
     own = dict(values)
     name, mode = own.pop("name", None), own.pop("mode", "pool")
     if not isinstance(name, str) or name not in _SOURCES:
-        raise UserError(f"market: {name!r} is not a market; there are: {', '.join(_SOURCES)}")
+        raise UserError(f"market: {shown(name)} is not a market; there are: {', '.join(_SOURCES)}")
     if mode not in ("pool", "basket"):
-        raise UserError(f"market.mode: {mode!r} is not one of pool, basket")
+        raise UserError(f"market.mode: {shown(mode)} is not one of pool, basket")
     if isinstance(own.get("path"), str):
         own["path"] = [own["path"]]
     source = build(_SOURCES[name], own, "market")
