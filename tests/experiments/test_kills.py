@@ -13,7 +13,7 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -137,10 +137,13 @@ class Run:
         found = list(self._folder.glob("*/config.yaml"))
         return RunDirectory(found[0].parent) if found else None
 
-    def live(self, **moment: Any) -> bool:
-        """Begin it or go on; whether the process was killed. What it leaves is whole, whatever happened."""
+    def live(self, *intervals: str, **moment: Any) -> bool:
+        """Begin it or go on, with other intervals perhaps; whether the process was killed.
+
+        What it leaves is whole, whatever happened.
+        """
         known = self.directory
-        words = ("resume", str(known.root)) if known else self._evolve
+        words = ("resume", str(known.root)) if known and not intervals else (*self._evolve, *intervals)
         code, said = self._mortals.run(*words, folder=str(self._folder), **moment)
         assert code in (0, KILLED), said
         self.kills += code == KILLED
@@ -185,33 +188,52 @@ def test_a_kill_at_each_named_moment_costs_no_row(mortals: Mortals, undisturbed:
     assert_undisturbed(run, undisturbed)
 
 
-@pytest.mark.parametrize(("flush", "checkpoint"), [(3, 2), (1, 5)])
-def test_kills_at_any_event_of_writing_cost_no_row(
-    flush: int, checkpoint: int, mortals: Mortals, undisturbed: RunDirectory, tmp_path: Path, chance: random.Random
+def drawn(chance: random.Random) -> list[str]:
+    """Intervals of writing; a life may have others than the one before."""
+    return [f"record.{key}={chance.randint(1, 5)}" for key in ("flush", "checkpoint", "keep")]
+
+
+def harass(
+    kills: int,
+    draw: Callable[[], tuple[list[str], dict[str, Any]]],
+    mortals: Mortals,
+    undisturbed: RunDirectory,
+    folder: Path,
 ) -> None:
-    run = Run(mortals, tmp_path, f"record.flush={flush}", f"record.checkpoint={checkpoint}")
-    while run.kills < KILLS and run.live(event=(None, "", chance.randrange(150))):
-        pass
-    assert run.kills >= 3, "a life outlasts the whole run"
-    if run.kills == KILLS:
-        assert not run.live()
-    assert_undisturbed(run, undisturbed)
+    """Kill as often as asked, run after run where one ends before that, and compare each.
+
+    Args:
+        kills: how many.
+        draw: intervals (none: as before) and moment of the next life.
+        mortals, undisturbed, folder: of the test.
+    """
+    for attempt in itertools.count():
+        run = Run(mortals, folder / str(attempt), "record.flush=2", "record.checkpoint=5")
+        alive = False
+        while run.kills < kills and not alive:
+            intervals, moment = draw()
+            alive = not run.live(*intervals, **moment)
+        assert alive or not run.live()
+        assert_undisturbed(run, undisturbed)
+        kills -= run.kills
+        if not kills:
+            return
+
+
+@pytest.mark.parametrize("changing", [False, True])
+def test_kills_at_any_event_of_writing_cost_no_row(
+    changing: bool, mortals: Mortals, undisturbed: RunDirectory, tmp_path: Path, chance: random.Random
+) -> None:
+    def draw() -> tuple[list[str], dict[str, Any]]:
+        return drawn(chance) if changing else [], {"event": (None, "", chance.randrange(150))}
+
+    harass(KILLS, draw, mortals, undisturbed, tmp_path)
 
 
 def test_kills_by_the_clock_cost_no_row(
     mortals: Mortals, undisturbed: RunDirectory, tmp_path: Path, chance: random.Random
 ) -> None:
-    kills = 0
-    for attempt in itertools.count():
-        run = Run(mortals, tmp_path / str(attempt), "record.flush=2", "record.checkpoint=2")
-        while kills + run.kills < KILLS and run.live(clock=chance.uniform(0.0, 0.3)):
-            pass
-        kills += run.kills
-        if kills >= KILLS:
-            break
-        assert_undisturbed(run, undisturbed)
-    assert not run.live()
-    assert_undisturbed(run, undisturbed)
+    harass(KILLS, lambda: ([], {"clock": chance.uniform(0.0, 0.3)}), mortals, undisturbed, tmp_path)
 
 
 @pytest.mark.soak
@@ -219,19 +241,9 @@ def test_kills_by_the_clock_cost_no_row(
 def test_hundreds_of_kills_cost_no_row(
     mortals: Mortals, undisturbed: RunDirectory, tmp_path: Path, chance: random.Random
 ) -> None:
-    wanted, kills = int(os.environ.get("ARENA_SOAK_KILLS", "300")), 0
-    for attempt in itertools.count():
-        intervals = [f"record.{key}={chance.randint(1, 6)}" for key in ("flush", "checkpoint", "keep")]
-        print(f"run {attempt} {' '.join(intervals)}")
-        run = Run(mortals, tmp_path / str(attempt), *intervals)
-        while kills + run.kills < wanted:
-            by_clock = chance.random() < 0.3
-            moment = {"clock": chance.uniform(0, 1)} if by_clock else {"event": (None, "", chance.randrange(200))}
-            if not run.live(**moment):
-                break
-        else:
-            break
-        kills += run.kills
-        assert_undisturbed(run, undisturbed)
-    assert not run.live()
-    assert_undisturbed(run, undisturbed)
+    def draw() -> tuple[list[str], dict[str, Any]]:
+        by_clock = chance.random() < 0.3
+        moment = {"clock": chance.uniform(0, 1)} if by_clock else {"event": (None, "", chance.randrange(200))}
+        return drawn(chance) if chance.random() < 0.3 else [], moment
+
+    harass(int(os.environ.get("ARENA_SOAK_KILLS", "300")), draw, mortals, undisturbed, tmp_path)
