@@ -57,7 +57,8 @@ def _champions(directory: RunDirectory, births: pl.DataFrame) -> Table:
     fitness = directory.read("fitness")
     for (regime, replicate), (score, identity) in best_scores(directory).items():
         own = fitness.filter((pl.col("id") == identity) & (pl.col("regime") == regime))
-        birth = births.filter(pl.col("id") == identity).row(0, named=True)
+        rows = births.filter(pl.col("id") == identity).head(1).to_dicts()
+        birth = rows[0] if rows else dict.fromkeys(births.columns, "–")  # a part may be gone
         train, validation = (own.filter(pl.col("split") == split).tail(1) for split in ("train", "validation"))
         table.add_row(
             regime,
