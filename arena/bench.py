@@ -127,7 +127,7 @@ def timed(once: Callable[[], object], repeat: int) -> tuple[tuple[float, ...], f
 
 
 def matrix_gflops(size: int = 2048, repeat: int = 5, *, apart: bool = False) -> float:
-    """The machine's best float32 matrix product, in 10⁹ operations a second.
+    """The best float32 matrix product of this process's devices, in 10⁹ operations a second.
 
     Best of several, of one product that takes all cores by itself and of one on each device at once.
 

@@ -65,7 +65,7 @@ class Estimate:
     Attributes:
         agent_bars: rolled out in training, a generation.
         state: bytes of the arena's state, and so of a checkpoint.
-        arrays: bytes on all devices at the peak, by the key that makes the part smaller.
+        arrays: bytes on this process's devices at the peak, by the key that makes the part smaller.
         program: bytes of main memory that are there whatever the sizes.
         on_host: whether the devices are cores, whose memory is the main memory.
         disk: bytes of the run directory at its end.
@@ -86,7 +86,7 @@ class Estimate:
 
     @property
     def memory(self) -> int:
-        """Bytes of main memory at the peak."""
+        """Bytes of main memory at the peak, of this process."""
         return self.program + (sum(self.arrays.values()) if self.on_host else self.state)
 
     def total_seconds(self, generations: int) -> float | None:
@@ -210,16 +210,17 @@ def size(count: float) -> str:
 
 
 def _arrays(plan: Plan, market: Market, whole: Any) -> dict[str, int]:
-    """Bytes on all devices at the peak of a generation, by the key to change."""
-    settings, devices = plan.settings, int(plan.mesh.devices.size)
+    """Bytes on this process's devices at the peak of a generation, by the key to change."""
+    settings, everyone = plan.settings, int(plan.mesh.devices.size)
+    devices = sum(device.process_index == jax.process_index() for device in plan.mesh.devices.flat)
     episodes, bars = settings.episodes.episodes, settings.episodes.bars
     windows, instruments = market.tape.validation.shape[-1], market.tape.atr.shape[1]
-    here = plan.places // devices
+    here = plan.places // everyone
     walked = max(here, 2)  # a single island is walked as two (arena.generation._one_by_one)
     context = max(setup.species.context for setup in plan.rollouts)
     window = 2 * (bars + context) * instruments * _FLOAT * (plan.features + _MARKET)
     parts = {
-        "market": float(_bytes(market.tape) * (1 + 1 / devices)),
+        "market": float(_bytes(market.tape) * (1 + 1 / max(devices, 1))),
         "episodes.episodes": episodes * window,
         "episodes.validation": windows * window,
         "evolution.agents": 3.0 * _bytes(whole.archive),

@@ -99,7 +99,10 @@ def peak_memory() -> int | None:
 
 
 def measure_speed() -> Speed:
-    """How fast this machine is, from a trial of less than a second: on a busy machine, how fast it is now."""
+    """How fast this machine is, from a trial of less than a second: on a busy machine, how fast it is now.
+
+    One process tries its own devices and takes those of the others to be like them; none of them has to join in.
+    """
     backend = jax.default_backend()
     began = time.perf_counter()
     jax.jit(_something).lower(jnp.zeros((8, 128))).compile()

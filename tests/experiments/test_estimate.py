@@ -125,7 +125,7 @@ def test_a_gpu_is_asked_for_its_own_memory(tmp_path: Path, monkeypatch: pytest.M
         (("evolution.islands=50000000", "evolution.agents=100000000"), "evolution.agents"),
         (("episodes.episodes=1000000000",), "episodes.episodes"),
         (("species.qnetwork.hidden=[1000000,1000000]",), "species.qnetwork"),
-        (("species.qnetwork.hidden=[1000000000,100000000000]",), "evolution.agents"),
+        (("species.qnetwork.hidden=[2000000000,2000000000]",), "species.qnetwork"),
         (("evolution.agents=2000000", "episodes.episodes=100000", "device.block=1000000"), "device.block"),
     ],
 )
