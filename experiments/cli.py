@@ -11,6 +11,7 @@ went away. Anything else that goes wrong is a fault of ours and keeps its traceb
 import argparse
 import difflib
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -55,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    _print_anything()
     try:
         try:
             return _dispatch(list(sys.argv[1:] if arguments is None else arguments))
@@ -70,6 +72,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if lines is None:
             raise
         return _fail(lines, _USAGE)
+
+
+def _print_anything() -> None:
+    """Have output that its encoding cannot write (names of files, signs beyond ASCII) written as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _dispatch(words: list[str]) -> int:
