@@ -199,6 +199,8 @@ class Job:
                 if processes.first:
                     begun = self._open(directory, held)
             if processes.any(processes.first and begun is None):
+                if not processes.first:
+                    self.outcome.end = "finished before"
                 return 0
             expected, state = begun or (None, None)
             state = processes.share(state, self.like)
@@ -212,8 +214,11 @@ class Job:
                 raise
             with processes.together():
                 if processes.first:
-                    self._close(directory, done, state)
-            return 0 if int(state.generation) >= self.target else INTERRUPTED
+                    self._close(directory, state)
+            if int(state.generation) < self.target:
+                return INTERRUPTED
+            self.outcome.end = f"resumed after {done}" if done else "finished"
+            return 0
 
     def _open(
         self, directory: RunDirectory, held: contextlib.ExitStack
@@ -285,7 +290,7 @@ class Job:
         )
         return needs.seconds, state
 
-    def _close(self, directory: RunDirectory, begun: int, state: ArenaState) -> None:
+    def _close(self, directory: RunDirectory, state: ArenaState) -> None:
         """Say in the directory how far the run came, and show what came of it."""
         done = int(state.generation)
         if done < self.target:
@@ -294,7 +299,6 @@ class Job:
             return
         write_lineage(directory)
         directory.note(state="finished", generations=done, finished=_now())
-        self.outcome.end = f"resumed after {begun}" if begun else "finished"
         self.conclude(directory, state)
 
     def _finished(self, manifest: Mapping[str, Any]) -> bool:
