@@ -1,6 +1,7 @@
 """`arena bench`: how fast this machine turns worlds, as a table or as one JSON object."""
 
 import argparse
+import dataclasses
 import json
 import sys
 
@@ -29,7 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     parser.add_argument("--quick", action="store_true", help="small worlds: a look in a minute, not figures to quote")
     parser.add_argument(
-        "--scale", action="store_true", help=f"instead: one generation of {SCALED[0]:,} to {SCALED[-1]:,} agents each"
+        "--scale",
+        nargs="?",
+        type=int,
+        const=0,
+        metavar="AGENTS",
+        help=f"instead: one generation of {SCALED[0]:,} to {SCALED[-1]:,} agents each, or of so many",
     )
     parser.add_argument("--repeat", type=int, default=5, metavar="N", help="times each is measured (default 5)")
     parser.add_argument(
@@ -45,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     """
     if args.repeat < 1:
         raise UserError(f"--repeat {args.repeat}: must be at least 1")
-    if args.scale and args.only:
+    if args.scale is not None and args.only:
         raise UserError("--only: names results of the other kind; leave it out, or leave out --scale")
     from experiments import bench_results, bench_table
 
@@ -56,8 +62,11 @@ def run(args: argparse.Namespace) -> int:
         if not args.json and sys.stderr.isatty():
             print(f"measuring {name} …", file=sys.stderr)
 
-    if args.scale:
-        found = bench_results.measure_scale(scale, repeat=args.repeat, progress=progress)
+    if args.scale is not None:
+        wanted = (args.scale,) if args.scale else scale.scaled
+        found = bench_results.measure_scale(
+            dataclasses.replace(scale, scaled=wanted), repeat=args.repeat, progress=progress
+        )
     else:
         found = bench_results.measure(scale, only=only, repeat=args.repeat, progress=progress)
     if args.json:

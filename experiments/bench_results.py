@@ -130,7 +130,7 @@ def measure_scale(scale: Scale, *, repeat: int = 5, progress: Callable[[str], No
         progress(name)
         size = Size(agents, scale.base.episodes, scale.base.bars, islands=max(4, agents // _ISLAND))
         world = World(size)
-        times = max(1, min(repeat, repeat * 4 * scale.scaled[0] // agents))
+        times = max(1, min(repeat, repeat * 4 * _ISLAND // agents))
         row = _row(name, "qnetwork", size, world.measure_generation(times), gflops)
         needs = estimate(world.plan, world.market, RecordSettings(), 1)
         memory = {
