@@ -49,7 +49,7 @@ class TurnoverSettings:
     ruined: float = dataclasses.field(default=0.25, metadata={"gt": 0.0, "le": 1.0})
     age: int | None = dataclasses.field(default=None, metadata={"ge": 1})
     grace: int = dataclasses.field(default=1, metadata={"ge": 0})
-    crossover: float = dataclasses.field(default=0.3, metadata={"ge": 0.0, "le": 1.0})
+    crossover: float = dataclasses.field(default=0.5, metadata={"ge": 0.0, "le": 1.0})
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,14 +2,14 @@
 
 The first layer is kept in two parts, one that reads market features and one that reads the account: the market's part
 does not depend on what the agent did, so it is computed for whole chunks of bars outside the rollout's scan.
-Variation follows the units: a unit is its incoming weights and bias, and it is inherited, re-drawn and damaged whole.
+Damage follows the units: a unit is its incoming weights and bias, and it is re-drawn, silenced and handed on whole.
 """
 
 import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -43,12 +43,14 @@ class Settings:
 
     Attributes:
         hidden: units of each hidden layer.
+        crossover: what a child of two receives: the `mean` of their weights, or whole `units` of either.
         mutation_rate: share of weights a mutation moves.
         redraw_rate: chance that a unit is drawn anew when its network mutates, times the mutation's strength.
         damage: largest share of units a scar of severity 1 re-draws.
     """
 
     hidden: tuple[int, ...] = dataclasses.field(default=(32, 32), metadata={"ge": 1})
+    crossover: Literal["mean", "units"] = "mean"
     mutation_rate: float = dataclasses.field(default=0.25, metadata={"ge": 0.0, "le": 1.0})
     redraw_rate: float = dataclasses.field(default=0.05, metadata={"ge": 0.0, "le": 1.0})
     damage: float = dataclasses.field(default=0.25, metadata={"ge": 0.0, "le": 1.0})
@@ -94,7 +96,14 @@ class QNetwork:
         return self._replace_units(varied, _unbiased(fresh), redrawn, silence=False)
 
     def crossover(self, key: PRNGKeyArray, first: Network, second: Network) -> Network:
-        """Each unit, with its incoming weights and bias, from either parent with equal chance."""
+        """The mean of both parents, or each unit, with its incoming weights and bias, from either with equal chance.
+
+        Parents are mostly kin, so their mean is a network too. What selection liked in both by luck differs and is
+        averaged away, what it liked for good reason stays (genetic repair, Beyer 1995).
+        """
+        if self.settings.crossover == "mean":
+            mixed: Network = jax.tree.map(lambda own, other: 0.5 * (own + other), first, second)
+            return mixed
         takes = jax.random.bernoulli(key, 0.5, (self.units + len(self.shape.actions),))
         child = self._replace_units(first, second, takes[: self.units], silence=False)
         takes = takes[self.units :]
