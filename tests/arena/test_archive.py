@@ -10,7 +10,17 @@ from scipy import stats
 
 from agents.memory import forget
 from agents.population import NOBODY
-from arena.archive import Archive, ArchiveSettings, Candidates, Improvement, empty_archive, nominate, paired_t, update, without_luck
+from arena.archive import (
+    Archive,
+    ArchiveSettings,
+    Candidates,
+    Improvement,
+    empty_archive,
+    nominate,
+    paired_t,
+    update,
+    without_luck,
+)
 from arena.rollout import Trader
 from arena.tally import GROUPS, REGIMES
 from genomes.genes import Genes
@@ -210,7 +220,9 @@ def test_windows_with_too_few_bars_of_the_regime_do_not_count() -> None:
 
 
 def test_an_archive_that_is_off_keeps_nobody() -> None:
-    archive, gained = update(start(), *candidates([2], np.ones((1, WINDOWS))), BARS[None], ArchiveSettings(enabled=False))
+    archive, gained = update(
+        start(), *candidates([2], np.ones((1, WINDOWS))), BARS[None], ArchiveSettings(enabled=False)
+    )
     assert (archive.id == NOBODY).all()
     assert not gained.improved.any()
 
