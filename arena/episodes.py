@@ -38,9 +38,7 @@ class EpisodeSettings:
         return [f"{where}.episodes: {self.episodes} must be even, because fitness compares two halves of them"]
 
 
-def draw(
-    key: PRNGKeyArray, strata: Strata, market: Int32[Array, ""] | int, episodes: int
-) -> Int32[Array, "episodes"]:
+def draw(key: PRNGKeyArray, strata: Strata, market: Int32[Array, ""] | int, episodes: int) -> Int32[Array, "episodes"]:
     """First rows of a generation's windows; strata take turns, so each half holds each of them alike.
 
     Args:
