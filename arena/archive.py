@@ -142,9 +142,9 @@ def without_luck(
 ) -> Float[Array, "candidates windows"]:
     """Results of those tried together, drawn toward their mean by the share of their differences that is noise.
 
-    Of n results that differ from their mean by dᵢ, each with noise of variance v, the share kept is
-    1 − (n − 3)·v / Σ dᵢ², at least 0 (Efron and Morris 1973); v is what the differences vary from window to window. Of
-    fewer than four nothing can be said, and nothing is taken.
+    Of n results, each with noise of variance v, that differ from their mean by dᵢ the share kept is
+    1 − (n − 3)·v / Σ dᵢ², at least 0 (Efron and Morris 1973); v is estimated by how the differences vary from window to
+    window. Of fewer than four nothing can be said, and nothing is taken.
 
     Args:
         windows: Σ log return of each candidate in each window.
@@ -157,7 +157,8 @@ def without_luck(
     away = windows - middle
     total = jnp.where(both, away, 0.0).sum(1)
     scatter = jnp.where(both, (away - (total / jnp.maximum(lengths, 1))[:, None]) ** 2, 0.0).sum(1)
-    noise = scatter.sum() / jnp.maximum(n, 1) * lengths / jnp.maximum(lengths - 1, 1)
+    # Differences from a mean of n have (n − 1)/n of the noise of a result.
+    noise = scatter.sum() / jnp.maximum(n - 1, 1) * lengths / jnp.maximum(lengths - 1, 1)
     apart = (total**2).sum()
     kept = jnp.where(apart > 0, jnp.clip(1.0 - (n - 3) * noise / jnp.where(apart > 0, apart, 1.0), 0.0, 1.0), 1.0)
     return jnp.where(tried[:, None], middle + kept * away, windows)

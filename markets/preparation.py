@@ -73,7 +73,7 @@ class Market:
         window: longest window of features and regimes, in bars.
         scalers: one for each market on the tape, fitted on its training rows.
         cuts: the two dates of each market's split; none where nothing is trained on.
-        reference: first rows of fixed training windows [markets, windows], evenly spaced, for comparisons people look at.
+        reference: first rows of fixed training windows [markets, windows], evenly spaced, for people to compare on.
         costless: whether nothing at all is charged, not even a spread.
     """
 

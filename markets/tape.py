@@ -2,7 +2,7 @@
 
 Segments lie one after another along the rows; an episode is named by its first row and never crosses a segment. The
 instruments axis holds several symbols on one clock (`basket`) or has length 1 (`pool`, every symbol a segment of its
-own). A tape may hold several markets, so that each replicate of a study plays on its own. Nothing here has an agent axis.
+own). A tape may hold several markets, so that each replicate of a study plays on its own. Nothing has an agent axis.
 """
 
 from collections.abc import Mapping

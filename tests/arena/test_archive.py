@@ -104,7 +104,7 @@ def test_paired_t_of_certain_and_of_too_few_differences() -> None:
 def kept_share(windows: np.ndarray) -> float:
     """1 − (n − 3)·v / Σ dᵢ², said otherwise than the archive does: by NumPy's own variances."""
     away = windows - windows.mean(0)
-    noise = np.mean(windows.shape[1] * away.var(axis=1, ddof=1))
+    noise = np.sum(windows.shape[1] * away.var(axis=1, ddof=1)) / (len(windows) - 1)
     return float(np.clip(1 - (len(windows) - 3) * noise / np.sum(away.sum(1) ** 2), 0, 1))
 
 
@@ -117,8 +117,20 @@ def test_results_are_drawn_to_their_mean_by_what_is_noise(seed: int) -> None:
     np.testing.assert_allclose(got.mean(0), own.mean(0), atol=1e-6)
 
 
-def test_the_best_of_equals_is_no_better_than_they_are() -> None:
-    """Of many who differ by luck alone the best keeps little of its lead; of such as truly differ it keeps nearly all."""
+def test_the_noise_that_is_taken_out_is_the_noise_of_a_result() -> None:
+    """With Σ dᵢ² known, the share kept says what v was reckoned at: on average what it truly is."""
+    rng, found = np.random.default_rng(7), []
+    for _ in range(300):
+        own = rng.normal(0, 1, (8, 32)) + rng.normal(0, 12, (8, 1)) + rng.normal(0, 3, 32)
+        away = own.mean(1) - own.mean()
+        fair = np.asarray(without_luck(jnp.asarray(own, jnp.float32), jnp.ones(8, bool), jnp.ones(32, bool)), float)
+        kept = ((fair.mean(1) - fair.mean()) @ away) / (away @ away)
+        found.append((1 - kept) * 32**2 * (away @ away) / (8 - 3))
+    np.testing.assert_allclose(np.mean(found), 32.0, rtol=0.03)  # a result is the sum of 32 windows of variance 1
+
+
+def test_of_those_who_differ_by_luck_the_best_loses_most_of_its_lead() -> None:
+    """Where they truly differ it keeps nearly all of it."""
     rng = np.random.default_rng(1)
     left = {}
     for spread in (0.0, 3.0):
