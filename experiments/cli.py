@@ -35,15 +35,19 @@ class Command(NamedTuple):
 
 
 COMMANDS = (
-    Command("evolve", "experiments.evolve_command", "breed agents on a market, in one run or in a sweep of runs"),
-    Command("resume", "experiments.resume", "go on with a run from its last checkpoint"),
-    Command("runs", "experiments.runs", "list the runs there are, with state and best scores"),
-    Command("show", "experiments.show", "show one run: how far it is, who was born, who its champions are"),
-    Command("data check", "experiments.data", "read files of bars and say what is in them and what is wrong"),
-    Command("data make", "experiments.make_command", "write the bars of a ready-made market as Parquet"),
-    Command("replay", "experiments.replay", "send explicit orders through the broker, exactly"),
-    Command("edge", "experiments.edge_command", "show that evolution finds a known edge, and none where there is none"),
-    Command("bench", "experiments.bench", "measure how fast this machine turns worlds"),
+    Command("evolve", "experiments.commands.evolve", "breed agents on a market, in one run or in a sweep of runs"),
+    Command("resume", "experiments.commands.resume", "go on with a run from its last checkpoint"),
+    Command("runs", "experiments.commands.runs", "list the runs there are, with state and best scores"),
+    Command("show", "experiments.commands.show", "show one run: how far it is, who was born, who its champions are"),
+    Command(
+        "data check", "experiments.commands.data_check", "read files of bars and say what is in them and what is wrong"
+    ),
+    Command("data make", "experiments.commands.data_make", "write the bars of a ready-made market as Parquet"),
+    Command("replay", "experiments.replay.replay", "send explicit orders through the broker, exactly"),
+    Command(
+        "edge", "experiments.commands.edge", "show that evolution finds a known edge, and none where there is none"
+    ),
+    Command("bench", "experiments.commands.bench", "measure how fast this machine turns worlds"),
 )
 
 

@@ -31,9 +31,9 @@ EDGE = {"arena.api", "arena.frames", "arena.schemas", "arena.standings"}
 NO_JAX = (
     *PACKAGES,
     "experiments.cli",
-    "experiments.configuration",
-    "experiments.evolve_command",
-    "experiments.make_command",
+    "experiments.configuration.compose",
+    "experiments.commands.evolve",
+    "experiments.commands.data_make",
     "markets.bars",
     "markets.calendars",
     "markets.errors",

@@ -25,9 +25,9 @@ import jax
 from jax.experimental import serialize_executable
 
 from arena.api import Arena
-from experiments import evolve
 from experiments.cli import main
-from experiments.files import TEMPORARY
+from experiments.runs import job
+from experiments.runs.files import TEMPORARY
 
 _PATIENCE = 600.0  # seconds, the first compilation included
 _STAMP = re.compile(rf"{re.escape(TEMPORARY)}\d+-")
@@ -165,9 +165,9 @@ def answer(request: dict[str, Any], said: Path) -> dict[str, Any]:
 if __name__ == "__main__":
     home = Path(sys.argv[1])
     hand_on_compiled(home / "compiled")
-    evolve.standings_lines = lambda *args: []  # the table at the end costs seconds and is no part of this
-    evolve.standings = lambda *args: None  # type: ignore[assignment]
-    if hasattr(evolve, "measure_speed"):
-        evolve.measure_speed = lambda *args: None
+    job.standings_lines = lambda *args: []  # the table at the end costs seconds and is no part of this
+    job.standings = lambda *args: None  # type: ignore[assignment]
+    if hasattr(job, "measure_speed"):
+        job.measure_speed = lambda *args: None
     for line in sys.stdin:
         print(json.dumps(answer(json.loads(line), home / "said")), flush=True)

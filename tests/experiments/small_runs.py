@@ -15,9 +15,9 @@ from safetensors import safe_open
 
 from arena.api import Arena
 from arena.schemas import TABLES
-from experiments import evolve as evolve_module
 from experiments.cli import main
-from experiments.rundir import RunDirectory
+from experiments.runs import job
+from experiments.runs.directory import RunDirectory
 
 __all__ = [
     "RECORDED",
@@ -112,8 +112,8 @@ def evolve(runs_dir: Path, *overrides: str, code: int = 0) -> tuple[RunDirectory
 
 def without_table(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the table at the end, which costs seconds, where it is not what is tested."""
-    monkeypatch.setattr(evolve_module, "standings_lines", lambda *args: [])
-    monkeypatch.setattr(evolve_module, "standings", lambda *args: None)
+    monkeypatch.setattr(job, "standings_lines", lambda *args: [])
+    monkeypatch.setattr(job, "standings", lambda *args: None)
 
 
 def without_compiling_again(monkeypatch: pytest.MonkeyPatch, program: list[jax.stages.Compiled]) -> None:

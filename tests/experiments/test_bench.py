@@ -9,14 +9,14 @@ import pytest
 
 from arena.bench import Measurement, Size, World, judging, matrix_gflops, measure_judging, measure_replay, timed
 from arena.records import GenerationRecord
-from experiments import bench_results, bench_table
-from experiments.bench import NAMES
+from experiments.bench import results, table
 from experiments.cli import main
-from experiments.rundir import RunDirectory
-from experiments.study import RecordSettings
+from experiments.commands.bench import NAMES
+from experiments.configuration.study import RecordSettings
+from experiments.runs.directory import RunDirectory
 from markets.errors import UserError
 
-TINY = bench_results.Scale(Size(64, 2, 32), Size(64, 2, 32), replay=50, matrix=8, scaled=(64,))
+TINY = results.Scale(Size(64, 2, 32), Size(64, 2, 32), replay=50, matrix=8, scaled=(64,))
 MEMORY = {"array_bytes", "estimated_array_bytes", "peak_bytes", "estimated_bytes"}
 ROW = {
     "name",
@@ -36,8 +36,8 @@ ROW = {
 
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench_results, "QUICK", TINY)
-    monkeypatch.setattr(bench_results, "FULL", TINY)
+    monkeypatch.setattr(results, "QUICK", TINY)
+    monkeypatch.setattr(results, "FULL", TINY)
 
 
 def printed(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
@@ -92,13 +92,13 @@ def test_a_mistake_gets_one_line(capsys: pytest.CaptureFixture[str], words: list
 
 
 def test_vectorbt_is_measured_only_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench_results, "_has_vectorbt", lambda: False)
+    monkeypatch.setattr(results, "_has_vectorbt", lambda: False)
     with pytest.raises(UserError, match="vectorbt is not installed"):
-        bench_results.measure(TINY, only=("vectorbt_from_signals",))
-    monkeypatch.setattr(bench_results, "World", lambda _: None)
-    monkeypatch.setattr(bench_results, "_WORLDLY", dict.fromkeys(NAMES[:3], lambda *_: Measurement(1, (1.0,), 1.0)))
-    monkeypatch.setattr(bench_results, "recording_share", lambda *_: 0.1)
-    names = [row["name"] for row in bench_results.measure(TINY, repeat=1)["results"]]
+        results.measure(TINY, only=("vectorbt_from_signals",))
+    monkeypatch.setattr(results, "World", lambda _: None)
+    monkeypatch.setattr(results, "_WORLDLY", dict.fromkeys(NAMES[:3], lambda *_: Measurement(1, (1.0,), 1.0)))
+    monkeypatch.setattr(results, "recording_share", lambda *_: 0.1)
+    names = [row["name"] for row in results.measure(TINY, repeat=1)["results"]]
     assert names == [name for name in NAMES if name != "vectorbt_from_signals"]
 
 
@@ -157,7 +157,7 @@ def test_a_whole_world_turns_and_its_records_are_written(monkeypatch: pytest.Mon
     def look(run: RunDirectory, *_: object) -> None:
         written["fitness"] = run.read("fitness")["generation"].unique().sort().to_list()
 
-    monkeypatch.setattr(bench_results, "save_checkpoint", look)
+    monkeypatch.setattr(results, "save_checkpoint", look)
     world = World(TINY.base)
     settings = world.settings
     assert settings.scars.enabled
@@ -174,10 +174,10 @@ def test_a_whole_world_turns_and_its_records_are_written(monkeypatch: pytest.Mon
     assert found.compile_seconds > 0
     record: GenerationRecord = world.turn()
     assert bool(record.finite)
-    share = bench_results.recording_share(world, 1, RecordSettings(checkpoint=2))
+    share = results.recording_share(world, 1, RecordSettings(checkpoint=2))
     assert share < 1.0
     assert int(world.state.generation) == 3 + 4
-    recorded = bench_results.measure_recorded(world, 1, RecordSettings(checkpoint=2))
+    recorded = results.measure_recorded(world, 1, RecordSettings(checkpoint=2))
     assert recorded.agent_bars == 2 * 64 * 2 * 32
     assert written["fitness"] == [7, 8, 9, 10]
 
@@ -192,7 +192,7 @@ def test_the_series_names_its_worlds_and_their_memory(
     assert (row["name"], row["agents"], row["repeats"]) == ("scale_64", 64, 2)
     assert 0 < row["array_bytes"] <= row["estimated_array_bytes"]
     assert row["peak_bytes"] > 0
-    bench_table.show(found)
+    table.show(found)
     lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith("scale_64") for line in lines)
     assert all(len(line) <= 80 for line in lines if "cores" not in line)

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from experiments import cli, override_command
+from experiments import cli
 from experiments.cli import COMMANDS, Command, main
+from experiments.commands.overrides import add_override_arguments, epilog, run_jobs
 from experiments.mistakes import MistakesError
-from experiments.sweeps import Job
+from experiments.runs.sweeps import Job
 from markets.errors import UserError
 
 Install = Callable[..., None]
@@ -204,8 +205,8 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 def call(*words: str, job: Job) -> int:
     parser = argparse.ArgumentParser()
-    override_command.add_arguments(parser)
-    return override_command.run(parser.parse_intermixed_args(words), job, module=TOY)
+    add_override_arguments(parser)
+    return run_jobs(parser.parse_intermixed_args(words), job, module=TOY)
 
 
 def test_one_run_gets_its_overrides_as_they_are() -> None:
@@ -228,11 +229,11 @@ def test_a_folder_of_ones_own_reaches_the_job(tmp_path: Path) -> None:
 
 
 def test_help_describes_the_keys_under_the_overrides_given() -> None:
-    text = override_command.epilog(["agents=8", "--out", "-h"], module=TOY)
+    text = epilog(["agents=8", "--out", "-h"], module=TOY)
     assert "agents=8" in text
     assert "of all chance" in text
 
 
 def test_help_may_stand_beside_a_sweep_and_keys_of_the_users_own() -> None:
-    assert "seed=1" in override_command.epilog(["-m", "seed=1,2", "--help"], module=TOY)
-    assert "costs.EURUSD.commission=0.1" in override_command.epilog(["costs.EURUSD.commission=0.1"])
+    assert "seed=1" in epilog(["-m", "seed=1,2", "--help"], module=TOY)
+    assert "costs.EURUSD.commission=0.1" in epilog(["costs.EURUSD.commission=0.1"])

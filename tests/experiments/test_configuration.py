@@ -11,9 +11,9 @@ from hydra.core.global_hydra import GlobalHydra
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments import configuration
-from experiments.configuration import expand, flatten, group_options, search_override
-from experiments.configuration_help import describe, key_comments
+from experiments.configuration import compose as composer
+from experiments.configuration.compose import expand, flatten, group_options, search_override
+from experiments.configuration.help import describe, key_comments
 from experiments.mistakes import MistakesError
 from markets.errors import UserError
 
@@ -64,7 +64,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def compose(*overrides: str) -> dict:
-    return configuration.compose(overrides, module=TOY)
+    return composer.compose(overrides, module=TOY)
 
 
 def refusal(*overrides: str) -> str:
@@ -172,7 +172,7 @@ def test_no_text_at_all_gets_past_as_anything_but_a_value_or_one_refusal(key: st
 
 
 def test_mandatory_values_stay_visible_where_only_shown() -> None:
-    assert configuration.compose(["market=file"], module=TOY, partial=True)["market"] == {"path": "???"}
+    assert composer.compose(["market=file"], module=TOY, partial=True)["market"] == {"path": "???"}
 
 
 def test_composing_leaves_no_trace_on_disk_or_in_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,12 +305,12 @@ def test_the_description_shows_every_option_and_every_key_under_the_choices_made
 
 
 def test_groups_of_the_users_own_keys_take_any_key() -> None:
-    assert configuration.compose(["costs={EURUSD: {commission: 0.1}}"])["costs"] == {"EURUSD": {"commission": 0.1}}
-    assert configuration.compose(["costs.EURUSD.commission=0.1", "costs.GBPUSD.spread=2"])["costs"] == {
+    assert composer.compose(["costs={EURUSD: {commission: 0.1}}"])["costs"] == {"EURUSD": {"commission": 0.1}}
+    assert composer.compose(["costs.EURUSD.commission=0.1", "costs.GBPUSD.spread=2"])["costs"] == {
         "EURUSD": {"commission": 0.1},
         "GBPUSD": {"spread": 2},
     }
     bars = ["market=bars", "market.path=a.csv"]
-    assert configuration.compose([*bars, "market.columns={funding: 1}"])["market"]["columns"] == {"funding": 1}
+    assert composer.compose([*bars, "market.columns={funding: 1}"])["market"]["columns"] == {"funding": 1}
     with pytest.raises(UserError, match=r"cost.EURUSD: unknown key; did you mean costs.EURUSD\?"):
-        configuration.compose(["cost.EURUSD=1"])
+        composer.compose(["cost.EURUSD=1"])

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from arena.settings import Settings
-from experiments import study
-from experiments.configuration import compose, flatten, group_options
-from experiments.configuration_help import describe, key_comments
+from experiments.configuration import study
+from experiments.configuration.compose import compose, flatten, group_options
+from experiments.configuration.help import describe, key_comments
 from genomes.registry import SPECIES, settings_class
 from markets.source import FileSettings, IndexSettings
 from markets.synthetic import SyntheticSettings

@@ -10,9 +10,9 @@ from scipy import stats
 from small_runs import SMALL, arena, compiled_once
 
 from arena.schemas import REGIME_NAMES
-from experiments.edge_summary import interval, seed_line, seeds_won, summary
-from experiments.rundir import RunDirectory
-from experiments.trees import generation_of
+from experiments.edge.summary import interval, seed_line, seeds_won, summary
+from experiments.runs.directory import RunDirectory
+from experiments.runs.trees import generation_of
 
 PLAYERS = ("champion", "founder", "hold", "oracle")
 

@@ -12,11 +12,11 @@ from small_runs import SMALL
 from arena.founding import found, spread
 from arena.generation import make_generation
 from arena.plan import Plan, make_plan
-from experiments import estimate as module
-from experiments.configuration import compose
-from experiments.estimate import Estimate, check_market, check_room, estimate, measured, size
-from experiments.machine import Speed
-from experiments.study import RecordSettings, load_market, make_study
+from experiments.configuration.compose import compose
+from experiments.configuration.study import RecordSettings, load_market, make_study
+from experiments.hardware.machine import Speed
+from experiments.runs import estimate as module
+from experiments.runs.estimate import Estimate, check_market, check_room, estimate, measured, size
 from markets.errors import UserError
 from markets.preparation import Market
 from markets.source import MarketSettings

@@ -13,7 +13,7 @@ from safetensors import safe_open
 from small_runs import RECORDED, SMALL, arena, assert_same, compiled_once, evolve, without_table
 
 from arena.schemas import LINEAGE, REGIME_NAMES, TABLES
-from experiments.rundir import RunDirectory
+from experiments.runs.directory import RunDirectory
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 GENERATIONS, AGENTS, ISLANDS = 6, 16, 2

@@ -19,10 +19,10 @@ import pytest
 from small_runs import SMALL, arena, assert_same, compiled_once, evolve, without_compiling_again, without_table
 
 from arena.schemas import TABLES
-from experiments.files import TEMPORARY, make_folder, write_json, write_table, write_whole
-from experiments.lock import LOCK, is_held, only_one
-from experiments.rundir import RunDirectory
-from experiments.trees import save_tree
+from experiments.runs.directory import RunDirectory
+from experiments.runs.files import TEMPORARY, make_folder, write_json, write_table, write_whole
+from experiments.runs.lock import LOCK, is_held, only_one
+from experiments.runs.trees import save_tree
 from markets.errors import UserError
 
 QUIET = "terminal.progress=false"
@@ -121,7 +121,7 @@ def test_a_disk_that_is_full_from_the_start_leaves_no_run(
 def test_a_folder_that_goes_away_while_the_run_goes_on_is_said_in_one_line(
     tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from experiments import recording
+    from experiments.runs import recording
 
     true_add = recording.Recorder.add
 
@@ -210,7 +210,7 @@ def test_a_lock_is_for_one_and_ends_with_its_holder(tmp_path: Path) -> None:
     assert is_held(tmp_path) is False
     assert list(tmp_path.iterdir()) == []
     holder = (
-        "import sys, time, pathlib; from experiments.lock import only_one\n"
+        "import sys, time, pathlib; from experiments.runs.lock import only_one\n"
         "with only_one(pathlib.Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", holder, str(tmp_path)], stdout=subprocess.PIPE, text=True)
@@ -226,7 +226,7 @@ def test_a_lock_is_for_one_and_ends_with_its_holder(tmp_path: Path) -> None:
 
 
 def test_where_there_are_no_locks_nothing_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("experiments.lock._fcntl", None)
+    monkeypatch.setattr("experiments.runs.lock._fcntl", None)
     with only_one(tmp_path), only_one(tmp_path):
         assert is_held(tmp_path) is None
     assert RunDirectory(tmp_path).state({"state": "running"}) == "running"

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.configuration import compose
-from experiments.identity import data_hash, run_id, source_hash
+from experiments.configuration.compose import compose
+from experiments.runs.identity import data_hash, run_id, source_hash
 from markets.bars import Bars
 from markets.synthetic import SyntheticSettings, simulate
 

@@ -8,7 +8,7 @@ import jax
 import pytest
 from small_runs import arena, assert_same, compiled_once, evolve, without_compiling_again, without_table
 
-from experiments.rundir import RunDirectory
+from experiments.runs.directory import RunDirectory
 
 QUIET = "terminal.progress=false"
 GENERATIONS = 12

@@ -21,8 +21,8 @@ import pytest
 from small_runs import SMALL, assert_same, compiled_once
 
 from arena.schemas import TABLES
-from experiments.files import TEMPORARY
-from experiments.rundir import RunDirectory
+from experiments.runs.directory import RunDirectory
+from experiments.runs.files import TEMPORARY
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork"),

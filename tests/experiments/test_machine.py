@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from experiments import machine
-from experiments.machine import cores, device_memory, disk_free, host_memory, measure_speed, peak_memory
+from experiments.hardware import machine
+from experiments.hardware.machine import cores, device_memory, disk_free, host_memory, measure_speed, peak_memory
 
 PHYSICAL = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 

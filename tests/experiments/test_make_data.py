@@ -9,10 +9,10 @@ import pytest
 from polars.testing import assert_frame_equal
 from small_runs import RECORDED, SMALL, arena, assert_same, compiled_once, evolve, without_table
 
-from experiments.configuration import compose
-from experiments.identity import data_hash
-from experiments.rundir import RunDirectory
-from experiments.study import Study, load_market, make_study, oracle_path
+from experiments.configuration.compose import compose
+from experiments.configuration.study import Study, load_market, make_study, oracle_path
+from experiments.runs.directory import RunDirectory
+from experiments.runs.identity import data_hash
 from markets.preparation import Market
 from markets.readers import read_bars
 from markets.source import supply

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from arena.settings import DeviceSettings, Settings
-from experiments.launchers import Place, find_place
-from experiments.meeting import meet
-from experiments.processes import ALONE, Processes
+from experiments.hardware.launchers import Place, find_place
+from experiments.hardware.meeting import meet
+from experiments.hardware.processes import ALONE, Processes
 from markets.errors import UserError
 
 COUNT = 3

@@ -14,10 +14,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from experiments import cli, data
-from experiments import replay as replay_module
-from experiments.replay import ReplayResult, replay, write
-from experiments.replay_metrics import performance
+from experiments import cli
+from experiments.commands import data_check
+from experiments.replay import replay as replay_module
+from experiments.replay.metrics import performance
+from experiments.replay.replay import ReplayResult, replay, write
 from markets.bars import Bars
 from markets.errors import UserError
 from markets.readers import ReadSettings
@@ -394,7 +395,7 @@ def test_bars_are_read_by_the_same_options_as_data_check_has():
         return {name for action in parser._actions for name in action.option_strings}
 
     reading = {f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(ReadSettings)} - {"--columns"}
-    assert reading <= options(data)
+    assert reading <= options(data_check)
     assert reading <= options(replay_module)
 
 

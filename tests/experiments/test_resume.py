@@ -16,12 +16,12 @@ from safetensors.numpy import load_file, save_file
 from small_runs import SMALL, arena, assert_same, compiled_once, evolve, without_table
 
 from arena.schemas import TABLES
-from experiments import evolve as evolve_module
-from experiments.files import TEMPORARY
-from experiments.interruption import interruptible
-from experiments.lock import only_one
-from experiments.recording import Recorder
-from experiments.rundir import RunDirectory
+from experiments.runs import job
+from experiments.runs.directory import RunDirectory
+from experiments.runs.files import TEMPORARY
+from experiments.runs.interruption import interruptible
+from experiments.runs.lock import only_one
+from experiments.runs.recording import Recorder
 from experiments.terminal import Progression
 
 QUIET = "terminal.progress=false"
@@ -332,7 +332,7 @@ def test_what_another_process_did_while_this_one_made_ready_is_noticed(
     def meanwhile(*args: Any) -> None:
         shutil.copy(copy.checkpoints / "00000006.safetensors", copy.checkpoints / "00000007.safetensors")
 
-    monkeypatch.setattr(evolve_module, "check_room", meanwhile)
+    monkeypatch.setattr(job, "check_room", meanwhile)
     code, _, said = arena("resume", str(copy.root))
     assert (code, said) == (2, f"arena: {copy.root}: another process was at work on it just now; try again\n")
 
@@ -355,7 +355,7 @@ def test_other_hardware_and_another_version_are_said_and_recorded(
     begun = {**manifest["bits"], "backend": "abacus"}
     for path in copy.checkpoints.iterdir():
         path.unlink()
-    from experiments.identity import run_id
+    from experiments.runs.identity import run_id
 
     name = run_id(copy.read_config(), manifest["data_hash"], begun)
     assert name != reference.root.name

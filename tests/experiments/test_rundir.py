@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arena.schemas import TABLES
-from experiments.files import TEMPORARY, write_json, write_whole
-from experiments.recording import forget_from
-from experiments.rundir import RunDirectory, find_run
-from experiments.trees import generation_of, load_tree, save_tree
+from experiments.runs.directory import RunDirectory, find_run
+from experiments.runs.files import TEMPORARY, write_json, write_whole
+from experiments.runs.recording import forget_from
+from experiments.runs.trees import generation_of, load_tree, save_tree
 from markets.errors import UserError
 
 

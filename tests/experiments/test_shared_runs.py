@@ -12,8 +12,8 @@ import pytest
 from safetensors.numpy import load_file
 from small_runs import SMALL, arena, assert_same, compiled_once, evolve, without_table
 
-from experiments.checkpoint import last_checkpoint
-from experiments.rundir import RunDirectory
+from experiments.runs.checkpoint import last_checkpoint
+from experiments.runs.directory import RunDirectory
 
 WORLD = ("evolution.replicates=2", "terminal.progress=true")
 ENDLESS = "evolution.generations=100000"

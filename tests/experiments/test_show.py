@@ -8,8 +8,8 @@ import pytest
 
 from arena.schemas import TABLES
 from experiments.cli import main
-from experiments.lock import only_one
-from experiments.rundir import RunDirectory
+from experiments.runs.directory import RunDirectory
+from experiments.runs.lock import only_one
 
 
 def table(name: str, *rows: dict[str, Any]) -> pl.DataFrame:

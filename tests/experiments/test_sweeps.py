@@ -17,11 +17,11 @@ import jax.numpy as jnp
 import pytest
 from small_runs import SMALL, arena, assert_same, compiled_once, evolve, without_table
 
-from experiments import override_command
+from experiments.commands.overrides import add_override_arguments, run_jobs
+from experiments.hardware.programs import shared_programs
 from experiments.mistakes import MistakesError
-from experiments.programs import shared_programs
-from experiments.rundir import RunDirectory
-from experiments.sweeps import Job, Outcome
+from experiments.runs.directory import RunDirectory
+from experiments.runs.sweeps import Job, Outcome
 from experiments.terminal import Progression
 from markets.errors import UserError
 
@@ -53,8 +53,8 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 def start(*words: str, job: Job, check: Callable[[dict[str, Any]], object] | None = None) -> int:
     parser = argparse.ArgumentParser()
-    override_command.add_arguments(parser)
-    return override_command.run(parser.parse_intermixed_args(["-m", *words]), job, module=TOY, check=check)
+    add_override_arguments(parser)
+    return run_jobs(parser.parse_intermixed_args(["-m", *words]), job, module=TOY, check=check)
 
 
 def refused(*words: str, check: Callable[[dict[str, Any]], object] | None = None) -> list[str]:

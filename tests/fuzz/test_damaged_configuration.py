@@ -12,8 +12,8 @@ import pytest
 from commands import answer, refused
 from damage import CELLS
 
-from experiments.configuration import compose
-from experiments.study import make_study
+from experiments.configuration.compose import compose
+from experiments.configuration.study import make_study
 from markets.errors import UserError
 from markets.settings import build
 from markets.synthetic import SyntheticSettings

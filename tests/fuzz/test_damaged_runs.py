@@ -15,9 +15,9 @@ from commands import answer, refused
 from damage import damaged
 from small_runs import SMALL, compiled_once, without_table
 
-from experiments import evolve as evolve_module
-from experiments.machine import Speed
-from experiments.notes import read_json, read_yaml
+from experiments.hardware.machine import Speed
+from experiments.runs import job
+from experiments.runs.notes import read_json, read_yaml
 
 FIVE = "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdef", "bcdefg", strict=True))
 YAMLS = (
@@ -94,7 +94,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the table at the end nor the trial of the machine is what is tested."""
     without_table(monkeypatch)
-    monkeypatch.setattr(evolve_module, "measure_speed", lambda: Speed(1e11))
+    monkeypatch.setattr(job, "measure_speed", lambda: Speed(1e11))
 
 
 def spoil(run: Path, rng: random.Random) -> None:

@@ -19,8 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_damaged_bars import frames
 
-from experiments.data import write_bars
-from experiments.replay_targets import align_targets, read_targets
+from experiments.commands.data_check import write_bars
+from experiments.replay.targets import align_targets, read_targets
 from markets.errors import UserError
 
 FILES = {"ledger.parquet", "fills.parquet", "trades.parquet", "metrics.json"}

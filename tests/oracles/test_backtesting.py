@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from experiments.replay import ReplayResult, replay
+from experiments.replay.replay import ReplayResult, replay
 from markets.bars import Bars
 from markets.rules import BrokerRules
 

@@ -1,4 +1,4 @@
-"""`experiments.replay` against the reference: the same fills and ledger from files' columns to the last row.
+"""`experiments.replay.replay` against the reference: the same fills and ledger from files' columns to the last row.
 
 The kernel is compared with the reference elsewhere; here it is the way to it: which row decides and which fills, whose
 volume caps an order, which days are charged to which bar, and where the spread comes from.
@@ -14,7 +14,7 @@ from reference.broker import replay as reference
 from reference.calendars import financing_days
 from reference.random_markets import random_scenario
 
-from experiments.replay import ReplayResult, replay
+from experiments.replay.replay import ReplayResult, replay
 from markets.bars import Bars
 from markets.rules import BrokerRules
 

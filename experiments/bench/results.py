@@ -1,0 +1,300 @@
+"""What `arena bench` measures beyond the compiled core, and how results are gathered."""
+
+import contextlib
+import dataclasses
+import importlib
+import importlib.util
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from arena.bench import CHARGES, Measurement, Size, World, matrix_gflops, measure_judging, measure_replay, timed
+from arena.frames import founder_frame
+from arena.records import GenerationRecord
+from arena.state import ArenaState
+from experiments.commands.bench import NAMES, SCALED
+from experiments.configuration.study import RecordSettings
+from experiments.hardware.machine import cores, peak_memory, use_cores
+from experiments.runs.checkpoint import save_checkpoint
+from experiments.runs.directory import RunDirectory
+from experiments.runs.estimate import estimate
+from experiments.runs.recording import Recorder
+from markets.errors import UserError
+
+__all__ = [
+    "FULL",
+    "QUICK",
+    "Scale",
+    "measure",
+    "measure_recorded",
+    "measure_scale",
+    "measure_vectorbt",
+    "recording_share",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """Sizes of everything.
+
+    Attributes:
+        base: of the worlds results are compared by.
+        large: of those named `…_large`.
+        replay: bars one account is replayed over.
+        matrix: rows of the square matrices multiplied.
+        scaled: agents of the series that shows how cost grows.
+    """
+
+    base: Size
+    large: Size
+    replay: int
+    matrix: int
+    scaled: tuple[int, ...] = SCALED
+
+
+FULL = Scale(Size(1024, 32, 256), Size(4096, 32, 256), replay=100_000, matrix=4096)
+QUICK = Scale(Size(128, 16, 64), Size(256, 16, 64), replay=10_000, matrix=1024, scaled=(128, 512, 2048))
+
+_ISLAND = 1024  # agents of an island in large worlds: what islands are for is that none grows with the population
+
+
+def measure(
+    scale: Scale, *, only: tuple[str, ...] = (), repeat: int = 5, progress: Callable[[str], None] = lambda _: None
+) -> dict[str, Any]:
+    """Measure what is named, on all devices, and gather it in one plain mapping.
+
+    Args:
+        scale: sizes.
+        only: names of `experiments.commands.bench.NAMES`; everything where empty, vectorbt if it is installed.
+        repeat: times each is measured.
+        progress: called with the name of what is measured next.
+
+    Raises:
+        UserError: vectorbt asked for by name where it is not installed.
+    """
+    use_cores()
+    wanted = only or tuple(name for name in NAMES if name != "vectorbt_from_signals" or _has_vectorbt())
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    progress("matrix product")
+    gflops = matrix_gflops(scale.matrix if jax.default_backend() == "cpu" else 2 * scale.matrix)
+    results = []
+    for ending, size in (("", scale.base), ("_large", scale.large)):
+        mine = [name for name in NAMES[:3] if f"{name}{ending}" in wanted]
+        if not mine:
+            continue
+        world = World(size)
+        for name in mine:
+            progress(f"{name}{ending}")
+            found = _WORLDLY[name](world, repeat)
+            row = _row(f"{name}{ending}", "qnetwork", size, found, gflops)
+            if name == "generation_recorded":
+                row["recording_share"] = recording_share(world, repeat)
+            results.append(row)
+    if "replay_float64" in wanted:
+        progress("replay_float64")
+        results.append(
+            _row("replay_float64", None, Size(1, 1, scale.replay), measure_replay(scale.replay, repeat), gflops)
+        )
+    if "vectorbt_from_signals" in wanted:
+        progress("vectorbt_from_signals")
+        results.append(_row("vectorbt_from_signals", None, scale.base, measure_vectorbt(scale.base, repeat), gflops))
+    return {"machine": _machine(load), "matrix_gflops": gflops, "results": results}
+
+
+def measure_scale(scale: Scale, *, repeat: int = 5, progress: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+    """Measure whole generations of ever more agents, smallest first, and what each takes in memory.
+
+    Islands are the default four, and more where one would have above 1,024 agents. `peak_bytes` is the highest that the
+    process had until then, so it belongs to the largest world so far.
+
+    Args:
+        scale: sizes; episodes and bars are those of `base`.
+        repeat: times each is measured; the larger, the fewer.
+        progress: called with the name of what is measured next.
+    """
+    use_cores()
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    progress("matrix product")
+    gflops = matrix_gflops(scale.matrix if jax.default_backend() == "cpu" else 2 * scale.matrix)
+    results = []
+    for agents in scale.scaled:
+        name = f"scale_{agents}"
+        progress(name)
+        size = Size(agents, scale.base.episodes, scale.base.bars, islands=max(4, agents // _ISLAND))
+        world = World(size)
+        times = max(1, min(repeat, repeat * 4 * _ISLAND // agents))
+        row = _row(name, "qnetwork", size, world.measure_generation(times), gflops)
+        needs = estimate(world.plan, world.market, RecordSettings(), 1)
+        memory = {
+            "array_bytes": world.array_bytes,
+            "estimated_array_bytes": sum(needs.arrays.values()),
+            "peak_bytes": peak_memory(),
+            "estimated_bytes": needs.memory if needs.on_host else sum(needs.arrays.values()),
+        }
+        results.append({**row, **memory})
+        del world
+    return {"machine": _machine(load), "matrix_gflops": gflops, "results": results}
+
+
+def measure_recorded(world: World, repeat: int, settings: RecordSettings | None = None) -> Measurement:
+    """Generations as a run has them: the last one's record becomes frames and Parquet while the next one computes.
+
+    One repeat is the generations between two checkpoints, with the checkpoint; files go to a temporary folder.
+    """
+    settings = settings or RecordSettings()
+    world.compile()
+    with _recorded(world, settings) as between_checkpoints:
+        seconds, busy = timed(between_checkpoints, repeat)
+    return Measurement(
+        world.size.agent_bars * settings.checkpoint, seconds, busy, world.compile_seconds or None, world.flops
+    )
+
+
+def recording_share(world: World, repeat: int, settings: RecordSettings | None = None) -> float:
+    """Share of a run's time that recording and checkpoints take: the same generations with and without, in turn."""
+    settings = settings or RecordSettings()
+    world.compile()
+
+    def bare() -> None:
+        for _ in range(settings.checkpoint):
+            world.turn()
+        jax.block_until_ready(world.state)
+
+    taken: dict[bool, list[float]] = {True: [], False: []}
+    with _recorded(world, settings) as recorded:
+        for _ in range(repeat):
+            for kept, once in ((False, bare), (True, recorded)):
+                began = time.perf_counter()
+                once()
+                taken[kept].append(time.perf_counter() - began)
+    return 1.0 - statistics.median(taken[False]) / statistics.median(taken[True])
+
+
+@contextlib.contextmanager
+def _recorded(world: World, settings: RecordSettings) -> Iterator[Callable[[], None]]:
+    """What plays and writes the generations between two checkpoints, in the order `arena evolve` does it.
+
+    The last record and the checkpoint are written while the next generation computes, which here is the first of the
+    next call.
+    """
+    plan = world.plan
+    timing = {"seconds": 0.0, "compile_seconds": 0.0, "agent_bars_per_second": 0.0}
+    with tempfile.TemporaryDirectory(prefix="arena-bench-") as folder:
+        directory = RunDirectory(Path(folder))
+        directory.create({})
+        recorder = Recorder(directory, settings, plan.names, world.market.time, world.settings.fitness.bars)
+        for name, population in zip(plan.names, world.state.populations, strict=True):
+            recorder.founders([founder_frame(np.asarray(population.id), name)])
+        waiting: tuple[GenerationRecord, ArenaState | None] | None = None
+
+        def write(record: GenerationRecord, after: ArenaState | None) -> None:
+            recorder.add(jax.device_get(record), timing)
+            if after is not None:
+                recorder.flush()
+                save_checkpoint(directory, after, settings.keep)
+
+        def between_checkpoints() -> None:
+            nonlocal waiting
+            for number in range(settings.checkpoint):
+                record = world.turn()
+                if waiting is not None:
+                    write(*waiting)
+                due = number + 1 == settings.checkpoint
+                waiting = record, jax.tree.map(np.array, jax.device_get(world.state)) if due else None
+
+        yield between_checkpoints
+        if waiting is not None:
+            write(*waiting)
+
+
+def measure_vectorbt(size: Size, repeat: int) -> Measurement:
+    """The accounting that vectorbt does of given signals, a column for each account: no brains, no tally by regime.
+
+    Raises:
+        UserError: vectorbt is not installed.
+    """
+    if not _has_vectorbt():
+        raise UserError("vectorbt_from_signals: vectorbt is not installed; pip install vectorbt, or leave it out")
+    vectorbt = importlib.import_module("vectorbt")  # optional, so nothing of ours declares it
+    random = np.random.default_rng(0)
+    shape = (size.bars, size.agents * size.episodes)
+    close = 100.0 * np.exp(np.cumsum(random.normal(0.0, 0.003, shape), axis=0))
+    signal = random.choice(3, shape, p=(0.8, 0.1, 0.1))
+
+    def account() -> None:
+        portfolio = vectorbt.Portfolio.from_signals(
+            close,
+            entries=signal == 1,
+            short_entries=signal == 2,
+            sl_stop=0.02,
+            tp_stop=0.03,
+            fees=CHARGES["commission"],
+            slippage=CHARGES["slippage"],
+            freq="1h",
+        )
+        portfolio.total_return()
+
+    seconds, busy = timed(account, repeat)
+    return Measurement(size.agent_bars, seconds, busy)
+
+
+_WORLDLY: dict[str, Callable[[World, int], Measurement]] = {
+    "qnetwork_judging": measure_judging,
+    "qnetwork_all_on": World.measure_generation,
+    "generation_recorded": measure_recorded,
+}
+
+
+def _row(name: str, species: str | None, size: Size, found: Measurement, gflops: float) -> dict[str, Any]:
+    least, median, most = found.rates
+    return {
+        "name": name,
+        "species": species,
+        "agents": size.agents,
+        "episodes": size.episodes,
+        "bars": size.bars,
+        "agent_bars_per_second": median,
+        "least": least,
+        "most": most,
+        "repeats": len(found.seconds),
+        "compile_seconds": found.compile_seconds,
+        "matrix_share": found.matrix_share(gflops),
+        "cores_busy": found.busy,
+    }
+
+
+def _machine(load: float | None) -> dict[str, Any]:
+    devices = jax.devices()
+    return {
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": cores(),
+        "load": load,
+        "backend": jax.default_backend(),
+        "device": devices[0].device_kind,
+        "devices": len(devices),
+        "python": platform.python_version(),
+        "jax": jax.__version__,
+    }
+
+
+def _processor() -> str:
+    """The processor's name, as well as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor() or platform.machine()
+
+
+def _has_vectorbt() -> bool:
+    return importlib.util.find_spec("vectorbt") is not None

@@ -1,0 +1,103 @@
+"""`arena show RUN`: what a run is, how far it is, and who its champions are; read from its records alone."""
+
+import argparse
+from typing import Any
+
+import polars as pl
+from rich.table import Table
+
+from experiments.commands.runs import best_scores, replicates
+from experiments.runs.directory import RunDirectory, find_run
+from experiments.terminal import console, outline, say
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `arena show`."""
+    parser.add_argument("run", metavar="RUN", help="a run's folder, or its id below the folder of runs")
+    parser.add_argument("--runs-dir", default="runs", metavar="DIR", help="the folder of runs (default: runs)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show the run, and return the exit code."""
+    directory = find_run(args.run, args.runs_dir)
+    manifest = directory.read_manifest()
+    births, deaths, scars = (directory.read(name) for name in ("births", "deaths", "scars"))
+    outline(
+        f"run {manifest.get('run_id', directory.root.name)}",
+        {
+            "state": [_state(directory, manifest)],
+            "market": [", ".join(str(symbol) for symbol in manifest.get("symbols", [])) or "–"],
+            "started": [f"{manifest.get('started', '–')}, finished {manifest.get('finished') or '–'}"],
+            "device": [_device(manifest)],
+            "born": [f"{births.height:,}{_shares(births, 'operator')}"],
+            "died": [f"{deaths.height:,}{_shares(deaths, 'cause')}"],
+            "scars": [f"{scars.height:,}{_shares(scars, 'cause')}"],
+            "speed": [_speed(directory.read("timings"))],
+        },
+    )
+    say()
+    say("champions: log return in bp a bar, trades on validation")
+    console.print(_champions(directory, births))
+    say(str(directory.root))
+    return 0
+
+
+def _champions(directory: RunDirectory, births: pl.DataFrame) -> Table:
+    """The champion of each regime (and replicate, where there are several): its record on validation and in its last
+    training generation.
+    """
+    many = replicates(directory)[0] > 1
+    table = Table(box=None, pad_edge=False)
+    for name in ("champion of", *(["replicate"] if many else []), "species", "by"):
+        table.add_column(name, no_wrap=True)
+    for name in ("agent", "born", "validation", "train", "trades"):
+        table.add_column(name, justify="right", no_wrap=True)
+    fitness = directory.read("fitness")
+    for (regime, replicate), (score, identity) in best_scores(directory).items():
+        own = fitness.filter((pl.col("id") == identity) & (pl.col("regime") == regime))
+        rows = births.filter(pl.col("id") == identity).head(1).to_dicts()
+        birth = rows[0] if rows else dict.fromkeys(births.columns, "–")  # a part may be gone
+        train, validation = (own.filter(pl.col("split") == split).tail(1) for split in ("train", "validation"))
+        table.add_row(
+            regime,
+            *([str(replicate + 1)] if many else []),
+            birth["species"],
+            birth["operator"],
+            str(identity),
+            str(birth["generation"]),
+            f"{1e4 * score:+.3f}",
+            _per_bar(train),
+            str(validation["trades"][0]) if validation.height else "–",
+        )
+    return table
+
+
+def _state(directory: RunDirectory, manifest: dict[str, Any]) -> str:
+    done = f"{directory.done(manifest)} of {manifest.get('target', '?')} generations"
+    return f"{directory.state(manifest)}, {done}, seed {manifest.get('seed', '–')}"
+
+
+def _per_bar(row: pl.DataFrame) -> str:
+    if not row.height or not row["bars"][0]:
+        return "–"
+    return f"{1e4 * row['log_return'][0] / row['bars'][0]:+.3f}"
+
+
+def _shares(table: pl.DataFrame, column: str) -> str:
+    """`: 12 culled, 3 ruined`, or nothing."""
+    counts = table[column].value_counts(sort=True).rows()
+    return ": " + ", ".join(f"{count:,} {name}" for name, count in counts) if counts else ""
+
+
+def _device(manifest: dict[str, Any]) -> str:
+    device = manifest.get("device", {})
+    return f"{device.get('count', '?')} × {device.get('kind', '?')}"
+
+
+def _speed(timings: pl.DataFrame) -> str:
+    if not timings.height:
+        return "–"
+    rate = timings["agent_bars_per_second"].median()
+    return f"{float(str(rate)) / 1e6:.2f} M agent-bars/s (median), compiled in {timings['compile_seconds'].sum():.0f} s"

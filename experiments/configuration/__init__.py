@@ -1,0 +1,1 @@
+"""Configuration: composed, explained, checked, and made into a study."""

@@ -1,0 +1,121 @@
+"""What the edge study says: a line for each seed while it is judged, and what all of them come to."""
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.stats import t as student
+
+from arena.schemas import REGIME_NAMES
+
+__all__ = ["HEAD", "Interval", "interval", "seed_line", "seeds_won", "summary"]
+
+_CONFIDENCE = 0.95
+_MOST = 0.9
+"""Share of the seeds in which champions must win for an edge to be found."""
+
+HEAD = (
+    "                 log return, bp a bar                    Sharpe ratio a year",
+    "  seed  champion founder matched    hold  oracle    champion founder oracle  share",
+)
+"""Above the lines of the seeds."""
+
+
+class Interval(NamedTuple):
+    """A mean over seeds with its 95 % confidence interval; the ends are NaN with fewer than two seeds."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def interval(values: NDArray[np.float64]) -> Interval:
+    """Student's interval for the mean of independent seeds."""
+    n, mean = len(values), float(np.mean(values))
+    if n < 2:
+        return Interval(mean, math.nan, math.nan)
+    half = float(student.ppf(0.5 + _CONFIDENCE / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n))
+    return Interval(mean, mean - half, mean + half)
+
+
+def seed_line(table: pl.DataFrame) -> str:
+    """One seed, over all regimes.
+
+    Args:
+        table: the seed's rows, as `experiments.edge.study.judge_seeds` yields them.
+    """
+    row = _by_seed(table, "all").row(0, named=True)
+    returns = "".join(f"{1e4 * row[key]:>+8.2f}" for key in ("founder", "matched", "hold", "oracle"))
+    ratios = "".join(f"{row[f'{key}_sharpe']:>8.2f}" for key in ("founder", "oracle"))
+    share = row["champion_sharpe"] / row["oracle_sharpe"] if row["oracle_sharpe"] > 0 else math.nan
+    shown = "      –" if math.isnan(share) else f"{share:>7.0%}"
+    return f"{row['seed']:>6}{1e4 * row['champion']:>+10.2f}{returns}{row['champion_sharpe']:>12.2f}{ratios}{shown}"
+
+
+def seeds_won(table: pl.DataFrame) -> dict[str, int]:
+    """In how many seeds the champion of all regimes beat the founders' best, flat and exposure-matched holding."""
+    own = _by_seed(table, "all")
+    return {
+        "the founders' best": int((own["champion"] > own["founder"]).sum()),
+        "flat": int((own["champion"] > 0).sum()),
+        "exposure-matched holding": int((own["champion"] > own["matched"]).sum()),
+    }
+
+
+def summary(table: pl.DataFrame) -> Iterator[str]:
+    """What the seeds of one edge come to, in a few lines.
+
+    Args:
+        table: the rows of all seeds.
+    """
+    edge, own = float(table["edge"][0]), _by_seed(table, "all")
+    seeds = own.height
+    if edge > 0:
+        won = seeds_won(table)
+        asked = math.ceil(_MOST * seeds)
+        found = all(count >= asked for count in won.values())
+        verdict = "FOUND" if found else "NOT FOUND"
+        yield f"edge {edge:g}, {seeds} seeds: {verdict}; {asked} of {seeds} asked, and champions"
+        for against, count in won.items():
+            yield f"  beat {against} in {count} of {seeds}"
+        for player, name in (("champion", "they reach"), ("founder", "the founders' best reached")):
+            share = interval(own[f"{player}_sharpe"].to_numpy() / own["oracle_sharpe"].to_numpy())
+            yield f"  {name} {_percent(share)} of the oracle's Sharpe ratio"
+        for regime in REGIME_NAMES[:-1]:
+            part = _by_seed(table, regime)
+            if part.height:
+                yield f"  {regime:<16} {_in_bp(part['champion'])} bp a bar, the oracle {_in_bp(part['oracle'])}"
+        return
+    over = {name: interval((own["champion"] - own[name]).to_numpy()) for name in ("flat", "matched")}
+    none = all(not each.low > 0 for each in over.values())
+    yield f"edge 0, {seeds} seeds: {'NOTHING FOUND, as it should be' if none else 'FOUND WHERE THERE IS NOTHING'}"
+    for name, words in (("flat", "flat"), ("matched", "exposure-matched holding")):
+        mean, low, high = (1e4 * value for value in over[name])
+        yield f"  champions over {words}: {mean:+.3f} bp a bar after costs, 95 % interval {low:+.3f} to {high:+.3f}"
+
+
+def _by_seed(table: pl.DataFrame, regime: str) -> pl.DataFrame:
+    """One row a seed, a column a player: log return a bar, and `<player>_sharpe`; who is missing was flat."""
+    rows = table.filter(regime=regime)
+    wide = rows.pivot("player", index="seed", values=["log_return", "sharpe"]).sort("seed")
+    columns = [pl.col("seed")]
+    for player in ("champion", "founder", "hold", "oracle"):
+        for value, name in (("log_return", player), ("sharpe", f"{player}_sharpe")):
+            there = f"{value}_{player}" in wide.columns
+            columns.append((pl.col(f"{value}_{player}") if there else pl.lit(0.0)).fill_null(0.0).alias(name))
+    matched = rows.filter(player="champion").select("seed", "matched")
+    joined = wide.select(columns).join(matched, on="seed", how="left")
+    return joined.with_columns(pl.col("matched").fill_null(0.0), pl.lit(0.0).alias("flat"))
+
+
+def _percent(value: Interval) -> str:
+    if math.isnan(value.low):
+        return f"{value.mean:.0%}"
+    return f"{value.mean:.0%} (95 % interval {value.low:.0%} to {value.high:.0%})"
+
+
+def _in_bp(values: pl.Series) -> str:
+    return f"{1e4 * float(np.mean(values.to_numpy())):+.2f}"

@@ -1,0 +1,1 @@
+"""Replay: explicit orders through the broker, in float64."""

@@ -1,0 +1,349 @@
+"""Replay: explicit orders through the broker in float64, and what that leaves on disk (`arena replay`).
+
+The same kernel as in evolution, one account, one instrument, every bar of a file. The ledger has a row a bar, so that
+anyone can check the money by hand.
+"""
+
+import argparse
+import dataclasses
+import functools
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from experiments.commands.reading import add_reading_arguments, read_settings
+from experiments.replay.metrics import CONVENTIONS, performance, spread_paid
+from experiments.replay.targets import Targets, align_targets, read_targets
+from experiments.replay.trades import trades_of
+from markets.account import REASONS, Bar, Order, Outcome
+from markets.bars import CLOSE, Bars
+from markets.broker import open_account, step
+from markets.calendars import financing_days, periods_per_year
+from markets.errors import UserError
+from markets.readers import read_bars
+from markets.rules import BrokerRules
+from markets.settings import build
+
+__all__ = ["ReplayResult", "add_arguments", "replay", "run", "write"]
+
+_FILLS = ("units", "price", "commission", "slippage", "fee")
+_EXTREME = "prices of the bars, or keys of --set such as cash, commission or max_leverage, are too extreme"
+_JULIAN_YEAR = np.timedelta64(31_557_600, "s")
+
+
+class ReplayResult(NamedTuple):
+    """What a replay leaves; each frame becomes a Parquet file of its name, `metrics` a JSON file."""
+
+    ledger: pl.DataFrame
+    """`timestamp, units, cash, equity, financing`: one row a bar, the first included, after the bar. cash is net of the
+    financing charged so far, so that equity = cash + units · close at mid; financing is the bar's own charge.
+    """
+    fills: pl.DataFrame
+    """`timestamp, reason, units, price, commission, slippage, fee`, in order; units are signed changes."""
+    trades: pl.DataFrame
+    """Closed trades, oldest first; see `experiments.replay.trades`."""
+    metrics: dict[str, Any]
+    """Numbers by name, None where undefined, beside their conventions and the rules."""
+
+
+def replay(bars: Bars, targets: pl.DataFrame, rules: BrokerRules | None = None) -> ReplayResult:
+    """Send explicit orders through the broker, in float64 on the CPU.
+
+    Args:
+        bars: of one symbol; the keys `spread` and `spread_rate` replace their own spread.
+        targets: `timestamp, target[, stop_loss, take_profit]`; a target is decided at the close of the bar with that
+            open stamp and fills at the next row's open. Every target that is not null is an order; the last bar's
+            cannot fill and is ignored.
+        rules: the broker's; None for the defaults.
+
+    Raises:
+        UserError: targets that cannot be meant, named by row.
+
+    Example:
+        >>> import numpy as np, polars as pl
+        >>> from markets.bars import Bars
+        >>> time = np.arange("2024-01-01", "2024-01-05", dtype="datetime64[D]")
+        >>> prices = np.array([[100, 101, 99, 100], [100, 106, 99, 105], [105, 111, 104, 110], [110, 111, 109, 110]])
+        >>> targets = pl.DataFrame({"timestamp": time[:1], "target": [1.0]})
+        >>> result = replay(Bars.from_mid("X", time, prices), targets)
+        >>> result.metrics["total_return"]
+        0.1
+    """
+    return _replayed(bars, align_targets(targets, bars), rules or BrokerRules())
+
+
+def write(result: ReplayResult, out: str | Path) -> None:
+    """Write a result as a directory that appears whole or not at all.
+
+    Args:
+        result: of `replay`.
+        out: the directory to make; one that exists must be empty.
+
+    Raises:
+        UserError: `out` holds something already.
+    """
+    out = _free(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
+    try:
+        for name in ("ledger", "fills", "trades"):
+            getattr(result, name).write_parquet(partial / f"{name}.parquet", compression="zstd")
+        text = json.dumps(result.metrics, indent=2, ensure_ascii=False, allow_nan=False)
+        (partial / "metrics.json").write_text(f"{text}\n", encoding="utf-8")
+        partial.chmod(0o777 & ~_umask())
+        partial.rename(out)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `arena replay`."""
+    parser.add_argument("bars", metavar="BARS", type=Path, help="file of bars, in any form `arena data check` reads")
+    parser.add_argument(
+        "--targets",
+        metavar="FILE",
+        type=Path,
+        required=True,
+        help="Parquet or CSV: timestamp (UTC open of the deciding bar), target[, stop_loss, take_profit]",
+    )
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="directory to write; absent or empty")
+    parser.add_argument(
+        "--set",
+        metavar="key=value",
+        dest="settings",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="broker keys, such as commission=0.0001 max_leverage=5 calendar=fx",
+    )
+    add_reading_arguments(parser, columns=False)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Replay as the arguments say, write the directory, print a summary, and return the exit code."""
+    _free(args.out)
+    rules = build(BrokerRules, _key_values(args.settings))
+    series = read_bars(args.bars, read_settings(args), where="")
+    if len(series) > 1:
+        names = ", ".join(bars.symbol for bars in series[:8])
+        raise UserError(f"{args.bars}: has {len(series)} symbols ({names}, …); choose one with --symbol")
+    frame, rows = read_targets(args.targets)
+    targets = align_targets(frame, series[0], source=args.targets, rows=rows)
+    result = _replayed(series[0], targets, rules)
+    write(result, args.out)
+    _summarise(result.metrics)
+    print(args.out)
+    return 0
+
+
+@functools.partial(jax.jit, static_argnames="rules")
+def _scan(bars: Bar, orders: Order, rules: BrokerRules) -> Outcome:
+    """The outcome of every bar but the first, [bars − 1, …], of one account."""
+    account = open_account(rules, (), 1, bars.open_bid.dtype)
+
+    def through(account: Any, row: tuple[Bar, Order]) -> tuple[Any, Outcome]:
+        bar, order = row
+        outcome = step(account, order, bar, rules)
+        return outcome.account, outcome
+
+    outcomes: Outcome = jax.lax.scan(through, account, (bars, orders))[1]
+    return outcomes
+
+
+def _replayed(own_bars: Bars, targets: Targets, rules: BrokerRules) -> ReplayResult:
+    bars = _quoted(own_bars, rules)
+    with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
+        orders = Order(*(jnp.asarray(column[:-1, None]) for column in targets))
+        terms = dataclasses.replace(rules, spread=None, spread_rate=None, calendar="none")  # are in the quotes already
+        outcome = jax.tree.map(np.asarray, _scan(_quotes(bars, rules), orders, terms))
+    account = outcome.account
+    close = bars.mid[:, CLOSE]
+    units = np.append(0.0, account.units[:, 0])
+    with np.errstate(over="ignore", invalid="ignore"):
+        cash = np.append(rules.cash, account.balance - account.financing - account.units[:, 0] * account.entry[:, 0])
+    equity = np.append(rules.cash, account.equity)
+    financing = np.append(0.0, outcome.financing)
+    _see_finite(bars, units=units, cash=cash, equity=equity, financing=financing)
+    time = pl.Series("timestamp", bars.time).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    ledger = pl.DataFrame({"timestamp": time, "units": units, "cash": cash, "equity": equity, "financing": financing})
+
+    step_of, slot = np.nonzero(outcome.fills.reason[:, :, 0])
+    row = step_of + 1
+    reasons = np.array(REASONS)[outcome.fills.reason[step_of, slot, 0]]
+    columns = {name: getattr(outcome.fills, name)[step_of, slot, 0] for name in _FILLS}
+    fills = pl.DataFrame({"timestamp": time.gather(row), "reason": pl.Series(reasons, dtype=pl.String), **columns})
+
+    closed = outcome.closed
+    at_open = slot <= 1
+    profit = np.where(at_open, closed.profit_at_open[step_of, 0], closed.profit_after[step_of, 0])
+    trades = trades_of(
+        fills,
+        row,
+        slot,
+        ends=np.where(at_open, closed.ended_at_open[step_of, 0], closed.ended_after[step_of, 0]) & ~_reopens(slot, row),
+        opens=(slot == 1) & closed.opened[step_of, 0],
+        profit=profit,
+        financing=financing,
+        stamps=time,
+    )
+    yearly = periods_per_year(bars.time, rules.calendar)
+    with np.errstate(all="ignore"):  # what is not finite is null in the metrics, or refused below
+        measured = performance(
+            equity,
+            np.abs(units) * close,
+            years=float((bars.time[-1] - bars.time[0]) / _JULIAN_YEAR),
+            periods_per_year=yearly,
+            profits=trades["profit"].to_numpy(),
+            traded=float((np.abs(columns["units"]) * columns["price"]).sum()),
+        )
+        costs = {name: float(columns[name].sum()) for name in ("commission", "slippage", "fee")}
+        costs["financing"] = float(financing.sum())
+        costs["spread"] = spread_paid(fills, slot, row, bars.bid, bars.ask)
+    metrics = {
+        "symbol": bars.symbol,
+        "bars": len(bars),
+        "first": f"{bars.time[0].astype('datetime64[s]')}Z",
+        "last": f"{bars.time[-1].astype('datetime64[s]')}Z",
+        "start_equity": rules.cash,
+        "end_equity": float(equity[-1]),
+        **measured,
+        "fills": len(fills),
+        "liquidated": bool(outcome.liquidated.any()),
+        "ruined": bool(outcome.ruined.any()),
+        "costs": sum(costs.values()),
+        **costs,
+        "costless": rules.costless and bool(np.all(bars.bid == bars.ask)),
+        "periods_per_year": yearly if math.isfinite(yearly) else None,
+        "rules": dataclasses.asdict(rules),
+        "conventions": CONVENTIONS,
+    }
+    for name, value in metrics.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"{bars.symbol}: {name} of the whole replay is beyond any number; {_EXTREME}")
+    return ReplayResult(ledger, fills, trades, metrics)
+
+
+def _quoted(own_bars: Bars, rules: BrokerRules) -> Bars:
+    """Bars with the spread that the rules ask for.
+
+    Raises:
+        UserError: no positive bid is left, or no finite ask.
+    """
+    if rules.spread is None and rules.spread_rate is None:
+        return own_bars
+    with np.errstate(over="ignore", invalid="ignore"):
+        bars = own_bars.with_spread(rules.spread, rules.spread_rate)
+    wide = ~np.logical_and.reduce((bars.bid > 0) & np.isfinite(bars.ask), axis=1)
+    if wide.any():
+        key, when = "spread" if rules.spread else "spread_rate", _stamp(bars.time[int(np.argmax(wide))])
+        raise UserError(
+            f"{key}: {getattr(rules, key)} leaves no positive bid at {when}; right is a spread well below the price"
+        )
+    return bars
+
+
+def _see_finite(bars: Bars, **columns: NDArray[np.float64]) -> None:
+    """See that the money stayed within float64.
+
+    Raises:
+        UserError: it did not; names the first bar.
+    """
+    wrong = ~np.logical_and.reduce([np.isfinite(values) for values in columns.values()])
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        name = next(name for name, values in columns.items() if not np.isfinite(values[row]))
+        raise UserError(f"{bars.symbol}: {name} at {_stamp(bars.time[row])} is beyond any number; {_EXTREME}")
+
+
+def _stamp(time: np.datetime64) -> str:
+    return f"{time.astype('datetime64[s]')}".replace("T", " ")
+
+
+def _reopens(slot: NDArray[np.int64], row: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Fills of an order from flat right after a resting exit at the same open: that exit ended the trade, not they."""
+    after_exit = np.zeros(len(slot), bool)
+    after_exit[1:] = (slot[1:] == 1) & (slot[:-1] == 0) & (row[1:] == row[:-1])
+    return after_exit
+
+
+def _quotes(bars: Bars, rules: BrokerRules) -> Bar:
+    """Every bar but the first as the broker meets it, [bars − 1, 1]."""
+    quotes: dict[str, NDArray[Any]] = {
+        f"{price}_{name}": side[1:, column, None]
+        for column, price in enumerate(("open", "high", "low", "close"))
+        for name, side in (("bid", bars.bid), ("ask", bars.ask))
+    }
+    volume = bars.volume if bars.has_volume else np.full(len(bars), np.inf)
+    quotes |= {
+        "decision_close": bars.mid[:-1, CLOSE, None],
+        "decision_volume": volume[:-1, None],
+        "days": financing_days(bars.time, rules.calendar)[1:, None],
+        "last": np.arange(1, len(bars)) == len(bars) - 1,
+    }
+    return Bar(**{name: jnp.asarray(values) for name, values in quotes.items()})
+
+
+def _key_values(words: Sequence[str]) -> Mapping[str, Any]:
+    """`key=value` words as plain values: null, true, false, a number, or text."""
+    values: dict[str, Any] = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals or not key:
+            raise UserError(f"--set {word}: expected key=value, such as commission=0.0001")
+        if key in values:
+            raise UserError(f"--set {word}: {key} is set twice")
+        values[key] = _plain(text.strip())
+    return values
+
+
+def _plain(text: str) -> Any:
+    words: dict[str, Any] = {"null": None, "true": True, "false": False}
+    if text.lower() in words:
+        return words[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _free(out: str | Path) -> Path:
+    """A directory that can be made: absent, or empty."""
+    out = Path(out).expanduser().absolute()
+    if out.is_dir() and not any(out.iterdir()):
+        return out
+    if out.exists() or out.is_symlink():
+        raise UserError(f"{out}: exists and is not empty; name another directory, or remove it first")
+    return out
+
+
+def _umask() -> int:
+    """The process's file-mode mask, which a temporary directory does not heed."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _summarise(metrics: Mapping[str, Any]) -> None:
+    """A few lines of what came out."""
+    for name in ("bars", "fills", "trades", "end_equity", "total_return", "sharpe", "max_drawdown", "costs"):
+        value = metrics[name]
+        shown = "–" if value is None else f"{value:,.4f}" if isinstance(value, float) else f"{value:,}"
+        print(f"{name:<14}{shown:>18}")
+    if metrics["costless"]:
+        print("This market charged no cost at all: no spread, commission, slippage or financing.")
+    if metrics["ruined"]:
+        print("The account was ruined.")

@@ -1,0 +1,389 @@
+"""Evolving: from overrides to a finished run directory, and going on with one that is there already."""
+
+import contextlib
+import datetime
+import time
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from arena.api import Arena
+from arena.founding import found
+from arena.plan import make_plan
+from arena.records import GenerationRecord
+from arena.sharding import on_host
+from arena.standings import standings
+from arena.state import ArenaState
+from experiments.configuration.compose import compose
+from experiments.configuration.study import Study, load_market, make_study, oracle_path
+from experiments.hardware.machine import measure_speed, use_cores
+from experiments.hardware.processes import acquaint, join
+from experiments.runs.checkpoint import last_checkpoint, load_checkpoint, save_checkpoint
+from experiments.runs.directory import RunDirectory
+from experiments.runs.estimate import Estimate, check_market, check_room, estimate, measured, size
+from experiments.runs.files import make_folder
+from experiments.runs.identity import data_hash, fixed_bits, placeless, run_id, shared_keys, source_hash, versions
+from experiments.runs.interruption import interruptible
+from experiments.runs.lineage import write_lineage
+from experiments.runs.lock import only_one
+from experiments.runs.recording import Recorder, check_parts, forget_from
+from experiments.runs.sweeps import INTERRUPTED, Outcome
+from experiments.terminal import Progression, console, duration, outline, say, standings_lines
+from markets.errors import UserError
+
+__all__ = ["Job", "resume", "run"]
+
+
+def run(overrides: list[str], outcome: Outcome | None = None) -> int:
+    """Evolve the study that overrides describe; a study that is there already is gone on with, or shown.
+
+    Args:
+        overrides: of the configuration.
+        outcome: told how the run ended, for a sweep.
+
+    Raises:
+        UserError: a mistake in the configuration or the data.
+    """
+    config = compose(overrides)
+    _absolute(config)
+    study = make_study(config)
+    job = Job(study, outcome)
+    root = Path(study.runs_dir) / job.id
+    if study.force:
+        number = 1
+        while root.exists():
+            number += 1
+            root = Path(study.runs_dir) / f"{job.id}-{number}"
+    job.outcome.root = root
+    if study.check:
+        with job.processes.together():
+            if job.processes.first:
+                check_room(job.describe(RunDirectory(root)), root)
+        job.outcome.end = "checked"
+        return 0
+    return job.go(RunDirectory(root))
+
+
+def resume(directory: RunDirectory, device: Mapping[str, Any] | None = None) -> int:
+    """Go on with a run from its last checkpoint, on this machine whatever machine began it.
+
+    Args:
+        directory: of the run.
+        device: keys of that group which say where it goes on.
+
+    Raises:
+        UserError: its configuration or bars are not what they were.
+    """
+    manifest = directory.read_manifest()
+    try:
+        config = directory.read_config()
+        study = make_study({**config, "device": {**(config.get("device") or {}), **(device or {})}})
+    except UserError as error:
+        named = str(error).startswith(str(directory.config))
+        raise UserError(str(error) if named else f"{directory.config}: {error}") from None
+    job = Job(study)
+    known = manifest.get("run_id", job.id)
+    if known not in (job.id, run_id(study.config, job.data, manifest.get("bits", {}))):
+        changed = "bars" if manifest.get("data_hash") != job.data else "configuration"
+        raise UserError(
+            f"{directory.root}: its {changed} changed since it was run {known}; bring back what it was made with, "
+            "or start a run of its own with arena evolve"
+        )
+    job.id = known
+    return job.go(directory)
+
+
+def _absolute(config: dict[str, Any]) -> None:
+    """Write paths of bars in full, so that a run can be resumed from any folder."""
+    market = config.get("market")
+    if not isinstance(market, dict):
+        return
+    path = market.get("path")
+    if isinstance(path, str) and path:
+        market["path"] = str(Path(path).resolve())
+    elif isinstance(path, list):
+        market["path"] = [str(Path(each).resolve()) if isinstance(each, str) else each for each in path]
+
+
+class Job:
+    """One study with everything made ready that does not depend on where it is written."""
+
+    def __init__(self, study: Study, outcome: Outcome | None = None) -> None:
+        use_cores(study.settings.device.count)
+        self.study = study
+        self.outcome = outcome or Outcome()
+        self.processes = join(study.settings.device)
+        console.quiet = not self.processes.first
+        self.processes.compare({**shared_keys(study.config), "source": source_hash(), **versions()})
+        with self.processes.together():
+            check_market(study.market, study.settings.evolution.replicates)
+            self.supply, self.market = load_market(study)
+            self.plan = make_plan(study.settings, len(self.market.features))
+            self.data = data_hash(self.supply.bars)
+            self.bits = fixed_bits(self.plan)
+            self.id = run_id(study.config, self.data, self.bits)
+        self.processes.compare({"bars": self.data, **self.bits})
+        if self.processes.count > 1:
+            acquaint(self.plan.mesh)
+
+    @property
+    def target(self) -> int:
+        """Generations of the run."""
+        return self.study.settings.evolution.generations
+
+    @property
+    def like(self) -> ArenaState:
+        """A state of the form this run has, by shapes and types alone."""
+        form: ArenaState = jax.eval_shape(lambda: found(self.plan, self.market.tape.validation.shape[1]))
+        return form
+
+    @property
+    def symbols(self) -> list[str]:
+        """All symbols of the market, in the order of the tape."""
+        return [symbol for segment in self.market.segments for symbol in segment.symbols]
+
+    def describe(self, directory: RunDirectory, done: int = 0) -> Estimate:
+        """Say what the run is and what it will need from here on.
+
+        Args:
+            directory: of the run.
+            done: generations that are there.
+        """
+        plan, market, left = self.plan, self.market, max(self.target - done, 0)
+        needs = estimate(plan, market, self.study.record, self.target, measure_speed() if left else None)
+        needs = measured(needs, directory.read("timings")) if done and left else needs
+        compiling, turn, whole = needs.compile_seconds, needs.seconds, needs.total_seconds(left)
+        time: tuple[str, ...] = ()
+        if compiling is not None and turn is not None and whole is not None:
+            time = (f"about {duration(whole)}: {duration(compiling)} to compile, {duration(turn)} a generation",)
+        shown = ", ".join(self.symbols[:4]) + (f" and {len(self.symbols) - 4} more" if len(self.symbols) > 4 else "")
+        begin, end = (
+            np.datetime_as_string(stamp, "m").replace("T", " ") for stamp in (market.time.min(), market.time.max())
+        )
+        rows = {part: sum(len(getattr(s.rows, part)) for s in market.segments) for part in ("train", "validation")}
+        who = " + ".join(f"{plan.slots * plan.islands:,} {name}" for name in plan.names)
+        shared = f" of {self.processes.count} processes" if self.processes.count > 1 else ""
+        islands = "1 island" if plan.islands == 1 else f"{plan.islands} islands"
+        copies = f", {plan.replicates} replicates" if plan.replicates > 1 else ""
+        room = f"about {size(needs.memory)} of memory and {size(needs.disk)} of disk"
+        outline(
+            f"run {self.id}",
+            {
+                "market": (
+                    f"{shown}  {begin} to {end}",
+                    f"{rows['train']:,} bars to train on, {rows['validation']:,} to validate; the holdout stays shut",
+                    *(("NO COSTS, not even a spread: results flatter every trader",) if market.costless else ()),
+                ),
+                "agents": (
+                    f"{who} on {islands}{copies}",
+                    f"{self.target:,} generation{'s' * (self.target > 1)} of {needs.agent_bars:,} agent-bars",
+                ),
+                "device": (f"{plan.mesh.devices.size} × {jax.devices()[0].device_kind}{shared}",),
+                "needs": (*time, room),
+                "folder": (str(directory.root),),
+            },
+        )
+        return needs
+
+    def go(self, directory: RunDirectory) -> int:
+        """Run to the target from wherever the directory stands, which process 0 alone reads and writes."""
+        processes = self.processes
+        with contextlib.ExitStack() as held:
+            begun = None
+            with processes.together():
+                if processes.first:
+                    begun = self._open(directory, held)
+            if processes.any(processes.first and begun is None):
+                if not processes.first:
+                    self.outcome.end = "finished before"
+                return 0
+            expected, state = begun or (None, None)
+            state = processes.share(state, self.like)
+            done = int(state.generation) if state else 0
+            try:
+                state = self._evolve(directory, state, expected)
+            except BaseException:
+                with contextlib.suppress(OSError, UserError):  # what went wrong first is what is told
+                    if processes.first:
+                        directory.note(state="interrupted", finished=_now())
+                raise
+            with processes.together():
+                if processes.first:
+                    self._close(directory, state)
+            if int(state.generation) < self.target:
+                return INTERRUPTED
+            self.outcome.end = f"resumed after {done}" if done else "finished"
+            return 0
+
+    def _open(
+        self, directory: RunDirectory, held: contextlib.ExitStack
+    ) -> tuple[float | None, ArenaState | None] | None:
+        """Make the directory ready, and hold it.
+
+        Returns:
+            Seconds that a generation is expected to take, and the state to go on from, where there is one; None where
+            the run is over already, and was shown.
+        """
+        manifest = directory.read_manifest()
+        if self.outcome.brief and self._finished(manifest):
+            self.outcome.end = "finished before"
+            say(f"finished before, {manifest['generations']} generations: {directory.root}")
+            return None
+        checkpoint = last_checkpoint(directory)
+        if checkpoint and not manifest:
+            raise UserError(
+                f"{directory.manifest}: missing, though there are checkpoints; bring it back, or delete the folder "
+                f"{directory.checkpoints} to begin again from the start"
+            )
+        state = load_checkpoint(checkpoint, self.like) if checkpoint else None
+        done = int(state.generation) if state else 0
+        needs = self.describe(directory, done)
+        if state is not None and done >= self.target and self._finished(manifest):
+            say(f"finished before, {done} generations; more evolution.generations go on, force=true starts anew")
+            self.conclude(directory, state)
+            return None
+        check_room(needs, directory.root)
+        held.enter_context(directory.writing())
+        make_folder(directory.root)
+        held.enter_context(only_one(directory.root))
+        if (directory.read_manifest(), last_checkpoint(directory)) != (manifest, checkpoint):
+            raise UserError(f"{directory.root}: another process was at work on it just now; try again")
+        check_parts(directory, done)
+        source = source_hash()
+        if manifest.get("source_hash", source) != source:
+            say("note: begun by another version of this program, so its bits may go on differently")
+        if manifest.get("bits", self.bits) != self.bits:
+            say(f"note: begun on {manifest['bits'].get('backend', 'other hardware')}, so its bits go on differently")
+        if done:
+            say(f"going on after {done} generations")
+        directory.create(placeless(self.study.config))
+        directory.clear_leftovers()
+        forget_from(directory, done)
+        directory.lineage.unlink(missing_ok=True)
+        device = {
+            "kind": jax.devices()[0].device_kind,
+            "count": int(self.plan.mesh.devices.size),
+            "processes": self.processes.count,
+        }
+        session = {"started": _now(), "generation": done, "source_hash": source, "device": device, "bits": self.bits}
+        directory.note(
+            run_id=self.id,
+            state="running",
+            seed=self.study.settings.seed,
+            generations=done,
+            target=self.target,
+            data_hash=self.data,
+            symbols=self.symbols,
+            features=list(self.market.features),
+            source_hash=manifest.get("source_hash", source),
+            versions=versions(),
+            device=device,
+            bits=manifest.get("bits", self.bits),
+            started=manifest.get("started", _now()),
+            finished=None,
+            sessions=[*manifest.get("sessions", []), session],
+        )
+        return needs.seconds, state
+
+    def _close(self, directory: RunDirectory, state: ArenaState) -> None:
+        """Say in the directory how far the run came, and show what came of it."""
+        done = int(state.generation)
+        if done < self.target:
+            directory.note(state="interrupted", generations=done, finished=_now())
+            say(f"interrupted after {done} generations; go on with: arena resume {directory.root}")
+            return
+        write_lineage(directory)
+        directory.note(state="finished", generations=done, finished=_now())
+        self.conclude(directory, state)
+
+    def _finished(self, manifest: Mapping[str, Any]) -> bool:
+        """Whether a run went to the target, or beyond."""
+        return manifest.get("state") == "finished" and int(manifest.get("generations", 0)) >= self.target
+
+    def _evolve(self, directory: RunDirectory, state: ArenaState | None, expected: float | None) -> ArenaState:
+        """The loop: one generation computes while the last one is written, by process 0 alone."""
+        study, target, processes = self.study, self.target, self.processes
+        arena = Arena(study.settings, self.market, state)
+        recorder = None
+        if processes.first:
+            least = study.settings.fitness.bars
+            recorder = Recorder(directory, study.record, self.plan.names, self.market.time, least)
+        born = arena.founders(arena.state) if state is None else []
+        if recorder:
+            recorder.founders(born)
+        first = int(arena.state.generation)
+        if first >= target:
+            return arena.state
+        say("compiling one generation, once …")
+        say(f"compiled in {arena.compile():.1f} s")
+        asked = partial(say, "stopping after this generation; once more to stop at once")
+        with (
+            Progression(first, target, shown=study.terminal.progress and processes.first, expected=expected) as shown,
+            interruptible(asked) as stop,
+        ):
+            last = time.monotonic()
+
+            def keep(record: GenerationRecord) -> None:
+                nonlocal last
+                with processes.spanning():
+                    fetched: GenerationRecord = jax.device_get(record)
+                now = time.monotonic()
+                seconds, last = now - last, now
+                number = int(fetched.generation)
+                if not fetched.finite:
+                    raise UserError(
+                        f"generation {number}: a score is not a number; the run stopped at its last checkpoint. "
+                        "Bars with extreme prices are the likely cause"
+                    )
+                timing = {
+                    "seconds": seconds,
+                    "compile_seconds": arena.compile_seconds if number == first else 0.0,
+                    "agent_bars_per_second": arena.agent_bars / seconds,
+                }
+                if recorder:
+                    shown.show(recorder.add(fetched, timing))
+
+            def write(record: GenerationRecord, after: ArenaState | None) -> None:
+                keep(record)
+                if recorder and after is not None:
+                    recorder.flush()
+                    save_checkpoint(directory, after, study.record.keep)
+
+            waiting: tuple[GenerationRecord, ArenaState | None] | None = None
+            for number in range(first, target):
+                with processes.spanning():
+                    record = arena.step()
+                with processes.together():
+                    if waiting is not None:
+                        write(*waiting)
+                stopping = processes.any(stop.is_set())
+                due = (number + 1) % study.record.checkpoint == 0 or number + 1 == target or stopping
+                # The next step takes the state's memory, so what is to be kept of it is copied before.
+                with processes.spanning():
+                    waiting = record, jax.tree.map(np.array, on_host(arena.state)) if due else None
+                if stopping:
+                    break
+            with processes.together():
+                if waiting is not None:
+                    write(*waiting)
+        return arena.state
+
+    def conclude(self, directory: RunDirectory, state: ArenaState) -> None:
+        """The table of champions and benchmarks, and where everything lies."""
+        archive = jax.tree.map(jnp.asarray, on_host(state.archive))
+        table = standings(self.plan, self.market, archive, oracle_path(self.supply, self.market))
+        costs = "without any costs" if self.market.costless else "after costs"
+        many = f", replicate 1 of {self.plan.replicates}" if self.plan.replicates > 1 else ""
+        for line in standings_lines(table, f"champions beside what anyone could have done, {costs}{many}"):
+            say(line)
+        say()
+        say(str(directory.root))
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
