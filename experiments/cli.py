@@ -43,7 +43,7 @@ COMMANDS = (
         "data check", "experiments.commands.data_check", "read files of bars and say what is in them and what is wrong"
     ),
     Command("data make", "experiments.commands.data_make", "write the bars of a ready-made market as Parquet"),
-    Command("replay", "experiments.replay.replay", "send explicit orders through the broker, exactly"),
+    Command("replay", "experiments.commands.replay", "send explicit orders through the broker, exactly"),
     Command(
         "edge", "experiments.commands.edge", "show that evolution finds a known edge, and none where there is none"
     ),

@@ -20,7 +20,7 @@ from arena.bench import CHARGES, Measurement, Size, World, matrix_gflops, measur
 from arena.frames import founder_frame
 from arena.records import GenerationRecord
 from arena.state import ArenaState
-from experiments.commands.bench import NAMES, SCALED
+from experiments.bench.names import NAMES, SCALED
 from experiments.configuration.study import RecordSettings
 from experiments.hardware.machine import cores, peak_memory, use_cores
 from experiments.runs.checkpoint import save_checkpoint
@@ -73,7 +73,7 @@ def measure(
 
     Args:
         scale: sizes.
-        only: names of `experiments.commands.bench.NAMES`; everything where empty, vectorbt if it is installed.
+        only: names of `experiments.bench.names.NAMES`; everything where empty, vectorbt if it is installed.
         repeat: times each is measured.
         progress: called with the name of what is measured next.
 

@@ -1,88 +1,31 @@
-"""`arena data`: what is in a file of bars, and writing bars as Parquet.
-
-`check` reads files in any supported form and says what it found, row by row where something is wrong, so that a file is
-mended before a run is lost on it. `write_bars` writes what `arena data make` makes, complete or not at all.
+"""`arena data check`: what is in files of bars, row by row where something is wrong, so that a file is mended before a
+run is lost on it.
 """
 
 import argparse
-import contextlib
-import dataclasses
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from experiments.commands.reading import add_reading_arguments, read_settings
+from experiments.data.gaps import find_gaps
 from markets.bars import Bars
 from markets.errors import UserError
 from markets.readers import Reading, ReadSettings, examine
 from markets.readers.stamps import bar_length
 
-__all__ = ["Gaps", "add_arguments", "check", "find_gaps", "run", "write_bars"]
+__all__ = ["add_arguments", "check", "run"]
 
-_PRICES = ("open", "high", "low", "close")
 _ROWS_SHOWN = 10
 _WIDE = 10_000
-_DAY = np.timedelta64(1, "D")
-_LONGEST_WEEKEND = np.timedelta64(72, "h")
 _HEADINGS = (
     *("symbol", "rows", "first (UTC)", "last (UTC)", "bar", "gaps", "longest gap", "weekends"),
     *("duplicates", "out of order", "bad rows"),
 )
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Gaps:
-    """Where neighbouring bars are further apart than the length of a bar.
-
-    Attributes:
-        count: gaps that are no weekends.
-        longest: the most time without a bar in one of them; zero without any.
-        after: open of the bar before the longest, None without any.
-        weekends: gaps that are weekends.
-    """
-
-    count: int
-    longest: np.timedelta64
-    after: np.datetime64 | None
-    weekends: int
-
-
-def find_gaps(time: NDArray[np.datetime64]) -> Gaps:
-    """Count the gaps between bars, weekends apart.
-
-    A weekend is a gap of at most three days over Saturday noon UTC, in a market that closes on more than half of its
-    Saturdays; where Saturdays are traded a missing one is a gap like any other.
-
-    Args:
-        time: opens of the bars, sorted [bars].
-    """
-    length = bar_length(time)
-    if length is None:
-        return Gaps(0, np.timedelta64(0, "us"), None, 0)
-    places = np.flatnonzero(np.diff(time) > length)
-    starts, ends = time[places] + length, time[places + 1]
-    # 1970-01-03 was a Saturday: count its noons up to a moment, and a gap holds one where the count grows.
-    noon = np.datetime64("1970-01-03T12", "us")
-    before = np.floor_divide(starts - noon + 7 * _DAY - np.timedelta64(1, "us"), 7 * _DAY)
-    upto = np.floor_divide(ends - noon + 7 * _DAY - np.timedelta64(1, "us"), 7 * _DAY)
-    weekend = (upto > before) & (ends - starts <= _LONGEST_WEEKEND)
-    saturdays = (time[-1] - time[0]) / (7 * _DAY)
-    if 2 * int(weekend.sum()) < saturdays - 1:
-        weekend[:] = False
-    others = np.flatnonzero(~weekend)
-    if not len(others):
-        return Gaps(0, np.timedelta64(0, "us"), None, int(weekend.sum()))
-    lengths = (ends - starts)[others]
-    worst = int(np.argmax(lengths))
-    return Gaps(len(others), lengths[worst], time[places[others[worst]]], int(weekend.sum()))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -190,59 +133,3 @@ def _duration(length: np.timedelta64) -> str:
         if count:
             parts.append(f"{count}{unit}")
     return " ".join(parts[:2]) or "0"
-
-
-def write_bars(bars: Sequence[Bars], out: Path) -> None:
-    """Write bars as one Parquet file that `read_bars` reads back equal.
-
-    One price a bar is written where bid and ask are the same throughout, else both sides. Own columns are written by
-    their names, already late; read them back with a lag of 0. The file appears complete or not at all.
-
-    Raises:
-        UserError: no bars, a symbol twice, a column with the name of a price, or a place that cannot be written.
-    """
-    out = Path(out)
-    symbols = [one.symbol for one in bars]
-    if not any(map(len, bars)):
-        raise UserError(f"{out}: no bars to write")
-    if len(set(symbols)) < len(symbols):
-        raise UserError(f"{out}: a symbol occurs twice among {', '.join(symbols)}; right is each once")
-    sided = any(not np.array_equal(one.bid, one.ask) for one in bars)
-    frame = pl.concat([_frame(one, sided=sided, out=out) for one in bars], how="diagonal")
-    if out.is_dir():
-        raise UserError(f"{out}: is a folder; right is the name of a file")
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{out.name}.", suffix=".part", dir=out.parent)
-    except OSError as error:
-        raise UserError(f"{out}: cannot be written ({error.strerror})") from None
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
-            pq.write_table(table, file, compression="zstd", write_page_checksum=True)
-        umask = os.umask(0)
-        os.umask(umask)
-        part.chmod(0o666 & ~umask)
-        part.replace(out)
-    except OSError as error:
-        raise UserError(f"{out}: cannot be written ({error.strerror or error})") from None
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-
-
-def _frame(bars: Bars, *, sided: bool, out: Path) -> pl.DataFrame:
-    columns: dict[str, pl.Series] = {
-        "timestamp": pl.Series(bars.time.astype("datetime64[us]")).dt.replace_time_zone("UTC"),
-        "symbol": pl.repeat(bars.symbol, len(bars), dtype=pl.String, eager=True),
-    }
-    columns |= {name: pl.Series(bars.bid[:, place]) for place, name in enumerate(_PRICES)}
-    if sided:
-        columns |= {f"ask_{name}": pl.Series(bars.ask[:, place]) for place, name in enumerate(_PRICES)}
-    columns["volume"] = pl.Series(bars.volume)
-    taken = {*columns, "spread", "adj_factor", "adj_close"}
-    for name, values in bars.columns.items():
-        if name.lower() in taken:
-            raise UserError(f"{out}: a column cannot be called {name}; that name means something to bars")
-        columns[name] = pl.Series(np.asarray(values, np.float64))
-    return pl.DataFrame(columns)

@@ -20,8 +20,22 @@ def run(args: argparse.Namespace) -> int:
 
     def make(overrides: list[str], outcome: Outcome) -> int:
         del outcome
-        from experiments.commands import make_data
-
-        return make_data.run(overrides, args.out)
+        return _make(overrides, args.out)
 
     return run_jobs(args, make)
+
+
+def _make(overrides: list[str], out: Path) -> int:
+    """Write the bars of one configuration; what this needs is loaded only now, for help needs none of it."""
+    from experiments.configuration.compose import compose
+    from experiments.configuration.study import make_study
+    from experiments.data.writing import write_bars
+    from experiments.terminal import say
+    from markets.source import supply
+
+    study = make_study(compose(overrides))
+    bars = supply(study.market, study.settings.seed).bars
+    write_bars(bars, out)
+    rows = sum(len(own) for own in bars)
+    say(f"{out}: {rows:,} bars of {', '.join(own.symbol for own in bars)}")
+    return 0

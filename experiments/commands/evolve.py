@@ -28,9 +28,9 @@ def _check(config: dict[str, Any]) -> None:
 
 
 def _evolve(overrides: list[str], outcome: Outcome) -> int:
-    from experiments.runs import job
+    from experiments.runs import start
 
-    return job.run(overrides, outcome)
+    return start.run(overrides, outcome)
 
 
 def _session() -> contextlib.AbstractContextManager[Callable[[], None]]:

@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     """Go on with the run, and return the exit code."""
     device = _device(args.overrides)
     directory = find_run(args.run, args.runs_dir)
-    from experiments.runs.job import resume
+    from experiments.runs.start import resume
 
     return resume(directory, device)
 

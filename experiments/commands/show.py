@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 from rich.table import Table
 
-from experiments.commands.runs import best_scores, replicates
+from experiments.runs.champions import best_scores, replicates
 from experiments.runs.directory import RunDirectory, find_run
 from experiments.terminal import console, outline, say
 

@@ -1,10 +1,9 @@
-"""Replay: explicit orders through the broker in float64, and what that leaves on disk (`arena replay`).
+"""Replay: explicit orders through the broker in float64, and what that leaves on disk.
 
 The same kernel as in evolution, one account, one instrument, every bar of a file. The ledger has a row a bar, so that
 anyone can check the money by hand.
 """
 
-import argparse
 import dataclasses
 import functools
 import json
@@ -12,7 +11,6 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,20 +20,17 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from experiments.commands.reading import add_reading_arguments, read_settings
 from experiments.replay.metrics import CONVENTIONS, performance, spread_paid
-from experiments.replay.targets import Targets, align_targets, read_targets
+from experiments.replay.targets import Targets, align_targets
 from experiments.replay.trades import trades_of
 from markets.account import REASONS, Bar, Order, Outcome
 from markets.bars import CLOSE, Bars
 from markets.broker import open_account, step
 from markets.calendars import financing_days, periods_per_year
 from markets.errors import UserError
-from markets.readers import read_bars
 from markets.rules import BrokerRules
-from markets.settings import build
 
-__all__ = ["ReplayResult", "add_arguments", "replay", "run", "write"]
+__all__ = ["ReplayResult", "replay", "replay_aligned", "see_free", "write"]
 
 _FILLS = ("units", "price", "commission", "slippage", "fee")
 _EXTREME = "prices of the bars, or keys of --set such as cash, commission or max_leverage, are too extreme"
@@ -80,7 +75,7 @@ def replay(bars: Bars, targets: pl.DataFrame, rules: BrokerRules | None = None) 
         >>> result.metrics["total_return"]
         0.1
     """
-    return _replayed(bars, align_targets(targets, bars), rules or BrokerRules())
+    return replay_aligned(bars, align_targets(targets, bars), rules or BrokerRules())
 
 
 def write(result: ReplayResult, out: str | Path) -> None:
@@ -93,7 +88,7 @@ def write(result: ReplayResult, out: str | Path) -> None:
     Raises:
         UserError: `out` holds something already.
     """
-    out = _free(out)
+    out = see_free(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
     try:
@@ -106,46 +101,6 @@ def write(result: ReplayResult, out: str | Path) -> None:
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `arena replay`."""
-    parser.add_argument("bars", metavar="BARS", type=Path, help="file of bars, in any form `arena data check` reads")
-    parser.add_argument(
-        "--targets",
-        metavar="FILE",
-        type=Path,
-        required=True,
-        help="Parquet or CSV: timestamp (UTC open of the deciding bar), target[, stop_loss, take_profit]",
-    )
-    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="directory to write; absent or empty")
-    parser.add_argument(
-        "--set",
-        metavar="key=value",
-        dest="settings",
-        nargs="+",
-        action="extend",
-        default=[],
-        help="broker keys, such as commission=0.0001 max_leverage=5 calendar=fx",
-    )
-    add_reading_arguments(parser, columns=False)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Replay as the arguments say, write the directory, print a summary, and return the exit code."""
-    _free(args.out)
-    rules = build(BrokerRules, _key_values(args.settings))
-    series = read_bars(args.bars, read_settings(args), where="")
-    if len(series) > 1:
-        names = ", ".join(bars.symbol for bars in series[:8])
-        raise UserError(f"{args.bars}: has {len(series)} symbols ({names}, …); choose one with --symbol")
-    frame, rows = read_targets(args.targets)
-    targets = align_targets(frame, series[0], source=args.targets, rows=rows)
-    result = _replayed(series[0], targets, rules)
-    write(result, args.out)
-    _summarise(result.metrics)
-    print(args.out)
-    return 0
 
 
 @functools.partial(jax.jit, static_argnames="rules")
@@ -162,7 +117,12 @@ def _scan(bars: Bar, orders: Order, rules: BrokerRules) -> Outcome:
     return outcomes
 
 
-def _replayed(own_bars: Bars, targets: Targets, rules: BrokerRules) -> ReplayResult:
+def replay_aligned(own_bars: Bars, targets: Targets, rules: BrokerRules) -> ReplayResult:
+    """Do as `replay` does with targets that are aligned with the bars already.
+
+    Raises:
+        UserError: spreads that leave no price, or money beyond any number.
+    """
     bars = _quoted(own_bars, rules)
     with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
         orders = Order(*(jnp.asarray(column[:-1, None]) for column in targets))
@@ -295,33 +255,12 @@ def _quotes(bars: Bars, rules: BrokerRules) -> Bar:
     return Bar(**{name: jnp.asarray(values) for name, values in quotes.items()})
 
 
-def _key_values(words: Sequence[str]) -> Mapping[str, Any]:
-    """`key=value` words as plain values: null, true, false, a number, or text."""
-    values: dict[str, Any] = {}
-    for word in words:
-        key, equals, text = word.partition("=")
-        if not equals or not key:
-            raise UserError(f"--set {word}: expected key=value, such as commission=0.0001")
-        if key in values:
-            raise UserError(f"--set {word}: {key} is set twice")
-        values[key] = _plain(text.strip())
-    return values
+def see_free(out: str | Path) -> Path:
+    """The full path of a directory that can be made: absent, or empty.
 
-
-def _plain(text: str) -> Any:
-    words: dict[str, Any] = {"null": None, "true": True, "false": False}
-    if text.lower() in words:
-        return words[text.lower()]
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
-
-
-def _free(out: str | Path) -> Path:
-    """A directory that can be made: absent, or empty."""
+    Raises:
+        UserError: it holds something, or is no directory.
+    """
     out = Path(out).expanduser().absolute()
     if out.is_dir() and not any(out.iterdir()):
         return out
@@ -335,15 +274,3 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def _summarise(metrics: Mapping[str, Any]) -> None:
-    """A few lines of what came out."""
-    for name in ("bars", "fills", "trades", "end_equity", "total_return", "sharpe", "max_drawdown", "costs"):
-        value = metrics[name]
-        shown = "–" if value is None else f"{value:,.4f}" if isinstance(value, float) else f"{value:,}"
-        print(f"{name:<14}{shown:>18}")
-    if metrics["costless"]:
-        print("This market charged no cost at all: no spread, commission, slippage or financing.")
-    if metrics["ruined"]:
-        print("The account was ruined.")

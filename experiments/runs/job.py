@@ -1,113 +1,39 @@
-"""Evolving: from overrides to a finished run directory, and going on with one that is there already."""
+"""A job: one study made ready, and its run from wherever the directory stands to the target.
+
+Process 0 alone reads and writes the directory; all processes evolve.
+"""
 
 import contextlib
 import datetime
-import time
 from collections.abc import Mapping
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from arena.api import Arena
 from arena.founding import found
 from arena.plan import make_plan
-from arena.records import GenerationRecord
 from arena.sharding import on_host
 from arena.standings import standings
 from arena.state import ArenaState
-from experiments.configuration.compose import compose
-from experiments.configuration.study import Study, load_market, make_study, oracle_path
+from experiments.configuration.study import Study, load_market, oracle_path
 from experiments.hardware.machine import measure_speed, use_cores
 from experiments.hardware.processes import acquaint, join
-from experiments.runs.checkpoint import last_checkpoint, load_checkpoint, save_checkpoint
+from experiments.runs.checkpoint import last_checkpoint, load_checkpoint
 from experiments.runs.directory import RunDirectory
 from experiments.runs.estimate import Estimate, check_market, check_room, estimate, measured, size
 from experiments.runs.files import make_folder
 from experiments.runs.identity import data_hash, fixed_bits, placeless, run_id, shared_keys, source_hash, versions
-from experiments.runs.interruption import interruptible
 from experiments.runs.lineage import write_lineage
 from experiments.runs.lock import only_one
-from experiments.runs.recording import Recorder, check_parts, forget_from
+from experiments.runs.loop import evolve
+from experiments.runs.recording import check_parts, forget_from
 from experiments.runs.sweeps import INTERRUPTED, Outcome
-from experiments.terminal import Progression, console, duration, outline, say, standings_lines
+from experiments.terminal import console, duration, outline, say, standings_lines
 from markets.errors import UserError
 
-__all__ = ["Job", "resume", "run"]
-
-
-def run(overrides: list[str], outcome: Outcome | None = None) -> int:
-    """Evolve the study that overrides describe; a study that is there already is gone on with, or shown.
-
-    Args:
-        overrides: of the configuration.
-        outcome: told how the run ended, for a sweep.
-
-    Raises:
-        UserError: a mistake in the configuration or the data.
-    """
-    config = compose(overrides)
-    _absolute(config)
-    study = make_study(config)
-    job = Job(study, outcome)
-    root = Path(study.runs_dir) / job.id
-    if study.force:
-        number = 1
-        while root.exists():
-            number += 1
-            root = Path(study.runs_dir) / f"{job.id}-{number}"
-    job.outcome.root = root
-    if study.check:
-        with job.processes.together():
-            if job.processes.first:
-                check_room(job.describe(RunDirectory(root)), root)
-        job.outcome.end = "checked"
-        return 0
-    return job.go(RunDirectory(root))
-
-
-def resume(directory: RunDirectory, device: Mapping[str, Any] | None = None) -> int:
-    """Go on with a run from its last checkpoint, on this machine whatever machine began it.
-
-    Args:
-        directory: of the run.
-        device: keys of that group which say where it goes on.
-
-    Raises:
-        UserError: its configuration or bars are not what they were.
-    """
-    manifest = directory.read_manifest()
-    try:
-        config = directory.read_config()
-        study = make_study({**config, "device": {**(config.get("device") or {}), **(device or {})}})
-    except UserError as error:
-        named = str(error).startswith(str(directory.config))
-        raise UserError(str(error) if named else f"{directory.config}: {error}") from None
-    job = Job(study)
-    known = manifest.get("run_id", job.id)
-    if known not in (job.id, run_id(study.config, job.data, manifest.get("bits", {}))):
-        changed = "bars" if manifest.get("data_hash") != job.data else "configuration"
-        raise UserError(
-            f"{directory.root}: its {changed} changed since it was run {known}; bring back what it was made with, "
-            "or start a run of its own with arena evolve"
-        )
-    job.id = known
-    return job.go(directory)
-
-
-def _absolute(config: dict[str, Any]) -> None:
-    """Write paths of bars in full, so that a run can be resumed from any folder."""
-    market = config.get("market")
-    if not isinstance(market, dict):
-        return
-    path = market.get("path")
-    if isinstance(path, str) and path:
-        market["path"] = str(Path(path).resolve())
-    elif isinstance(path, list):
-        market["path"] = [str(Path(each).resolve()) if isinstance(each, str) else each for each in path]
+__all__ = ["Job"]
 
 
 class Job:
@@ -206,7 +132,7 @@ class Job:
             state = processes.share(state, self.like)
             done = int(state.generation) if state else 0
             try:
-                state = self._evolve(directory, state, expected)
+                state = evolve(self.study, self.plan, self.market, self.processes, directory, state, expected=expected)
             except BaseException:
                 with contextlib.suppress(OSError, UserError):  # what went wrong first is what is told
                     if processes.first:
@@ -304,74 +230,6 @@ class Job:
     def _finished(self, manifest: Mapping[str, Any]) -> bool:
         """Whether a run went to the target, or beyond."""
         return manifest.get("state") == "finished" and int(manifest.get("generations", 0)) >= self.target
-
-    def _evolve(self, directory: RunDirectory, state: ArenaState | None, expected: float | None) -> ArenaState:
-        """The loop: one generation computes while the last one is written, by process 0 alone."""
-        study, target, processes = self.study, self.target, self.processes
-        arena = Arena(study.settings, self.market, state)
-        recorder = None
-        if processes.first:
-            least = study.settings.fitness.bars
-            recorder = Recorder(directory, study.record, self.plan.names, self.market.time, least)
-        born = arena.founders(arena.state) if state is None else []
-        if recorder:
-            recorder.founders(born)
-        first = int(arena.state.generation)
-        if first >= target:
-            return arena.state
-        say("compiling one generation, once …")
-        say(f"compiled in {arena.compile():.1f} s")
-        asked = partial(say, "stopping after this generation; once more to stop at once")
-        with (
-            Progression(first, target, shown=study.terminal.progress and processes.first, expected=expected) as shown,
-            interruptible(asked) as stop,
-        ):
-            last = time.monotonic()
-
-            def keep(record: GenerationRecord) -> None:
-                nonlocal last
-                with processes.spanning():
-                    fetched: GenerationRecord = jax.device_get(record)
-                now = time.monotonic()
-                seconds, last = now - last, now
-                number = int(fetched.generation)
-                if not fetched.finite:
-                    raise UserError(
-                        f"generation {number}: a score is not a number; the run stopped at its last checkpoint. "
-                        "Bars with extreme prices are the likely cause"
-                    )
-                timing = {
-                    "seconds": seconds,
-                    "compile_seconds": arena.compile_seconds if number == first else 0.0,
-                    "agent_bars_per_second": arena.agent_bars / seconds,
-                }
-                if recorder:
-                    shown.show(recorder.add(fetched, timing))
-
-            def write(record: GenerationRecord, after: ArenaState | None) -> None:
-                keep(record)
-                if recorder and after is not None:
-                    recorder.flush()
-                    save_checkpoint(directory, after, study.record.keep)
-
-            waiting: tuple[GenerationRecord, ArenaState | None] | None = None
-            for number in range(first, target):
-                with processes.spanning():
-                    record = arena.step()
-                with processes.together():
-                    if waiting is not None:
-                        write(*waiting)
-                stopping = processes.any(stop.is_set())
-                due = (number + 1) % study.record.checkpoint == 0 or number + 1 == target or stopping
-                # The next step takes the state's memory, so what is to be kept of it is copied before.
-                with processes.spanning():
-                    waiting = record, jax.tree.map(np.array, on_host(arena.state)) if due else None
-                if stopping:
-                    break
-            with processes.together():
-                if waiting is not None:
-                    write(*waiting)
-        return arena.state
 
     def conclude(self, directory: RunDirectory, state: ArenaState) -> None:
         """The table of champions and benchmarks, and where everything lies."""

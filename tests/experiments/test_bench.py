@@ -10,8 +10,8 @@ import pytest
 from arena.bench import Measurement, Size, World, judging, matrix_gflops, measure_judging, measure_replay, timed
 from arena.records import GenerationRecord
 from experiments.bench import results, table
+from experiments.bench.names import NAMES
 from experiments.cli import main
-from experiments.commands.bench import NAMES
 from experiments.configuration.study import RecordSettings
 from experiments.runs.directory import RunDirectory
 from markets.errors import UserError

@@ -12,7 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from experiments.commands.data_check import add_arguments, check, find_gaps, run, write_bars
+from experiments.commands.data_check import add_arguments, check, run
+from experiments.data.gaps import find_gaps
+from experiments.data.writing import write_bars
 from markets.bars import Bars
 from markets.errors import UserError
 from markets.readers import ReadSettings, read_bars

@@ -16,7 +16,7 @@ import pytest
 
 from experiments import cli
 from experiments.commands import data_check
-from experiments.replay import replay as replay_module
+from experiments.commands import replay as replay_command
 from experiments.replay.metrics import performance
 from experiments.replay.replay import ReplayResult, replay, write
 from markets.bars import Bars
@@ -396,7 +396,7 @@ def test_bars_are_read_by_the_same_options_as_data_check_has():
 
     reading = {f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(ReadSettings)} - {"--columns"}
     assert reading <= options(data_check)
-    assert reading <= options(replay_module)
+    assert reading <= options(replay_command)
 
 
 @pytest.mark.slow

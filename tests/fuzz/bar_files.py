@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from experiments.commands.data_check import write_bars
+from experiments.data.writing import write_bars
 from markets.bars import Bars
 from markets.errors import UserError
 from markets.readers import Reading, ReadSettings, examine, read_bars

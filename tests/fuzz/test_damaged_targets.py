@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_damaged_bars import frames
 
-from experiments.commands.data_check import write_bars
+from experiments.data.writing import write_bars
 from experiments.replay.targets import align_targets, read_targets
 from markets.errors import UserError
 

@@ -1,0 +1,1 @@
+"""Files of bars: what is missing between them, and writing them."""
