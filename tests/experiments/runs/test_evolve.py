@@ -15,7 +15,7 @@ from small_runs import RECORDED, SMALL, arena, assert_same, compiled_once, evolv
 from arena.schemas import LINEAGE, REGIME_NAMES, TABLES
 from experiments.runs.directory import RunDirectory
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+DOCS = Path(__file__).resolve().parents[3] / "docs"
 GENERATIONS, AGENTS, ISLANDS = 6, 16, 2
 
 DESIGNED = {
