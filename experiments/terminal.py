@@ -6,7 +6,7 @@ import statistics
 import sys
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
 import polars as pl
 from rich.console import Console, Group
@@ -25,7 +25,16 @@ _LABEL, _SPLITS = 18, ("train", "validation")
 _RECENT = 8  # generations that speed and the time left are taken from
 _SOON = 15.0  # seconds; a log says no more of less than that
 
-console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+
+class _Console(Console):
+    """Rich's console, but for a reader that goes away: Rich would end the program at once, with a code of its own."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        """Leave it to `experiments.cli`, which is silent and answers with the code for it."""
+        raise BrokenPipeError
+
+
+console = _Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 """Where everything that is not an error goes."""
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import os
 import subprocess
 import sys
 import types
@@ -187,6 +188,17 @@ def test_a_reader_that_goes_away_is_met_with_silence() -> None:
         process.stdin.close()
         assert process.stderr.read() == ""
         assert process.wait() == 141
+
+
+def test_what_the_console_writes_to_nobody_ends_with_the_same_code(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    words = [sys.executable, "-m", "experiments.cli", "runs", "--runs-dir", str(tmp_path)]
+    try:
+        done = subprocess.run(words, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 TOY = "toy_conf_of_cli"
