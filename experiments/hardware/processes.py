@@ -26,6 +26,7 @@ from arena.settings import DeviceSettings
 from arena.sharding import on_host, put
 from experiments.hardware.launchers import Place, find_place
 from experiments.hardware.meeting import LOCAL, MOMENT, meet, receive, send
+from experiments.mistakes import lines_of
 from markets.errors import UserError
 
 __all__ = ["ALONE", "Processes", "acquaint", "join"]
@@ -100,7 +101,7 @@ class Processes:
             yield
         except Exception as error:
             missing = self._missing()
-            self.close(_FAULT)
+            self.close(_FAULT if missing is None and lines_of(error) is None else _MISTAKE)
             if missing is None:
                 raise
             raise self._gone(missing) from error

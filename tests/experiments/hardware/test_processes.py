@@ -1,6 +1,7 @@
 """How processes of a run meet, agree and fail together, with threads in their place; and who says which is which."""
 
 import contextlib
+import os
 import socket
 import struct
 import threading
@@ -40,6 +41,25 @@ def each(what: Callable[[Processes], Any], count: int = COUNT) -> list[Any]:
 
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(one, range(count)))
+
+
+@pytest.fixture
+def parted(monkeypatch: pytest.MonkeyPatch) -> Callable[[Processes], int | None]:
+    """The exit code with which a process parts from the others; None where it is left as it was."""
+
+    codes: list[int] = []
+
+    def leave(code: int) -> None:
+        codes.append(code)
+        raise SystemExit
+
+    def part(own: Processes) -> int | None:
+        with contextlib.suppress(SystemExit):
+            own.part()
+        return codes[-1] if codes else None
+
+    monkeypatch.setattr(os, "_exit", leave)
+    return part
 
 
 def test_everybody_hears_what_everybody_says() -> None:
@@ -94,6 +114,27 @@ def test_a_failure_inside_jax_is_told_as_what_it_is() -> None:
     assert str(first).startswith("process 1: gone")
     with pytest.raises(ValueError, match="bug"), Processes().spanning():
         raise ValueError("bug")
+
+
+@pytest.mark.parametrize(
+    ("error", "lost", "code"),
+    [
+        (ValueError("Gloo all-reduce failed"), True, 2),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes"), False, 2),
+        (ValueError("ours"), False, 1),
+    ],
+)
+def test_after_a_failure_inside_jax_the_exit_code_is_that_of_the_line(
+    error: Exception, lost: bool, code: int, parted: Callable[[Processes], int | None]
+) -> None:
+    near, far = socket.socketpair()
+    own = Processes(0, 2, [near])
+    with far:
+        if lost:
+            far.close()
+        with pytest.raises(UserError if lost else type(error)), own.spanning():
+            raise error
+        assert parted(own) == code
 
 
 def test_what_they_were_given_must_be_the_same() -> None:
