@@ -2,12 +2,17 @@
 
 import argparse
 import math
-from functools import partial
+
+from omegaconf import OmegaConf
 
 from experiments.commands.overrides import add_override_arguments, epilog
+from experiments.configuration.compose import search_override
 from markets.errors import UserError
 
 __all__ = ["add_arguments", "epilog", "run"]
+
+_REFUTED = 1
+"""Exit code where an edge was not found, or one was found where there is none."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,27 +25,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evolve, judge and tell both halves; return the exit code."""
+    """Evolve, judge and tell both halves; return the exit code, 1 where they are not as they should be."""
     for name, least in (("edge", 0.0), ("seeds", 0), ("null_seeds", 0), ("fresh", 1)):
         if getattr(args, name) < least or not math.isfinite(getattr(args, name)):
             raise UserError(f"--{name.replace('_', '-')}: {getattr(args, name)} is too small; at least {least:g}")
+    overrides = list(args.overrides)
+    if args.config_dir is not None:
+        overrides.insert(0, search_override(args.config_dir))
+    halves = [(edge, seeds) for edge, seeds in ((args.edge, args.seeds), (0.0, args.null_seeds)) if seeds]
+
     import polars as pl
 
-    from experiments.edge.study import EdgeStudy, evolve_seeds, judge_seeds
-    from experiments.edge.summary import HEAD, seed_line, summary
-    from experiments.runs.files import write_whole
+    from experiments.edge.study import EdgeStudy, evolve_seeds, judge_seeds, seeds_config
+    from experiments.edge.summary import HEAD, as_it_should_be, seed_line, summary
+    from experiments.runs.files import write_table
     from experiments.terminal import say
 
-    said = []
-    for edge, seeds in ((args.edge, args.seeds), (0.0, args.null_seeds)):
-        if not seeds:
-            continue
-        study = EdgeStudy(edge, seeds, args.fresh, tuple(args.overrides))
+    studies = [EdgeStudy(edge, seeds, args.fresh, tuple(overrides)) for edge, seeds in halves]
+    configs = [seeds_config(study) for study in studies]  # all mistakes before the first half runs
+    if args.cfg:
+        print("---\n".join(OmegaConf.to_yaml(OmegaConf.create(config)) for config in configs), end="")
+        return 0
+    said: list[str] = []
+    good = True
+    for study, config in zip(studies, configs, strict=True):
         job, directory, code = evolve_seeds(study)
         if code:
             return code
+        if config["check"]:
+            continue
         say()
-        say(f"edge {edge:g}: judging {seeds} seeds on {args.fresh} fresh markets each …")
+        say(f"edge {study.edge:g}: judging {study.seeds} seeds on {study.fresh} fresh markets each …")
         for line in HEAD:
             say(line)
         parts = []
@@ -49,8 +64,9 @@ def run(args: argparse.Namespace) -> int:
             say(seed_line(part))
         table = pl.concat(parts)
         path = directory.root / "fresh.parquet"
-        write_whole(path, partial(table.write_parquet, compression="zstd"))
+        write_table(path, table)
         said += ["", *summary(table), f"  {path}"]
+        good = good and as_it_should_be(table)
     for line in said:
         say(line)
-    return 0
+    return 0 if good else _REFUTED

@@ -31,15 +31,16 @@ from experiments.configuration.compose import compose
 from experiments.configuration.study import make_study
 from experiments.runs.checkpoint import last_checkpoint, load_checkpoint
 from experiments.runs.directory import RunDirectory
+from experiments.runs.estimate import check_room
 from experiments.runs.job import Job
 from experiments.runs.sweeps import Outcome
 from experiments.runs.trees import generation_of, load_tree
 from markets.errors import UserError
 from markets.preparation import Market
-from markets.synthetic import SyntheticSettings, oracle_exposures, simulate_paths
+from markets.synthetic import SyntheticPath, SyntheticSettings, oracle_exposures, simulate_paths
 from markets.tape import Tape, window
 
-__all__ = ["EdgeStudy", "evolve_seeds", "judge_seeds"]
+__all__ = ["EdgeStudy", "evolve_seeds", "fresh_paths", "judge_seeds", "seeds_config"]
 
 _FRESH = 2**31
 """How far from a seed's own the seed lies that its fresh markets are made from."""
@@ -79,24 +80,47 @@ class _QuietJob(Job):
         """Say nothing."""
 
 
-def evolve_seeds(study: EdgeStudy) -> tuple[Job, RunDirectory, int]:
-    """Evolve all seeds to the end, as a run like any other: it is recorded, and goes on where it was stopped.
-
-    Returns:
-        The run, its directory, and the exit code: 0 once it is finished.
+def seeds_config(study: EdgeStudy) -> dict[str, Any]:
+    """The configuration of the run that evolves all seeds of a study.
 
     Raises:
         UserError: overrides that make no such study.
     """
     own = ["record.fitness=archive", *study.overrides]
-    made = make_study(compose([*own, f"market.edge={study.edge}", f"evolution.replicates={study.seeds}"]))
+    config = compose([*own, f"market.edge={study.edge}", f"evolution.replicates={study.seeds}"])
+    made = make_study(config)
     if not made.settings.archive.enabled:
         raise UserError("archive.enabled: without an archive there are no champions to judge; leave it on")
     if made.market.mode != "pool":
         raise UserError("market.mode: a basket has no oracle to compare with; leave it pool")
+    if made.settings.device.coordinator is not None:
+        raise UserError("device.coordinator: the edge study runs in one process; leave it null")
+    if made.force:
+        raise UserError("force: the edge study goes on with what is there; delete the run's folder to begin it anew")
+    return config
+
+
+def evolve_seeds(study: EdgeStudy) -> tuple[Job, RunDirectory, int]:
+    """Evolve all seeds to the end, as a run like any other: it is recorded, and goes on where it was stopped.
+
+    Returns:
+        The run, its directory, and the exit code: 0 once it is finished, or described where `check` asks for no more.
+
+    Raises:
+        UserError: overrides that make no such study.
+    """
+    made = make_study(seeds_config(study))
     job = _QuietJob(made, Outcome(brief=True))
     directory = RunDirectory(Path(made.runs_dir) / job.id)
+    if made.check:
+        check_room(job.describe(directory), directory.root)
+        return job, directory, 0
     return job, directory, job.go(directory)
+
+
+def fresh_paths(source: SyntheticSettings, seed: int, count: int) -> list[SyntheticPath]:
+    """Markets of the same kind as a seed's own, from a seed so far from it that no study's seeds meet it."""
+    return simulate_paths(dataclasses.replace(source, symbols=count), (seed + _FRESH) % 2**32)
 
 
 def judge_seeds(study: EdgeStudy, job: Job, directory: RunDirectory) -> Iterator[pl.DataFrame]:
@@ -113,17 +137,17 @@ def judge_seeds(study: EdgeStudy, job: Job, directory: RunDirectory) -> Iterator
     """
     settings, source = job.study.settings, job.study.market.source
     assert isinstance(source, SyntheticSettings)
-    fresh = dataclasses.replace(source, symbols=study.fresh)
     checkpoint = last_checkpoint(directory)
-    assert checkpoint is not None
+    if checkpoint is None:
+        raise UserError(f"{directory.checkpoints}: the last state is gone; delete {directory.root} to begin it anew")
     state = load_checkpoint(checkpoint, job.like)
     first_champions = _first_champions(job, directory, state)
     for replicate in range(job.plan.replicates):
         seed = (settings.seed + replicate) % 2**32
-        paths = simulate_paths(fresh, (seed + _FRESH) % 2**32)
+        paths = fresh_paths(source, seed, study.fresh)
         scaler = job.market.scalers[replicate % len(job.market.scalers)]
         market = make_market([path.bars for path in paths], settings, scaler=scaler)
-        told = np.concatenate([oracle_exposures(fresh, path) for path in paths]).astype(np.float32)[:, None]
+        told = np.concatenate([oracle_exposures(source, path) for path in paths]).astype(np.float32)[:, None]
         first = market.tape.validation[0]
         rows = [
             _rows("hold", hold(settings, market.tape, first)),

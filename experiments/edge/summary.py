@@ -11,7 +11,7 @@ from scipy.stats import t as student
 
 from arena.schemas import REGIME_NAMES
 
-__all__ = ["HEAD", "Interval", "interval", "seed_line", "seeds_won", "summary"]
+__all__ = ["HEAD", "Interval", "as_it_should_be", "interval", "ratio_of_means", "seed_line", "seeds_won", "summary"]
 
 _CONFIDENCE = 0.95
 _MOST = 0.9
@@ -41,6 +41,23 @@ def interval(values: NDArray[np.float64]) -> Interval:
     return Interval(mean, mean - half, mean + half)
 
 
+def ratio_of_means(above: NDArray[np.float64], below: NDArray[np.float64]) -> Interval:
+    """The ratio of two means over the same seeds, with the jackknife's interval; NaN unless the mean below is positive.
+
+    A mean of ratios would hang on the seed whose denominator is least.
+    """
+    n = len(above)
+    if np.mean(below) <= 0:
+        return Interval(math.nan, math.nan, math.nan)
+    whole = float(np.mean(above) / np.mean(below))
+    if n < 2:
+        return Interval(whole, math.nan, math.nan)
+    without = (above.sum() - above) / (below.sum() - below)
+    spread = interval(n * whole - (n - 1) * without)
+    half = spread.high - spread.mean
+    return Interval(whole, whole - half, whole + half)
+
+
 def seed_line(table: pl.DataFrame) -> str:
     """One seed, over all regimes.
 
@@ -65,6 +82,18 @@ def seeds_won(table: pl.DataFrame) -> dict[str, int]:
     }
 
 
+def as_it_should_be(table: pl.DataFrame) -> bool:
+    """Whether an edge that is there was found, or none was found where there is none.
+
+    Args:
+        table: the rows of all seeds.
+    """
+    own = _by_seed(table, "all")
+    if float(table["edge"][0]) > 0:
+        return all(count >= math.ceil(_MOST * own.height) for count in seeds_won(table).values())
+    return all(not interval((own["champion"] - own[name]).to_numpy()).low > 0 for name in ("flat", "matched"))
+
+
 def summary(table: pl.DataFrame) -> Iterator[str]:
     """What the seeds of one edge come to, in a few lines.
 
@@ -76,13 +105,12 @@ def summary(table: pl.DataFrame) -> Iterator[str]:
     if edge > 0:
         won = seeds_won(table)
         asked = math.ceil(_MOST * seeds)
-        found = all(count >= asked for count in won.values())
-        verdict = "FOUND" if found else "NOT FOUND"
+        verdict = "FOUND" if as_it_should_be(table) else "NOT FOUND"
         yield f"edge {edge:g}, {seeds} seeds: {verdict}; {asked} of {seeds} asked, and champions"
         for against, count in won.items():
             yield f"  beat {against} in {count} of {seeds}"
         for player, name in (("champion", "they reach"), ("founder", "the founders' best reached")):
-            share = interval(own[f"{player}_sharpe"].to_numpy() / own["oracle_sharpe"].to_numpy())
+            share = ratio_of_means(own[f"{player}_sharpe"].to_numpy(), own["oracle_sharpe"].to_numpy())
             yield f"  {name} {_percent(share)} of the oracle's Sharpe ratio"
         for regime in REGIME_NAMES[:-1]:
             part = _by_seed(table, regime)
@@ -90,8 +118,8 @@ def summary(table: pl.DataFrame) -> Iterator[str]:
                 yield f"  {regime:<16} {_in_bp(part['champion'])} bp a bar, the oracle {_in_bp(part['oracle'])}"
         return
     over = {name: interval((own["champion"] - own[name]).to_numpy()) for name in ("flat", "matched")}
-    none = all(not each.low > 0 for each in over.values())
-    yield f"edge 0, {seeds} seeds: {'NOTHING FOUND, as it should be' if none else 'FOUND WHERE THERE IS NOTHING'}"
+    verdict = "NOTHING FOUND, as it should be" if as_it_should_be(table) else "FOUND WHERE THERE IS NOTHING"
+    yield f"edge 0, {seeds} seeds: {verdict}"
     for name, words in (("flat", "flat"), ("matched", "exposure-matched holding")):
         mean, low, high = (1e4 * value for value in over[name])
         yield f"  champions over {words}: {mean:+.3f} bp a bar after costs, 95 % interval {low:+.3f} to {high:+.3f}"
@@ -112,6 +140,8 @@ def _by_seed(table: pl.DataFrame, regime: str) -> pl.DataFrame:
 
 
 def _percent(value: Interval) -> str:
+    if math.isnan(value.mean):
+        return "–"
     if math.isnan(value.low):
         return f"{value.mean:.0%}"
     return f"{value.mean:.0%} (95 % interval {value.low:.0%} to {value.high:.0%})"
