@@ -21,7 +21,13 @@ MOMENT = 5.0
 """Seconds a stranger has to say who it is, or the end of a process to be noticed."""
 
 _PAUSE = 0.1  # seconds between two tries to reach process 0
-_LONGEST = 4096  # bytes of a greeting
+_LONGEST = 65536  # bytes of a greeting and of its answer, which may tell a mistake
+_NONSENSE = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+"""What comes of reading what a stranger says."""
+
+
+class _StrangerError(ConnectionError):
+    """What is at the other side speaks otherwise than we do."""
 
 
 def meet(place: Place, timeout: int) -> tuple[list[socket.socket], int]:
@@ -36,7 +42,8 @@ def meet(place: Place, timeout: int) -> tuple[list[socket.socket], int]:
         the machine of process 0.
 
     Raises:
-        UserError: somebody does not come in time, or says that there are more or fewer.
+        UserError: somebody does not come in time, or says that there are more or fewer; or something else listens where
+            process 0 should.
     """
     deadline = time.monotonic() + timeout
     if place.number:
@@ -44,13 +51,20 @@ def meet(place: Place, timeout: int) -> tuple[list[socket.socket], int]:
         try:
             send(link, json.dumps({"arena": place.number, "of": place.count}).encode())
             link.settimeout(timeout + MOMENT)
-            welcome = json.loads(receive(link))
+            welcome = json.loads(receive(link, _LONGEST))
+            error = welcome.get("error")
+            port = 0 if error else int(welcome["port"])
+        except (_StrangerError, *_NONSENSE):
+            link.close()
+            raise UserError(
+                f"device.coordinator: what answers at {place.host}:{place.port} is no process of this run"
+            ) from None
         except OSError:
             raise UserError("process 0: gone before all were there; start all again") from None
-        if "error" in welcome:
-            raise UserError(welcome["error"])
+        if error:
+            raise UserError(str(error))
         link.settimeout(None)
-        return [link], int(welcome["port"])
+        return [link], port
     links: dict[int, socket.socket] = {}
     try:
         with _listen(place) as server:
@@ -103,7 +117,7 @@ def _let_in(
         link.settimeout(MOMENT)
         said = json.loads(receive(link, _LONGEST))
         number, count = int(said["arena"]), int(said["of"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, *_NONSENSE):
         link.close()
         return
     _keep(link)
@@ -155,11 +169,11 @@ def receive(link: socket.socket, most: int | None = None) -> bytes:
     """Wait for a frame.
 
     Raises:
-        OSError: the other side is gone, or says more than `most` bytes.
+        OSError: the other side is gone, or would say more than `most` bytes and so is none of ours.
     """
     (length,) = struct.unpack("!Q", _exactly(link, 8))
     if most is not None and length > most:
-        raise ConnectionError("not one of ours")
+        raise _StrangerError
     return _exactly(link, length)
 
 

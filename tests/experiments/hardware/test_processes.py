@@ -21,6 +21,10 @@ from markets.errors import UserError
 COUNT = 3
 
 
+def frame(content: bytes) -> bytes:
+    return struct.pack("!Q", len(content)) + content
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
@@ -209,9 +213,7 @@ def test_processes_that_contradict_each_other_are_refused(others: list[tuple[int
             assert said.startswith(says)
 
 
-@pytest.mark.parametrize(
-    "said", [b"", b"GET / HTTP/1.1\r\n\r\n", struct.pack("!Q", 3) + b"abc", struct.pack("!Q", 2) + b"[]"]
-)
+@pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\n\r\n", frame(b"abc"), frame(b"[]"), frame(b"[" * 4000)])
 def test_a_stranger_is_sent_away_and_the_run_begins(said: bytes) -> None:
     port = free_port()
     met = threading.Event()
@@ -235,6 +237,32 @@ def test_a_stranger_is_sent_away_and_the_run_begins(said: bytes) -> None:
     knocking.start()
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(one, (0, 1))) == [["0", "1"]] * 2
+
+
+@pytest.mark.parametrize(
+    "banner",
+    [
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        *map(frame, (b"{", b"\xff", b"7", b"[]", b"{}", b'{"port": []}', b"[" * 60_000)),
+    ],
+)
+def test_something_else_that_listens_where_process_0_should_is_said_to_be_no_process(banner: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+        port = server.getsockname()[1]
+
+        def answer() -> None:
+            link, _ = server.accept()
+            with link, contextlib.suppress(OSError):
+                link.sendall(banner)
+                while link.recv(4096):
+                    continue
+
+        answering = pool.submit(answer)
+        with pytest.raises(UserError) as found:
+            meet(Place(1, 2, "127.0.0.1", port), 20)
+        answering.result(20)
+    assert str(found.value) == f"device.coordinator: what answers at 127.0.0.1:{port} is no process of this run"
 
 
 def device(**keys: Any) -> DeviceSettings:
