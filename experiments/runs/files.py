@@ -5,6 +5,7 @@ before anybody goes on as if the file were there.
 """
 
 import contextlib
+import errno
 import io
 import json
 import os
@@ -18,6 +19,9 @@ __all__ = ["TEMPORARY", "make_folder", "sync_folder", "write_json", "write_table
 
 TEMPORARY = ".part-"
 """Prefix of names of files that are being written; whoever finds one left behind may delete it."""
+
+_UNABLE = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF}
+"""What a file system answers that knows no flush of a folder."""
 
 
 def write_whole(path: Path, write: Callable[[Path], object], *, scratch: Path | None = None) -> None:
@@ -78,11 +82,14 @@ def make_folder(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Bring the names in a folder to disk, where the system can."""
+    """Bring the names in a folder to disk, where the system can; some network and FUSE mounts cannot, and say so."""
     if os.name == "nt":
         return
     folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)
+    except OSError as error:
+        if error.errno not in _UNABLE:
+            raise
     finally:
         os.close(folder)

@@ -1,5 +1,9 @@
 """Files are whole or absent, tables are read in order, and a run is found by what a user calls it."""
 
+import contextlib
+import errno
+import os
+import stat
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,6 +56,26 @@ def test_a_name_never_shows_half_a_file(tmp_path: Path) -> None:
     write_whole(path, write, scratch=scratch)
     assert path.read_text() == "whole"
     assert list(scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [(errno.EINVAL, False), (errno.ENOTSUP, False), (errno.EBADF, False), (errno.EIO, True), (errno.ENOSPC, True)],
+)
+def test_a_folder_that_knows_no_flush_is_no_trouble_but_one_that_fails_is(
+    number: int, told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true_sync = os.fsync
+
+    def sync(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(number, os.strerror(number))
+        true_sync(handle)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    with pytest.raises(OSError, match="a.json") if told else contextlib.nullcontext():
+        write_json(tmp_path / "a.json", {"a": 1})
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
 def test_a_tree_comes_back_as_it_was_scalars_and_layout_included(tmp_path: Path) -> None:
