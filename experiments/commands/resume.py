@@ -41,5 +41,10 @@ def _device(overrides: Sequence[str]) -> dict[str, Any]:
         if not sign or name == key or name not in _PLACES:
             known = ", ".join(f"device.{place}" for place in _PLACES)
             raise UserError(f"{line}: a run goes on as it was begun; what may change is where: {known}")
-        made[name] = yaml.safe_load(value)
+        try:
+            made[name] = yaml.safe_load(value)
+        except (yaml.YAMLError, ValueError, RecursionError):
+            raise UserError(
+                f"{line}: cannot read the value; write a number, or HOST:PORT for device.coordinator"
+            ) from None
     return made

@@ -12,6 +12,7 @@ from experiments.runs.identity import run_id
 from experiments.runs.job import Job
 from experiments.runs.sweeps import Outcome
 from markets.errors import UserError
+from markets.settings import shown
 
 __all__ = ["resume", "run"]
 
@@ -59,7 +60,10 @@ def resume(directory: RunDirectory, device: Mapping[str, Any] | None = None) -> 
     manifest = directory.read_manifest()
     try:
         config = directory.read_config()
-        study = make_study({**config, "device": {**(config.get("device") or {}), **(device or {})}})
+        begun = config.get("device") or {}
+        if not isinstance(begun, Mapping):
+            raise UserError(f"device: expected a group of keys, got {shown(begun)}")
+        study = make_study({**config, "device": {**begun, **(device or {})}})
     except UserError as error:
         named = str(error).startswith(str(directory.config))
         raise UserError(str(error) if named else f"{directory.config}: {error}") from None

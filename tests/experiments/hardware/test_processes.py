@@ -254,6 +254,7 @@ def test_something_else_that_listens_where_process_0_should_is_said_to_be_no_pro
         def answer() -> None:
             link, _ = server.accept()
             with link, contextlib.suppress(OSError):
+                link.settimeout(5)
                 link.sendall(banner)
                 while link.recv(4096):
                     continue

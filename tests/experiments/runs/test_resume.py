@@ -192,6 +192,23 @@ def test_no_such_run_names_those_there_are(copy: RunDirectory, tmp_path: Path) -
     assert (code, said) == (2, f"arena: nothing: no such run; there are none in {tmp_path / 'empty'}\n")
 
 
+@pytest.mark.parametrize("value", ["[", "'", "!!python/name:os.system", "2026-99-99", "[" * 2000])
+def test_a_place_that_cannot_be_read_is_named_by_its_word(value: str) -> None:
+    code, _, said = arena("resume", "X", f"device.count={value}")
+    assert code == 2
+    assert said.startswith(f"arena: device.count={value[:800]}")
+    assert said.endswith(": cannot read the value; write a number, or HOST:PORT for device.coordinator\n")
+
+
+@pytest.mark.parametrize("device", ["cpu", "[1]", "3"])
+def test_devices_that_are_no_group_are_named_with_their_file(device: str, tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    run.config.write_text(f"device: {device}\n")
+    said = complaint(run)
+    assert said.startswith(f"arena: {run.config}: device: expected a group of keys, got ")
+    assert said.count("\n") == 1
+
+
 def test_a_damaged_manifest_is_named(copy: RunDirectory) -> None:
     for text in ("", "{", "[1]", '{"sessions": 3}', '{"state": ["running"]}', "\x00" * 99):
         copy.manifest.write_text(text)
