@@ -70,8 +70,8 @@ class Job:
 
     @property
     def symbols(self) -> list[str]:
-        """All symbols of the market, in the order of the tape."""
-        return [symbol for segment in self.market.segments for symbol in segment.symbols]
+        """Symbols in the order of the tape; each once, also where every replicate has a market of its own."""
+        return list(dict.fromkeys(symbol for segment in self.market.segments for symbol in segment.symbols))
 
     def describe(self, directory: RunDirectory, done: int = 0) -> Estimate:
         """Say what the run is and what it will need from here on.
@@ -88,6 +88,7 @@ class Job:
         if compiling is not None and turn is not None and whole is not None:
             time = (f"about {duration(whole)}: {duration(compiling)} to compile, {duration(turn)} a generation",)
         shown = ", ".join(self.symbols[:4]) + (f" and {len(self.symbols) - 4} more" if len(self.symbols) > 4 else "")
+        shown += f" × {len(market.reference)} replicates" if len(market.reference) > 1 else ""
         begin, end = (
             np.datetime_as_string(stamp, "m").replace("T", " ") for stamp in (market.time.min(), market.time.max())
         )
