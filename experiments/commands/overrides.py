@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from experiments.configuration.compose import FIXED, compose, expand, search_override
 from experiments.configuration.help import describe
-from experiments.runs.sweeps import Job, Outcome, Session, check_jobs, sweep
+from experiments.runs.sweeps import Outcome, Runner, Session, check_jobs, sweep
 
 __all__ = ["add_override_arguments", "epilog", "run_jobs"]
 
@@ -41,7 +41,7 @@ def epilog(words: Sequence[str], *, module: str = "conf") -> str:
 
 def run_jobs(
     args: argparse.Namespace,
-    job: Job,
+    job: Runner,
     *,
     module: str = "conf",
     check: Callable[[dict[str, Any]], object] | None = None,

@@ -17,7 +17,7 @@ from typing import Any
 from experiments.mistakes import MistakesError, lines_of
 from markets.errors import UserError
 
-__all__ = ["INTERRUPTED", "Job", "Outcome", "Session", "check_jobs", "sweep"]
+__all__ = ["INTERRUPTED", "Outcome", "Runner", "Session", "check_jobs", "sweep"]
 
 INTERRUPTED = 130
 """Exit code of a job that was asked to stop; a sweep stops with it."""
@@ -42,7 +42,7 @@ class Outcome:
     why: str = ""
 
 
-Job = Callable[[list[str], Outcome], int]
+Runner = Callable[[list[str], Outcome], int]
 """Runs one configuration, given as overrides, and returns its exit code."""
 
 Session = Callable[[], contextlib.AbstractContextManager[Callable[[], None]]]
@@ -122,7 +122,7 @@ def _shared(jobs: Sequence[list[str]], some: Sequence[list[str]]) -> str:
 
 def sweep(
     jobs: Sequence[list[str]],
-    job: Job,
+    job: Runner,
     *,
     same: Sequence[int | None] = (),
     again: str = "",
@@ -169,7 +169,7 @@ def sweep(
     return code
 
 
-def _run(one: list[str], job: Job, outcome: Outcome, heading: str) -> int:
+def _run(one: list[str], job: Runner, outcome: Outcome, heading: str) -> int:
     """Run one job, whatever becomes of it, and say on standard error why it failed."""
     try:
         code = job(one, outcome)

@@ -16,7 +16,7 @@ from experiments import cli
 from experiments.cli import COMMANDS, Command, main
 from experiments.commands.overrides import add_override_arguments, epilog, run_jobs
 from experiments.mistakes import MistakesError
-from experiments.runs.sweeps import Job
+from experiments.runs.sweeps import Runner
 from markets.errors import UserError
 
 Install = Callable[..., None]
@@ -215,7 +215,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     sys.path.remove(str(folder))
 
 
-def call(*words: str, job: Job) -> int:
+def call(*words: str, job: Runner) -> int:
     parser = argparse.ArgumentParser()
     add_override_arguments(parser)
     return run_jobs(parser.parse_intermixed_args(words), job, module=TOY)

@@ -21,7 +21,7 @@ from experiments.commands.overrides import add_override_arguments, run_jobs
 from experiments.hardware.programs import shared_programs
 from experiments.mistakes import MistakesError
 from experiments.runs.directory import RunDirectory
-from experiments.runs.sweeps import Job, Outcome
+from experiments.runs.sweeps import Outcome, Runner
 from experiments.terminal import Progression
 from markets.errors import UserError
 
@@ -51,7 +51,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     sys.path.remove(str(folder))
 
 
-def start(*words: str, job: Job, check: Callable[[dict[str, Any]], object] | None = None) -> int:
+def start(*words: str, job: Runner, check: Callable[[dict[str, Any]], object] | None = None) -> int:
     parser = argparse.ArgumentParser()
     add_override_arguments(parser)
     return run_jobs(parser.parse_intermixed_args(["-m", *words]), job, module=TOY, check=check)
