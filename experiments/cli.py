@@ -17,12 +17,12 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
+from experiments.exits import CLOSED, INTERRUPTED, MISTAKE
 from experiments.mistakes import lines_of
 from markets.errors import UserError
 
 __all__ = ["COMMANDS", "Command", "main"]
 
-_USAGE, _INTERRUPTED, _CLOSED = 2, 130, 141
 _ABOUT = "An evolutionary arena for trading agents: real accounting, populations at device speed, full lineage."
 
 
@@ -67,15 +67,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:
             sys.stdout.flush()
     except KeyboardInterrupt:
-        return _fail(["interrupted"], _INTERRUPTED)
+        return _fail(["interrupted"], INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _CLOSED
+        return CLOSED
     except Exception as error:
         lines = lines_of(error)
         if lines is None:
             raise
-        return _fail(lines, _USAGE)
+        return _fail(lines, MISTAKE)
 
 
 def _print_anything() -> None:
@@ -101,7 +101,7 @@ def _dispatch(words: list[str]) -> int:
     rest = words[len(prefix) :]
     if not rest or rest[0] in ("-h", "--help"):
         print(_overview(*prefix))
-        return 0 if rest else _USAGE
+        return 0 if rest else MISTAKE
     wanted = " ".join([*prefix, rest[0]])
     if rest[0].startswith("-"):
         raise UserError(f"{rest[0]}: unknown option; see arena --help")

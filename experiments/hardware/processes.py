@@ -24,6 +24,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from arena.settings import DeviceSettings
 from arena.sharding import on_host, put
+from experiments.exits import FAULT, INTERRUPTED, MISTAKE
 from experiments.hardware.launchers import Place, find_place
 from experiments.hardware.meeting import LOCAL, MOMENT, meet, receive, send
 from experiments.mistakes import lines_of
@@ -34,8 +35,6 @@ __all__ = ["ALONE", "Processes", "acquaint", "join"]
 T = TypeVar("T")
 
 _PARTING = 30  # seconds JAX waits for the others when a process ends
-_FAULT, _MISTAKE, _INTERRUPTED = 1, 2, 130
-"""Exit codes, as `experiments.cli` has them."""
 
 
 class Processes:
@@ -88,7 +87,7 @@ class Processes:
                     self.exchange(" ".join(str(error).split()) or type(error).__name__)
             raise
         except BaseException:
-            self.close(_INTERRUPTED)
+            self.close(INTERRUPTED)
             raise
         for number, complaint in enumerate(self.exchange("")):
             if complaint:
@@ -101,12 +100,12 @@ class Processes:
             yield
         except Exception as error:
             missing = self._missing()
-            self.close(_FAULT if missing is None and lines_of(error) is None else _MISTAKE)
+            self.close(FAULT if missing is None and lines_of(error) is None else MISTAKE)
             if missing is None:
                 raise
             raise self._gone(missing) from error
         except BaseException:
-            self.close(_INTERRUPTED)
+            self.close(INTERRUPTED)
             raise
 
     def compare(self, own: Mapping[str, Any]) -> None:
@@ -165,7 +164,7 @@ class Processes:
                 self.exchange("ended before the others")
                 return
             except (UserError, ValueError):
-                self._code = _FAULT if self._code is None else self._code
+                self._code = FAULT if self._code is None else self._code
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(self._code)
@@ -205,7 +204,7 @@ class Processes:
         return self._links[other - 1 if self.first else 0]
 
     def _gone(self, other: int) -> UserError:
-        self.close(_MISTAKE)
+        self.close(MISTAKE)
         return UserError(
             f"process {other}: gone, stopped at once or lost with its machine; start all again to go on from the last "
             "checkpoint"

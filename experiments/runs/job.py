@@ -18,6 +18,7 @@ from arena.sharding import on_host
 from arena.standings import standings
 from arena.state import ArenaState
 from experiments.configuration.study import Study, load_market, oracle_path
+from experiments.exits import INTERRUPTED
 from experiments.hardware.machine import measure_speed, use_cores
 from experiments.hardware.processes import acquaint, join
 from experiments.runs.checkpoint import last_checkpoint, load_checkpoint
@@ -29,7 +30,7 @@ from experiments.runs.lineage import write_lineage
 from experiments.runs.lock import only_one
 from experiments.runs.loop import evolve
 from experiments.runs.recording import check_parts, forget_from
-from experiments.runs.sweeps import INTERRUPTED, Outcome
+from experiments.runs.sweeps import Outcome
 from experiments.terminal import console, duration, outline, say, standings_lines
 from markets.errors import UserError
 

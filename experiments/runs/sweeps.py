@@ -14,15 +14,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from experiments.exits import FAULT, INTERRUPTED, MISTAKE
 from experiments.mistakes import MistakesError, lines_of
 from markets.errors import UserError
 
-__all__ = ["INTERRUPTED", "Outcome", "Runner", "Session", "check_jobs", "sweep"]
-
-INTERRUPTED = 130
-"""Exit code of a job that was asked to stop; a sweep stops with it."""
-
-_FAULT, _MISTAKE = 1, 2
+__all__ = ["Outcome", "Runner", "Session", "check_jobs", "sweep"]
 
 
 @dataclasses.dataclass
@@ -160,7 +156,7 @@ def sweep(
                 code = INTERRUPTED
                 break
             # A fault of ours is the graver: whoever sees 2 looks for a mistake of theirs.
-            code = _FAULT if _FAULT in (code, ended) else max(code, ended)
+            code = FAULT if FAULT in (code, ended) else max(code, ended)
     _tell(names, outcomes)
     if code == INTERRUPTED:
         left = sum(outcome.end == "not started" for outcome in outcomes)
@@ -187,7 +183,7 @@ def _run(one: list[str], job: Runner, outcome: Outcome, heading: str) -> int:
         where = f" ({outcome.root})" if outcome.root is not None and outcome.root.exists() else ""
         ours = "" if lines else "; a fault of this program, its traceback stands above"
         print(f"arena: {heading}{where}: {outcome.why}{ours}", file=sys.stderr, flush=True)
-        return _MISTAKE if lines else _FAULT
+        return MISTAKE if lines else FAULT
     if code == INTERRUPTED:
         outcome.end = "interrupted"
     return code

@@ -1,0 +1,15 @@
+"""What the program answers with when it ends, for the command, the jobs of a sweep and the processes of a run alike."""
+
+__all__ = ["CLOSED", "FAULT", "INTERRUPTED", "MISTAKE"]
+
+FAULT = 1
+"""Something went wrong that is ours to mend; its traceback is shown."""
+
+MISTAKE = 2
+"""Something that the user can mend, told in lines."""
+
+INTERRUPTED = 130
+"""The user asked to stop; as a shell has it of SIGINT."""
+
+CLOSED = 141
+"""The reader of the output went away; as a shell has it of SIGPIPE."""
