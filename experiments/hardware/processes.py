@@ -34,7 +34,7 @@ __all__ = ["ALONE", "Processes", "acquaint", "join"]
 
 T = TypeVar("T")
 
-_PARTING = 30  # seconds JAX waits for the others when a process ends
+_PARTING = 30  # seconds that we, and then JAX, wait for the others when a process ends
 
 
 class Processes:
@@ -63,14 +63,15 @@ class Processes:
         """
         if self.count == 1:
             return [word]
-        if not self.first:
-            self._send(0, word.encode())
-            heard: list[str] = json.loads(self._receive(0))
-            return heard
-        words = [word, *(self._receive(other).decode() for other in self._others)]
-        for other in self._others:
-            self._send(other, json.dumps(words).encode())
-        return words
+        with self._heeding():
+            if not self.first:
+                self._send(0, word.encode())
+                heard: list[str] = json.loads(self._receive(0))
+                return heard
+            words = [word, *(self._receive(other).decode() for other in self._others)]
+            for other in self._others:
+                self._send(other, json.dumps(words).encode())
+            return words
 
     def any(self, asked: bool) -> bool:
         """Whether it is so on any process."""
@@ -80,14 +81,12 @@ class Processes:
     def together(self) -> Iterator[None]:
         """Let what goes wrong on one process end all of them, each with a line that says where it went wrong."""
         try:
-            yield
+            with self._heeding():
+                yield
         except Exception as error:
             if self.count > 1:
                 with contextlib.suppress(UserError):
                     self.exchange(" ".join(str(error).split()) or type(error).__name__)
-            raise
-        except BaseException:
-            self.close(INTERRUPTED)
             raise
         for number, complaint in enumerate(self.exchange("")):
             if complaint:
@@ -97,16 +96,14 @@ class Processes:
     def spanning(self) -> Iterator[None]:
         """Around what the processes do inside JAX, so that it is said in one line where a process is gone."""
         try:
-            yield
+            with self._heeding():
+                yield
         except Exception as error:
             missing = self._missing()
             self.close(FAULT if missing is None and lines_of(error) is None else MISTAKE)
             if missing is None:
                 raise
             raise self._gone(missing) from error
-        except BaseException:
-            self.close(INTERRUPTED)
-            raise
 
     def compare(self, own: Mapping[str, Any]) -> None:
         """See that all processes were given the same.
@@ -138,15 +135,16 @@ class Processes:
         """
         if self.count == 1 or not self.any(self.first and tree is not None):
             return tree if self.count == 1 else None
-        if self.first:
-            for leaf in jax.tree.leaves(tree):
-                content = np.asarray(leaf, order="C").tobytes()
-                for other in self._others:
-                    self._send(other, content)
-            return tree
-        received = [
-            np.frombuffer(self._receive(0), leaf.dtype).reshape(leaf.shape).copy() for leaf in jax.tree.leaves(like)
-        ]
+        with self._heeding():
+            if self.first:
+                for leaf in jax.tree.leaves(tree):
+                    content = np.asarray(leaf, order="C").tobytes()
+                    for other in self._others:
+                        self._send(other, content)
+                return tree
+            received = [
+                np.frombuffer(self._receive(0), leaf.dtype).reshape(leaf.shape).copy() for leaf in jax.tree.leaves(like)
+            ]
         return cast(T, jax.tree.unflatten(jax.tree.structure(like), received))
 
     def close(self, code: int) -> None:
@@ -159,11 +157,11 @@ class Processes:
         """End together with the others; where one of them is gone, end at once, for JAX would wait for it in vain."""
         if self._code is None:
             for link in self._links:
-                link.settimeout(MOMENT)
+                link.settimeout(_PARTING)
             try:
                 self.exchange("ended before the others")
                 return
-            except (UserError, ValueError):
+            except (KeyboardInterrupt, UserError, ValueError):
                 self._code = FAULT if self._code is None else self._code
         sys.stdout.flush()
         sys.stderr.flush()
@@ -173,6 +171,17 @@ class Processes:
     def _others(self) -> Sequence[int]:
         """Whom this process is connected to."""
         return range(1, self.count) if self.first else (0,)
+
+    @contextlib.contextmanager
+    def _heeding(self) -> Iterator[None]:
+        """Leave as one that was interrupted where the user stops this process at once, so that nobody waits for it."""
+        try:
+            yield
+        except Exception:
+            raise
+        except BaseException:
+            self.close(INTERRUPTED)
+            raise
 
     def _missing(self) -> int | None:
         """A process whose connection has ended, if there is one."""

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from arena.settings import DeviceSettings, Settings
+from experiments.hardware import processes
 from experiments.hardware.launchers import Place, find_place
 from experiments.hardware.meeting import meet
 from experiments.hardware.processes import ALONE, Processes
@@ -139,6 +140,51 @@ def test_after_a_failure_inside_jax_the_exit_code_is_that_of_the_line(
         with pytest.raises(UserError if lost else type(error)), own.spanning():
             raise error
         assert parted(own) == code
+
+
+def nothing_together(own: Processes) -> None:
+    with own.together():
+        pass
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        lambda own: own.any(False),
+        lambda own: own.share(None, {"a": np.zeros(3)}),
+        nothing_together,
+        lambda own: own.part(),
+    ],
+)
+@pytest.mark.parametrize("number", [0, 1])
+def test_one_that_is_stopped_at_once_while_it_waits_ends_as_interrupted(
+    at: Callable[[Processes], Any],
+    number: int,
+    parted: Callable[[Processes], int | None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stopped(link: socket.socket) -> bytes:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(processes, "receive", stopped)
+    near, far = socket.socketpair()
+    own = Processes(number, 2, [near])
+    with far, pytest.raises((KeyboardInterrupt, SystemExit)):
+        at(own)
+    assert parted(own) == 130
+
+
+def test_one_that_is_slow_to_end_is_waited_for(
+    parted: Callable[[Processes], int | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "MOMENT", 0.01)
+    near, far = socket.socketpair()
+    other = threading.Timer(0.3, Processes(0, 2, [far]).exchange, [""])
+    other.start()
+    assert parted(Processes(1, 2, [near])) is None
+    other.join(10)
+    far.close()
+    near.close()
 
 
 def test_what_they_were_given_must_be_the_same() -> None:
