@@ -71,7 +71,6 @@ def join(markets: Sequence[Market]) -> Market:
         features=markets[0].features,
         window=markets[0].window,
         scalers=tuple(scaler for market in markets for scaler in market.scalers),
-        cuts=tuple(cuts for market in markets for cuts in market.cuts),
         reference=placed([market.reference[0] for market in markets]),
         costless=all(market.costless for market in markets),
     )

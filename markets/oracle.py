@@ -96,7 +96,6 @@ class Oracle:
         sharpe: annualised Sharpe ratio of the same, risk-free rate zero: the edge.
         plain_sharpe: annualised Sharpe ratio of the returns as they come.
         turnover: mean |change of exposure| a bar.
-        invested: mean |exposure|.
     """
 
     theta: float
@@ -109,7 +108,6 @@ class Oracle:
     sharpe: float
     plain_sharpe: float
     turnover: float
-    invested: float
 
 
 @functools.lru_cache(maxsize=64)
@@ -292,7 +290,6 @@ def _judge(theta: float, law: Law, nodes: Array, steps: Array, later: Array, pol
         sharpe=reward / deviation * year if deviation > 0.0 else 0.0,
         plain_sharpe=scaled / spread * year if spread > 0.0 else 0.0,
         turnover=float(np.sum(weight * change)),
-        invested=float(np.sum(weight * np.abs(exposure))),
     )
 
 

@@ -18,7 +18,7 @@ from markets.features import FeatureSettings, compute_features, features, relati
 from markets.regimes import REGIMES, RegimeSettings, classify
 from markets.rules import BrokerRules
 from markets.scaling import Scaler, ScalingSettings, fit_scaler
-from markets.splits import Cuts, Split, SplitSettings, split, without_holdout
+from markets.splits import Split, SplitSettings, split, without_holdout
 from markets.tape import Strata, Tape
 
 __all__ = ["Market", "Segment", "WindowSettings", "prepare", "spaced"]
@@ -72,7 +72,6 @@ class Market:
         features: names, in order.
         window: longest window of features and regimes, in bars.
         scalers: one for each market on the tape, fitted on its training rows.
-        cuts: the two dates of each market's split; none where nothing is trained on.
         reference: first rows of fixed training windows [markets, windows], evenly spaced, for people to compare on.
         costless: whether nothing at all is charged, not even a spread.
     """
@@ -83,7 +82,6 @@ class Market:
     features: tuple[str, ...]
     window: int
     scalers: tuple[Scaler, ...]
-    cuts: tuple[Cuts, ...]
     reference: NDArray[np.int32]
     costless: bool
 
@@ -130,13 +128,12 @@ def prepare(
     names = sorted(set.intersection(*(set(bars.columns) for bars in quoted)))
     chosen = features(feature_settings, names)
     window = max(warmup(chosen), regime_settings.window)
-    cuts: tuple[Cuts, ...] = ()
+    trained = scaler is None
     parts = tuple(Split(range(0), range(len(group[0])), range(0)) for group in groups)
-    if scaler is None:
-        own, parts = split(
+    if trained:
+        _, parts = split(
             [group[0] for group in groups], split_settings, window=window + windows.context, episode=windows.bars + 1
         )
-        cuts = (own,)
     seen = [[without_holdout(bars, rows) for bars in group] for group, rows in zip(groups, parts, strict=True)]
     raw = [np.stack([compute_features(chosen, bars) for bars in group], axis=1) for group in seen]
     training = np.concatenate([_inside(rows.train, len(part)) for rows, part in zip(parts, raw, strict=True)])
@@ -165,7 +162,7 @@ def prepare(
     validation = [_apart(_starts(segment.rows.validation, regime, windows), windows.bars) for segment in segments]
     reference = [_apart(starts, windows.bars) for starts in train]
     for part, found in (("training", train), ("validation", validation)):
-        if not any(len(starts) for starts in found) and (cuts or part == "validation"):
+        if not any(len(starts) for starts in found) and (trained or part == "validation"):
             raise UserError(
                 f"episodes.bars: no {part} window of {windows.bars} bars fits behind {window} bars of warm-up; "
                 "give more bars, a larger share in split, or fewer episodes.bars"
@@ -192,7 +189,6 @@ def prepare(
         features=tuple(feature.name for feature in chosen),
         window=window,
         scalers=(scaler,),
-        cuts=cuts,
         reference=spaced(np.concatenate(reference), windows.validation)[None],
         costless=rules.costless and spread == 0 and not any(costs.values()),
     )

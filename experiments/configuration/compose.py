@@ -25,12 +25,11 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from experiments.configuration.keys import flatten
 from experiments.configuration.mistakes import explain, grammar, unknown_key
 from experiments.mistakes import MistakesError
 from markets.errors import UserError
 
-__all__ = ["FIXED", "choices", "compose", "expand", "flatten", "group_options", "search_override"]
+__all__ = ["FIXED", "choices", "compose", "expand", "group_options", "search_override"]
 
 FIXED = ("device",)
 """Groups that hold for a whole process, so that no sweep can vary them."""

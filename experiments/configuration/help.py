@@ -12,7 +12,8 @@ from importlib.resources import files
 
 import yaml
 
-from experiments.configuration.compose import choices, compose, flatten, group_options
+from experiments.configuration.compose import choices, compose, group_options
+from experiments.configuration.keys import flatten
 
 __all__ = ["describe", "key_comments"]
 

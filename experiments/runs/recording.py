@@ -25,6 +25,7 @@ from markets.errors import UserError
 
 __all__ = ["Recorder", "check_parts", "forget_from"]
 
+# The last number is that of the process that wrote the part, which has always been process 0.
 _PART = re.compile(r"(\d{8,})-(\d{8,})-(\d+)\.parquet")
 
 
@@ -38,10 +39,9 @@ class Recorder:
         species: tuple[str, ...],
         time: NDArray[np.datetime64],
         least: int,
-        process: int = 0,
     ) -> None:
         self._run, self._settings, self._species, self._time = run, settings, species, time
-        self._least, self._process = least, process
+        self._least = least
         self._buffer: dict[str, list[pl.DataFrame]] = {name: [] for name in TABLES}
         self._first: int | None = None
         self._last = -1
@@ -77,7 +77,7 @@ class Recorder:
         if self._first is None:
             return
         for name, found in self._buffer.items():
-            path = self._run.table(name) / f"{self._first:08d}-{self._last:08d}-{self._process}.parquet"
+            path = self._run.table(name) / f"{self._first:08d}-{self._last:08d}-0.parquet"
             table = pl.concat(found) if found else pl.DataFrame(schema=TABLES[name])
             write_table(path, table, scratch=self._run.root)
             found.clear()

@@ -17,6 +17,7 @@ from markets.preparation import Market
 from markets.readers import read_bars
 from markets.source import supply
 from markets.sp500 import sp500_bars
+from markets.splits import split
 
 QUIET = "terminal.progress=false"
 OWN = tuple(word for word in SMALL if not word.startswith("market."))
@@ -73,13 +74,15 @@ def test_every_ready_made_market_reads_back_to_the_same_bars(overrides: tuple[st
 
 
 def test_what_lies_in_the_holdout_changes_no_table(traded: RunDirectory, made: Path, tmp_path: Path) -> None:
-    _, market = study_of("market=bars", f"market.path={made}")
-    first = market.cuts[0].holdout.astype("datetime64[us]").astype(int)
+    study, market = study_of("market=bars", f"market.path={made}")
+    episode = study.settings.episodes.bars + 1
+    cuts, _ = split(read_bars(made), study.settings.split, window=market.window, episode=episode)
+    first = cuts.holdout.astype("datetime64[us]").astype(int)
     late = pl.col("timestamp").dt.timestamp("us") >= first
     bars = pl.read_parquet(made)
     prices = [name for name in bars.columns if name not in ("timestamp", "volume", "symbol")]
     assert 0 < bars.filter(late).height < bars.height
-    assert market.time.max() < market.cuts[0].holdout
+    assert market.time.max() < cuts.holdout
     other = tmp_path / "other.parquet"
     noise = pl.Series(np.random.default_rng(0).uniform(0.1, 10.0, bars.height))
     changed = bars.with_columns(pl.when(late).then(pl.col(name) * noise).otherwise(pl.col(name)) for name in prices)

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments.configuration import compose as composer
-from experiments.configuration.compose import expand, flatten, group_options, search_override
+from experiments.configuration.compose import expand, group_options, search_override
 from experiments.configuration.help import describe, key_comments
+from experiments.configuration.keys import flatten
 from experiments.mistakes import MistakesError
 from markets.errors import UserError
 

@@ -11,8 +11,9 @@ import yaml
 
 from arena.settings import Settings
 from experiments.configuration import study
-from experiments.configuration.compose import compose, flatten, group_options
+from experiments.configuration.compose import compose, group_options
 from experiments.configuration.help import describe, key_comments
+from experiments.configuration.keys import flatten
 from genomes.registry import SPECIES, settings_class
 from markets.source import FileSettings, IndexSettings
 from markets.synthetic import SyntheticSettings
