@@ -6,7 +6,7 @@ in its last job runs none.
 
 import argparse
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from experiments.configuration.compose import FIXED, compose, expand, search_override
 from experiments.configuration.help import describe
 from experiments.runs.sweeps import Outcome, Runner, Session, check_jobs, sweep
+from markets.settings import build
 
 __all__ = ["add_override_arguments", "epilog", "run_jobs"]
 
@@ -85,7 +86,18 @@ def run_jobs(
     same = [None if index == earlier else earlier for index, earlier in enumerate(first)]
     # What is forced would be made anew by the same words.
     again = "" if any(config.get("force") is True for config in configs) else _again(args)
+    _let_one_speak(configs[0].get("device") or {})
     return sweep(jobs, job, same=same, again=again, **({} if session is None else {"session": session}))
+
+
+def _let_one_speak(device: Mapping[str, Any]) -> None:
+    """Where several processes go through a sweep together, have process 0 alone say what it does."""
+    from arena.settings import DeviceSettings  # not for help, which is to answer at once
+    from experiments.hardware.launchers import find_place
+    from experiments.terminal import console
+
+    place = find_place(build(DeviceSettings, device, "device"))
+    console.quiet = place is not None and place.number > 0
 
 
 def _again(args: argparse.Namespace) -> str:

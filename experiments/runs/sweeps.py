@@ -137,6 +137,8 @@ def sweep(
         0 where every job ended well, 1 where one failed by a fault of ours, else 2 where one failed, 130 where the
         user interrupted.
     """
+    from experiments.terminal import say  # not for help, which is to answer at once
+
     places = _varying(jobs)
     names = [" ".join(one[place] for place in places) or "nothing varies" for one in jobs]
     outcomes = [Outcome(brief=True) for _ in jobs]
@@ -149,7 +151,7 @@ def sweep(
                 outcome.end, outcome.root = f"same as job {earlier + 1}", outcomes[earlier].root
                 continue
             heading = f"job {index + 1} of {len(jobs)}: {name}"
-            print(heading, flush=True)
+            say(heading)
             ended = _run(one, job, outcome, heading)
             release()
             if ended == INTERRUPTED:
@@ -157,7 +159,8 @@ def sweep(
                 break
             # A fault of ours is the graver: whoever sees 2 looks for a mistake of theirs.
             code = FAULT if FAULT in (code, ended) else max(code, ended)
-    _tell(names, outcomes)
+    for line in _table(names, outcomes):
+        say(line)
     if code == INTERRUPTED:
         left = sum(outcome.end == "not started" for outcome in outcomes)
         hint = f"; go on with: {again}" if again else ""
@@ -189,18 +192,18 @@ def _run(one: list[str], job: Runner, outcome: Outcome, heading: str) -> int:
     return code
 
 
-def _tell(names: Sequence[str], outcomes: Sequence[Outcome]) -> None:
+def _table(names: Sequence[str], outcomes: Sequence[Outcome]) -> Iterator[str]:
     """One line a job: how it ended, its run, its overrides, and why it failed."""
     runs = [outcome.root.name if outcome.root is not None else "–" for outcome in outcomes]
     cells = [
         (str(number), outcome.end, run) for number, (outcome, run) in enumerate(zip(outcomes, runs, strict=True), 1)
     ]
     widths = [max(map(len, column)) for column in zip(("job", "end", "run"), *cells, strict=True)]
-    print(f"\nsweep of {len(names)} jobs")
+    yield ""
+    yield f"sweep of {len(names)} jobs"
     for row, last in zip(
         (("job", "end", "run"), *cells),
         ("overrides", *(f"{name}{f': {o.why}' if o.why else ''}" for name, o in zip(names, outcomes, strict=True))),
         strict=True,
     ):
-        print(f"  {row[0]:>{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]:<{widths[2]}}  {last}")
-    sys.stdout.flush()
+        yield f"  {row[0]:>{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]:<{widths[2]}}  {last}"

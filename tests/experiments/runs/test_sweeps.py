@@ -18,11 +18,12 @@ import pytest
 from small_runs import SMALL, arena, assert_same, compiled_once, evolve, without_table
 
 from experiments.commands.overrides import add_override_arguments, run_jobs
+from experiments.hardware import launchers
 from experiments.hardware.programs import shared_programs
 from experiments.mistakes import MistakesError
 from experiments.runs.directory import RunDirectory
 from experiments.runs.sweeps import Outcome, Runner
-from experiments.terminal import Progression
+from experiments.terminal import Progression, console, say
 from markets.errors import UserError
 
 TOY = "toy_conf_of_sweeps"
@@ -99,6 +100,25 @@ def test_jobs_run_in_order_under_headings_and_a_table_says_how_each_ended(capsys
         "    1  finished  run1  seed=1\n"
         "    2  finished  run2  seed=2\n"
     )
+
+
+@pytest.mark.parametrize(("number", "speaks"), [(0, True), (1, False)])
+def test_of_several_processes_the_first_alone_speaks(
+    number: int, speaks: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def job(overrides: list[str], outcome: Outcome) -> int:
+        say("running")
+        if overrides == ["seed=2"]:
+            raise UserError("seed: 2 is wrong")
+        return 0
+
+    monkeypatch.setattr(console, "quiet", False)
+    monkeypatch.setattr(launchers, "find_place", lambda device: launchers.Place(number, 2, "node", 1))
+    assert start("seed=1,2", job=job) == 2
+    out, err = capsys.readouterr()
+    assert ("job 1 of 2" in out, "sweep of 2 jobs" in out, "running" in out) == (speaks,) * 3
+    assert out or not speaks
+    assert err == "arena: job 2 of 2: seed=2: seed: 2 is wrong\n"
 
 
 def test_every_bad_value_is_one_line_and_no_job_starts() -> None:
