@@ -5,6 +5,7 @@ Nothing here depends on a study. In a container what counts is what the containe
 
 import contextlib
 import dataclasses
+import math
 import os
 import shutil
 import sys
@@ -41,9 +42,14 @@ class Speed:
     launch: float = 0.0
 
 
-def cores() -> int:
-    """Cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def cores(root: Path = Path("/")) -> int:
+    """Cores this process may run on: those it is bound to, or as many as its control groups' quota keeps busy.
+
+    Args:
+        root: of the file system that `proc` and `sys` are looked up in.
+    """
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min([bound, *map(math.ceil, _group_quotas(root))]))
 
 
 def use_cores(most: int | None = None) -> None:
@@ -124,25 +130,51 @@ def _something(x: Array) -> Array:
 
 
 def _group_limits(root: Path) -> Iterator[int]:
-    """Limits of the control groups this process is in (Linux; second version, then first), from the inside out."""
-    try:
-        lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return
-    for line in lines:
+    """Bytes of memory that the control groups of this process allow, each from the inside out."""
+    for folder, second in _groups(root, "memory"):
+        text = _content(folder / ("memory.max" if second else "memory.limit_in_bytes"))
+        if text.isdigit():
+            yield int(text)
+
+
+def _group_quotas(root: Path) -> Iterator[float]:
+    """Cores' worth of time that the control groups of this process allow, each from the inside out."""
+    for folder, second in _groups(root, "cpu"):
+        if second:
+            quota, _, period = _content(folder / "cpu.max").partition(" ")
+        else:
+            quota, period = (_content(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
+        if quota.isdigit() and period.isdigit() and int(period):  # otherwise "max", or -1: no quota
+            yield int(quota) / int(period)
+
+
+def _groups(root: Path, kind: str) -> Iterator[tuple[Path, bool]]:
+    """Folders of the control groups this process is in (Linux), from the inside out.
+
+    Args:
+        root: of the file system.
+        kind: of what they limit, as the first version names it.
+
+    Yields:
+        A folder, and whether it is one of the second version, which has one for all kinds.
+    """
+    for line in _content(root / "proc/self/cgroup").splitlines():
         _, kinds, group = line.split(":", 2)
-        if kinds not in ("", "memory"):
+        if kinds and kind not in kinds.split(","):
             continue
-        base, name = root / "sys/fs/cgroup", "memory.max"
-        if kinds:
-            base, name = base / "memory", "memory.limit_in_bytes"
+        base = root / "sys/fs/cgroup"
+        # The first version mounts kinds that go together under their names in one, with a link for each.
+        base = base / kind if kinds else base
         own = base / group.lstrip("/")
         # Inside a container its own group is mounted at the base, whatever name the host knows it by.
         for folder in (own, *own.parents):
             if folder == base or base in folder.parents:
-                try:
-                    text = (folder / name).read_text(encoding="utf-8").strip()
-                except OSError:
-                    continue
-                if text.isdigit():
-                    yield int(text)
+                yield folder, not kinds
+
+
+def _content(path: Path) -> str:
+    """A small file's text; empty where there is none."""
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""

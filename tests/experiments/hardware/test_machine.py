@@ -58,6 +58,48 @@ def test_the_tightest_limit_of_a_control_group_counts(tmp_path: Path, files: dic
     assert host_memory(tree(tmp_path, **files)) == limit
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="cores are bound on Linux")
+@pytest.mark.parametrize(
+    ("files", "count"),
+    [
+        ({}, 8),
+        ({"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/b/cpu.max": "200000 100000\n"}, 2),
+        ({"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/b/cpu.max": "max 100000\n"}, 8),
+        (
+            {
+                "proc/self/cgroup": "0::/a/b\n",
+                "sys/fs/cgroup/a/b/cpu.max": "max 100000\n",
+                "sys/fs/cgroup/a/cpu.max": "250000 100000\n",
+            },
+            3,
+        ),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "1000 100000\n"}, 1),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "9900000 100000\n"}, 8),
+        (
+            {
+                "proc/self/cgroup": "5:cpu,cpuacct:/docker/abc\n4:cpuset:/x\n0::/\n",
+                "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "150000\n",
+                "sys/fs/cgroup/cpu/cpu.cfs_period_us": "50000\n",
+            },
+            3,
+        ),
+        (
+            {
+                "proc/self/cgroup": "5:cpu,cpuacct:/\n",
+                "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n",
+                "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+            },
+            8,
+        ),
+    ],
+)
+def test_a_quota_of_time_is_as_many_cores_as_it_keeps_busy(
+    tmp_path: Path, files: dict[str, str], count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)))
+    assert cores(tree(tmp_path, **files)) == count
+
+
 def test_free_disk_is_that_of_the_nearest_folder_there_is(tmp_path: Path) -> None:
     free, where = disk_free(tmp_path / "runs" / "deep")
     assert where == tmp_path
