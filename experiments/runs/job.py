@@ -56,7 +56,8 @@ class Job:
             self.id = run_id(study.config, self.data, self.bits)
         self.processes.compare({"bars": self.data, **self.bits})
         if self.processes.count > 1:
-            acquaint(self.plan.mesh)
+            with self.processes.spanning():
+                acquaint(self.plan.mesh)
 
     @property
     def target(self) -> int:
