@@ -67,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
         write_table(path, table)
         said += ["", *summary(table), f"  {path}"]
         good = good and as_it_should_be(table)
+        del job  # the second half needs the room of the first
     for line in said:
         say(line)
     return 0 if good else _REFUTED

@@ -151,7 +151,8 @@ class Run:
             for name in TABLES:
                 left.read(name)
             manifest = left.read_manifest()
-            assert left.state(manifest) == ("interrupted" if code else "finished")
+            # Who is killed after its last word was written has finished all the same.
+            assert left.state(manifest) in (("interrupted", "finished") if code else ("finished",))
         return code == KILLED
 
 
@@ -176,7 +177,8 @@ def assert_undisturbed(run: Run, undisturbed: RunDirectory) -> None:
     assert found is not None
     assert_same(undisturbed, found)
     assert found.read("timings")["generation"].to_list() == list(range(undisturbed.read("timings").height))
-    assert [path for path in found.root.rglob("*") if path.name.startswith(".")] == []
+    left = [path.name for path in found.root.rglob("*") if path.name.startswith(".")]
+    assert set(left) <= {".lock"}  # which locks nothing once its holder is gone
 
 
 def test_a_kill_at_each_named_moment_costs_no_row(mortals: Mortals, undisturbed: RunDirectory, tmp_path: Path) -> None:
