@@ -130,7 +130,8 @@ def estimate(
         agent_bars=agents * settings.episodes.episodes * settings.episodes.bars,
         state=state,
         arrays=_arrays(plan, market, whole),
-        program=_PROGRAM + (len(plan.names) - 1) * _SPECIES,
+        # What founding leaves behind, and the copy of the state that a checkpoint is written from.
+        program=_PROGRAM + (len(plan.names) - 1) * _SPECIES + 2 * state,
         on_host=plan.mesh.devices.flat[0].platform == "cpu",
         disk=int(disk),
         compile_seconds=None if speed is None else _COMPILED * speed.compile * (1 + _FURTHER * (len(plan.names) - 1)),
