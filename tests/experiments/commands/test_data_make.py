@@ -1,13 +1,12 @@
 """Bars that are made can be traded like any others, to the same result; and the holdout is never looked at."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
-from small_runs import RECORDED, SMALL, arena, assert_same, compiled_once, evolve, without_table
+from small_runs import RECORDED, SMALL, arena, assert_same, evolve
 
 from experiments.configuration.compose import compose
 from experiments.configuration.study import Study, load_market, make_study, oracle_path
@@ -22,16 +21,7 @@ from markets.splits import split
 QUIET = "terminal.progress=false"
 OWN = tuple(word for word in SMALL if not word.startswith("market."))
 
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with compiled_once(tmp_path_factory) as folder:
-        yield folder
-
-
-@pytest.fixture(autouse=True)
-def no_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    without_table(monkeypatch)
+pytestmark = pytest.mark.usefixtures("cache", "no_table")
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from polars.testing import assert_frame_equal
 from scipy import stats
-from small_runs import SMALL, arena, compiled_once
+from small_runs import SMALL, arena
 
 from arena.schemas import REGIME_NAMES
 from experiments.edge.study import fresh_paths
@@ -105,11 +105,10 @@ def test_a_seed_without_a_champion_was_flat() -> None:
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def study(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A small study of two seeds with an edge and two without."""
     folder = tmp_path_factory.mktemp("edge")
-    with compiled_once(tmp_path_factory):
-        code, said, complaint = arena(*words(folder))
+    code, said, complaint = arena(*words(folder))
     assert code in (0, 1), complaint  # a study so small need not find anything
     assert code == int("NOT FOUND" in said or "FOUND WHERE" in said)
     return folder, said

@@ -4,13 +4,12 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 import pytest
 from safetensors import safe_open
-from small_runs import RECORDED, SMALL, arena, assert_same, compiled_once, evolve, without_table
+from small_runs import RECORDED, SMALL, arena, assert_same, evolve, without_table
 
 from arena.schemas import LINEAGE, REGIME_NAMES, TABLES
 from experiments.runs.directory import RunDirectory
@@ -28,11 +27,7 @@ DESIGNED = {
 }
 """Columns that are promised by name and order."""
 
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with compiled_once(tmp_path_factory) as folder:
-        yield folder
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +38,6 @@ def told(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[RunDire
 @pytest.fixture(scope="module")
 def run(told: tuple[RunDirectory, str]) -> RunDirectory:
     return told[0]
-
-
-@pytest.fixture
-def no_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    without_table(monkeypatch)
 
 
 def test_the_directory_holds_what_it_should_and_nothing_else(run: RunDirectory) -> None:

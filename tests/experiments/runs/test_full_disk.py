@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import jax
 import numpy as np
 import polars as pl
 import pytest
-from small_runs import SMALL, arena, assert_same, compiled_once, evolve, without_compiling_again, without_table
+from small_runs import SMALL, arena, assert_same, evolve, without_compiling_again, without_table
 
 from arena.schemas import TABLES
 from experiments.runs.directory import RunDirectory
@@ -28,16 +28,7 @@ from markets.errors import UserError
 QUIET = "terminal.progress=false"
 OFTEN = ("record.flush=1", "record.checkpoint=2", QUIET)
 
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with compiled_once(tmp_path_factory) as folder:
-        yield folder
-
-
-@pytest.fixture(scope="module")
-def program() -> list[jax.stages.Compiled]:
-    return []
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +39,6 @@ def reference(
         without_table(patch)
         without_compiling_again(patch, program)
         return evolve(tmp_path_factory.mktemp("runs"), QUIET)[0]
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch, program: list[jax.stages.Compiled]) -> None:
-    without_table(monkeypatch)
-    without_compiling_again(monkeypatch, program)
 
 
 def fail_writes(patch: pytest.MonkeyPatch, name: str, skip: int, number: int) -> None:

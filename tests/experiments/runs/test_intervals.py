@@ -1,12 +1,11 @@
 """How often a run writes and where it pauses are nobody's business but its own: neither changes a row or a bit."""
 
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 
 import jax
 import pytest
-from small_runs import arena, assert_same, compiled_once, evolve, without_compiling_again, without_table
+from small_runs import arena, assert_same, evolve, without_compiling_again, without_table
 
 from experiments.runs.directory import RunDirectory
 
@@ -14,16 +13,7 @@ QUIET = "terminal.progress=false"
 GENERATIONS = 12
 FLUSH, CHECKPOINT = (1, 3, 7), (1, 2, 5)
 
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with compiled_once(tmp_path_factory) as folder:
-        yield folder
-
-
-@pytest.fixture(scope="module")
-def program() -> list[jax.stages.Compiled]:
-    return []
+pytestmark = pytest.mark.usefixtures("cache", "quick")
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +24,6 @@ def reference(
         without_table(patch)
         without_compiling_again(patch, program)
         return evolve(tmp_path_factory.mktemp("runs"), QUIET, f"evolution.generations={GENERATIONS}")[0]
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch, program: list[jax.stages.Compiled]) -> None:
-    without_table(monkeypatch)
-    without_compiling_again(monkeypatch, program)
 
 
 def spans(run: RunDirectory) -> list[tuple[int, int]]:

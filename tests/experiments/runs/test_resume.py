@@ -7,13 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from safetensors.numpy import load_file, save_file
-from small_runs import SMALL, arena, assert_same, compiled_once, evolve, without_table
+from small_runs import SMALL, arena, assert_same, evolve
 
 from arena.schemas import TABLES
 from experiments.runs import job
@@ -26,21 +25,12 @@ from experiments.terminal import Progression
 
 QUIET = "terminal.progress=false"
 
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with compiled_once(tmp_path_factory) as folder:
-        yield folder
+pytestmark = pytest.mark.usefixtures("cache", "no_table")
 
 
 @pytest.fixture(scope="module")
 def reference(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     return evolve(tmp_path_factory.mktemp("runs"), QUIET)[0]
-
-
-@pytest.fixture(autouse=True)
-def no_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    without_table(monkeypatch)
 
 
 def parts(run: RunDirectory, name: str = "births") -> list[str]:

@@ -5,12 +5,11 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from safetensors.numpy import load_file
-from small_runs import SMALL, arena, assert_same, compiled_once, evolve, without_table
+from small_runs import SMALL, arena, assert_same, evolve
 
 from experiments.runs.checkpoint import last_checkpoint
 from experiments.runs.directory import RunDirectory
@@ -18,18 +17,7 @@ from experiments.runs.directory import RunDirectory
 WORLD = ("evolution.replicates=2", "terminal.progress=true")
 ENDLESS = "evolution.generations=100000"
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with compiled_once(tmp_path_factory) as folder:
-        yield folder
-
-
-@pytest.fixture(autouse=True)
-def _no_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    without_table(monkeypatch)
+pytestmark = [pytest.mark.usefixtures("cache", "no_table"), pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 Pair = tuple[subprocess.Popen[str], subprocess.Popen[str]]

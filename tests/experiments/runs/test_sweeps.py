@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import pytest
-from small_runs import SMALL, arena, assert_same, compiled_once, evolve, without_table
+from small_runs import SMALL, arena, assert_same, evolve
 
 from experiments.commands.overrides import add_override_arguments, run_jobs
 from experiments.hardware import launchers
@@ -29,16 +29,7 @@ from markets.errors import UserError
 TOY = "toy_conf_of_sweeps"
 QUIET = ("terminal.progress=false", "evolution.generations=2")
 
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with compiled_once(tmp_path_factory) as folder:
-        yield folder
-
-
-@pytest.fixture(autouse=True)
-def no_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    without_table(monkeypatch)
+pytestmark = pytest.mark.usefixtures("cache", "no_table")
 
 
 @pytest.fixture(scope="module", autouse=True)
