@@ -3,6 +3,8 @@
 Arrow reads and validates them; polars' own reader panics over some of what damage makes of a Parquet file.
 """
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -23,15 +25,10 @@ def read_part(path: Path) -> pl.DataFrame:
         OSError: it cannot be read.
         ValueError: it is damaged; one line says how.
     """
-    see_regular(path)
-    try:
+    with _suspicion(path):
         table = pq.ParquetFile(path).read()
         table.validate(full=True)
         return pl.DataFrame(table)
-    except FileNotFoundError:
-        raise
-    except (*_DAMAGE, OSError) as error:  # Arrow tells of damage by OSError too
-        raise ValueError(_first_line(error)) from None
 
 
 def part_schema(path: Path) -> pl.Schema:
@@ -41,14 +38,17 @@ def part_schema(path: Path) -> pl.Schema:
         OSError: it cannot be read.
         ValueError: it is damaged; one line says how.
     """
+    with _suspicion(path):
+        return pl.DataFrame(pq.read_schema(path).empty_table()).schema
+
+
+@contextlib.contextmanager
+def _suspicion(path: Path) -> Iterator[None]:
+    """See that it is a file, and tell of whatever is wrong inside as a `ValueError` of one line."""
     see_regular(path)
     try:
-        return pl.DataFrame(pq.read_schema(path).empty_table()).schema
+        yield
     except FileNotFoundError:
         raise
-    except (*_DAMAGE, OSError) as error:
-        raise ValueError(_first_line(error)) from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    except (*_DAMAGE, OSError) as error:  # Arrow tells of damage by OSError too
+        raise ValueError((str(error).splitlines() or [type(error).__name__])[0]) from None
