@@ -1,9 +1,12 @@
 """What the program answers with when it ends, for the command, the jobs of a sweep and the processes of a run alike."""
 
-__all__ = ["CLOSED", "FAULT", "INTERRUPTED", "MISTAKE"]
+__all__ = ["CLOSED", "FAULT", "INTERRUPTED", "MISTAKE", "REFUTED"]
 
 FAULT = 1
 """Something went wrong that is ours to mend; its traceback is shown."""
+
+REFUTED = 1
+"""A study came out otherwise than it claims (`arena edge`); its table says how."""
 
 MISTAKE = 2
 """Something that the user can mend, told in lines."""

@@ -7,12 +7,10 @@ from omegaconf import OmegaConf
 
 from experiments.commands.overrides import add_override_arguments, epilog
 from experiments.configuration.compose import search_override
+from experiments.exits import REFUTED
 from markets.errors import UserError
 
 __all__ = ["add_arguments", "epilog", "run"]
-
-_REFUTED = 1
-"""Exit code where an edge was not found, or one was found where there is none."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,4 +68,4 @@ def run(args: argparse.Namespace) -> int:
         del job  # the second half needs the room of the first
     for line in said:
         say(line)
-    return 0 if good else _REFUTED
+    return 0 if good else REFUTED
