@@ -6,12 +6,13 @@ itself, in NumPy, in the number formats of its library, so that what was read ca
 
 import dataclasses
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LEAF", "ZERO", "Ensemble", "Tree", "deepest"]
+__all__ = ["LEAF", "ZERO", "Ensemble", "Tree", "deepest", "levels"]
 
 LEAF = -1
 """Feature, left and right of a leaf; number of an inner node."""
@@ -43,21 +44,43 @@ class Tree:
     value: NDArray[np.float64]
     number: NDArray[np.int32]
 
-    @property
+    @cached_property
     def depth(self) -> int:
-        """Splits on the longest way from the root to a leaf."""
-        deepest, level = 0, [0]
-        while level := [int(child) for n in level for child in (self.left[n], self.right[n]) if child != LEAF]:
-            deepest += 1
-        return deepest
+        """Splits on the longest way from the root to a leaf.
+
+        Raises:
+            ValueError: the nodes are no tree; see `levels`.
+        """
+        return len(levels(self.left, self.right)) - 1
+
+    def check(self, *, features: int, outputs: int) -> None:
+        """See that this is one whole tree that rows of so many features can walk down.
+
+        Raises:
+            ValueError: it is not; one line says which node is wrong and how.
+        """
+        count = len(self.feature)
+        for field in dataclasses.fields(self):
+            shape = (count, outputs) if field.name == "value" else (count,)
+            if np.shape(getattr(self, field.name)) != shape:
+                raise ValueError(f"{field.name} is {list(np.shape(getattr(self, field.name)))}; right is {list(shape)}")
+        inner = self.feature != LEAF
+        _see(inner == (self.left != LEAF), "has a feature but no left child, or the other way round")
+        _see(~inner | ((self.feature >= 0) & (self.feature < features)), f"looks at no feature of the {features:,}")
+        _see(~inner | ~np.isnan(self.threshold), "has no number for a threshold")
+        _see(inner | np.isfinite(self.value).all(axis=1), "has no finite value")
+        if (reached := sum(len(level) for level in levels(self.left, self.right))) < count:
+            raise ValueError(f"{count - reached:,} nodes hang on nothing; right is one tree")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Ensemble:
     """Trees whose leaves are summed.
 
-    A row's raw score is `scale · Σ leaves + base`, computed in `sums`; a row goes left where x < threshold (`strict`)
-    or x ≤ threshold, x rounded to `inputs` first. NaN is missing.
+    A row's raw score is `scale · Σ leaves + base`, computed in `sums`. Rounding makes the order matter: a float32 sum
+    that is not scaled starts from the base and takes the leaves one by one (XGBoost, the arena); any other starts from
+    0 and has the base added last (CatBoost). A row goes left where x < threshold (`strict`) or x ≤ threshold, x rounded
+    to `inputs` first. NaN is missing.
 
     Attributes:
         library: that it is of: `xgboost`, `lightgbm`, `catboost` or `arena`.
@@ -67,7 +90,8 @@ class Ensemble:
         scale: that the sum of leaves is multiplied by.
         strict: whether a value on the threshold itself goes right (XGBoost, the arena) or left (LightGBM, CatBoost).
         inputs, sums: number formats of comparing and of summing.
-        link: what the library makes of raw scores: `identity`, `logistic` (one score, of class 1) or `softmax`.
+        link: what the library makes of raw scores: `identity`, `logistic` (one score, of class 1), `softmax` or
+            `exponential` (the score is the logarithm of what is predicted).
         classes: as the library calls them, in the order of the scores (of two for `logistic`); none in a regression.
     """
 
@@ -79,7 +103,7 @@ class Ensemble:
     strict: bool = True
     inputs: Literal["float32", "float64"] = "float32"
     sums: Literal["float32", "float64"] = "float32"
-    link: Literal["identity", "logistic", "softmax"] = "identity"
+    link: Literal["identity", "logistic", "softmax", "exponential"] = "identity"
     classes: tuple[str, ...] = ()
 
     @property
@@ -95,8 +119,14 @@ class Ensemble:
 
         Returns:
             Index of the node, int32 [rows, trees].
+
+        Raises:
+            ValueError: the rows have another number of columns.
         """
-        seen = rows.astype(self.inputs, copy=False)
+        if rows.ndim != 2 or rows.shape[1] != len(self.features):
+            raise ValueError(f"rows are {list(rows.shape)}; right is [rows, {len(self.features)}]")
+        with np.errstate(over="ignore"):  # beyond float32 is infinite there, as in the libraries
+            seen = rows.astype(self.inputs, copy=False)
         ends = [self._descend(tree, seen) for tree in self.trees]
         return np.stack(ends, axis=1) if ends else np.zeros((len(rows), 0), np.int32)
 
@@ -109,10 +139,11 @@ class Ensemble:
     def predict(self, rows: NDArray[np.floating]) -> NDArray[np.floating]:
         """Raw scores [rows, outputs], in the number format of `sums`."""
         ends, kind = self.nodes(rows), np.dtype(self.sums)
-        total = np.zeros((len(rows), self.outputs), kind)
+        base, first = self.base.astype(kind), self.sums == "float32" and self.scale == 1.0
+        total = np.tile(base if first else np.zeros_like(base), (len(rows), 1))
         for index, tree in enumerate(self.trees):
             total += tree.value.astype(kind)[ends[:, index]]
-        return np.asarray(kind.type(self.scale) * total + self.base.astype(kind))
+        return total if first else np.asarray(kind.type(self.scale) * total + base)
 
     def _descend(self, tree: Tree, rows: NDArray[np.floating]) -> NDArray[np.int32]:
         threshold = tree.threshold.astype(self.inputs)
@@ -132,3 +163,39 @@ class Ensemble:
 def deepest(trees: Sequence[Tree]) -> int:
     """Depth of the deepest tree, 0 without any."""
     return max((tree.depth for tree in trees), default=0)
+
+
+def levels(left: NDArray[np.integer], right: NDArray[np.integer]) -> list[NDArray[np.int64]]:
+    """The nodes that hang on node 0, level by level, in ascending order.
+
+    Args:
+        left: child of each node for small values, `LEAF` at leaves, [nodes].
+        right: the other child, likewise.
+
+    Raises:
+        ValueError: a child out of range, only one child, or a node with two parents (so that there is no end); one
+            line names the node.
+    """
+    count, level = len(left), np.zeros(1, np.int64)
+    if not count:
+        raise ValueError("has no nodes; right is at least a leaf")
+    parents, found = np.zeros(count, np.int64), [level]
+    parents[0] = 1
+    while True:
+        inner = level[(left[level] != LEAF) | (right[level] != LEAF)]
+        if not len(inner):
+            return found
+        children = np.stack([left[inner], right[inner]]).astype(np.int64)
+        out = (children < 0) | (children >= count)
+        if out.any():
+            side, index = np.argwhere(out)[0]
+            raise ValueError(f"node {inner[index]} has child {children[side, index]}; right is 1 to {count - 1}")
+        np.add.at(parents, children.ravel(), 1)
+        if (shared := children[parents[children] > 1]).size:
+            raise ValueError(f"node {shared[0]} hangs on two nodes or on itself; right is one parent")
+        found.append(level := np.sort(children.ravel()))
+
+
+def _see(right: NDArray[np.bool_], what: str) -> None:
+    if not right.all():
+        raise ValueError(f"node {int(np.argmin(right))} {what}")
