@@ -67,7 +67,6 @@ class Tree:
         inner = self.feature != LEAF
         _see(inner == (self.left != LEAF), "has a feature but no left child, or the other way round")
         _see(~inner | ((self.feature >= 0) & (self.feature < features)), f"looks at no feature of the {features:,}")
-        _see(~inner | ~np.isnan(self.threshold), "has no number for a threshold")
         _see(inner | np.isfinite(self.value).all(axis=1), "has no finite value")
         if (reached := sum(len(level) for level in levels(self.left, self.right))) < count:
             raise ValueError(f"{count - reached:,} nodes hang on nothing; right is one tree")
