@@ -5,6 +5,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
+from experiments.exchange import ubjson
 from experiments.exchange.ensemble import Ensemble
 from markets.errors import UserError
 
@@ -91,7 +92,7 @@ def _library(content: bytes, path: Path) -> str:
     start = content[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
     if start.startswith((b"tree\n", b"tree\r", b"version=")):
         return "lightgbm"
-    if is_ubjson(content):
+    if ubjson.begins(content):
         return "xgboost"
     for first, what in _STRANGERS:
         if start.startswith(first):
@@ -103,16 +104,8 @@ def _library(content: bytes, path: Path) -> str:
     except (ValueError, RecursionError):
         raise UserError(f"{path}: is no JSON to its end, a damaged file perhaps; right is {FORMS}") from None
     if whose is None:
-        raise UserError(f"{path}: is JSON but no model ({' or '.join(_MARKS)} would be in it); right is {FORMS}")
+        raise UserError(f"{path}: is JSON but no model (none of {', '.join(_KEYS)} is in it); right is {FORMS}")
     return whose
-
-
-_MARKS = ("learner", "oblivious_trees")
-
-
-def is_ubjson(content: bytes) -> bool:
-    """Whether these bytes begin an object of UBJSON: a brace, then the length of a key (JSON has a quote there)."""
-    return content[:1] == b"{" and content[1:2] in (b"i", b"U", b"I", b"l", b"L", b"$", b"#", b"N")
 
 
 def _of_json(text: str) -> str | None:

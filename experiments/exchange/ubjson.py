@@ -9,13 +9,18 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["loads"]
+__all__ = ["begins", "loads"]
 
 _NUMBERS = {"i": ">i1", "U": ">u1", "I": ">i2", "l": ">i4", "L": ">i8", "d": ">f4", "D": ">f8"}
 _WHOLE = ("i", "U", "I", "l", "L")
 _CONSTANTS = {"Z": None, "T": True, "F": False}
 _DEEPEST = 64
 """Containers within containers; a model of XGBoost nests eight."""
+
+
+def begins(data: bytes) -> bool:
+    """Whether these bytes begin an object of UBJSON: a brace, then the length of a key (JSON has a quote there)."""
+    return data[:1] == b"{" and data[1:2] in (b"i", b"U", b"I", b"l", b"L", b"$", b"#", b"N")
 
 
 def loads(data: bytes) -> Any:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from experiments.exchange import ubjson
 from experiments.exchange.ensemble import LEAF, Ensemble, Tree, levels
 from experiments.exchange.fields import Written, part, single, whole, whole_numbers
-from experiments.exchange.reading import is_ubjson, read_content
+from experiments.exchange.reading import read_content
 from markets.errors import UserError
 
 __all__ = ["read_xgboost"]
@@ -91,7 +91,7 @@ def read_xgboost(path: Path) -> Ensemble:
 
 
 def _parsed(content: bytes) -> Any:
-    form = "UBJSON" if is_ubjson(content) else "JSON"
+    form = "UBJSON" if ubjson.begins(content) else "JSON"
     try:
         if form == "UBJSON":
             return ubjson.loads(content)
