@@ -10,7 +10,10 @@ The library's own reader of JSON is off in the last bit of some numbers; scores 
 saved, not of the model that the library reads back from the JSON.
 """
 
+import importlib.util
 import json
+import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +31,10 @@ _RIGHT = "right is what CatBoost's save_model(…, format='json') wrote"
 _AGAIN = "the file is damaged; save the model again"
 _NUMBERS_ALONE = "which is not supported; train it on numbers alone"
 _BINARY = b"CBM1"
+_HEAD = 8
+"""Bytes of a .cbm before its core: a mark, and how long the core is."""
 _DEEPEST = 64
+_LARGEST = float(np.finfo(np.float32).max)
 
 _LOGISTIC = frozenset({"Logloss", "CrossEntropy", "Focal"})
 _EXPONENTIAL = frozenset({"Poisson", "Tweedie"})
@@ -41,6 +47,25 @@ _IDENTITY = frozenset(
     )
 )
 _TREATMENTS = ("AsIs", "AsFalse", "AsTrue")
+
+_REFUSED, _PATIENCE = 3, 600
+_PROGRAM = f"""
+import sys
+import catboost
+model = catboost.CatBoost()
+try:
+    model.load_model(sys.argv[1])
+    kinds = ("categorical", model._get_cat_feature_indices()), ("text", model._get_text_feature_indices())
+    for kind, features in (*kinds, ("embedding", model._get_embedding_feature_indices())):
+        if len(features):
+            print(f"feature {{features[0]}} is {{kind}}")
+            sys.exit({_REFUSED})
+    model.save_model(sys.argv[2], format="json")
+except Exception as error:
+    print(" ".join(str(error).split()))
+    sys.exit(1)
+"""
+"""Turns the .cbm of its first argument into the JSON of its second; what is wrong it prints."""
 
 _Link = Literal["identity", "logistic", "softmax", "exponential"]
 
@@ -116,27 +141,25 @@ def read_catboost(path: Path) -> Ensemble:
 
 
 def _converted(path: Path, raw: bytes) -> bytes:
-    """The JSON that the library makes of a binary model."""
-    try:
-        import catboost
-    except ImportError:
-        raise UserError(f"{path}: a .cbm needs CatBoost itself: pip install 'lineage-arena[trees]'") from None
-    try:
-        model = catboost.CatBoost()
-        model.load_model(blob=raw)
-        kinds = {
-            "categorical": model._get_cat_feature_indices(),
-            "text": model._get_text_feature_indices(),
-            "embedding": model._get_embedding_feature_indices(),
-        }
-        for kind, indices in kinds.items():
-            if len(indices):
-                raise UserError(f"{path}: feature {indices[0]} is {kind}, {_NUMBERS_ALONE}")
-        with tempfile.TemporaryDirectory() as folder:
-            model.save_model(str(Path(folder) / "model.json"), format="json")
-            return (Path(folder) / "model.json").read_bytes()
-    except catboost.CatBoostError as error:
-        raise UserError(f"{path}: CatBoost cannot read it ({str(error)[:200]}); save the model again") from None
+    """The JSON that the library makes of a binary model, in a process of its own: over some damage it crashes."""
+    if importlib.util.find_spec("catboost") is None:
+        raise UserError(f"{path}: a .cbm needs CatBoost itself: pip install 'lineage-arena[trees]'")
+    if len(raw) < _HEAD or len(raw) < _HEAD + int.from_bytes(raw[len(_BINARY) : _HEAD], "little"):
+        raise UserError(f"{path}: has {len(raw):,} bytes and tells of more, so it was cut off; save the model again")
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "model.cbm", Path(folder) / "model.json"
+        source.write_bytes(raw)
+        command = [sys.executable, "-P", "-c", _PROGRAM, str(source), str(target)]
+        try:
+            done = subprocess.run(command, capture_output=True, timeout=_PATIENCE, check=False)
+        except subprocess.TimeoutExpired:
+            raise UserError(f"{path}: CatBoost does not get done with it; save the model again") from None
+        if done.returncode == 0 and target.is_file():
+            return target.read_bytes()
+        said = done.stdout.decode(errors="replace").strip()[:200]
+    if done.returncode == _REFUSED:
+        raise UserError(f"{path}: {said}, {_NUMBERS_ALONE}")
+    raise UserError(f"{path}: CatBoost cannot read it ({said or 'it crashed'}); save the model again")
 
 
 def _parsed(path: Path, raw: bytes) -> dict[str, Any]:
@@ -350,6 +373,6 @@ def _number(where: str, value: Any) -> float:
 def _border(where: str, value: Any) -> float:
     """A border, which is a float32."""
     number = _number(where, value)
-    if abs(number) > np.finfo(np.float32).max:
+    if abs(number) > _LARGEST:
         raise UserError(f"{where}: border {number:.9g} is no float32; {_AGAIN}")
     return float(np.float32(number))
