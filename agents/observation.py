@@ -1,17 +1,32 @@
 """What an agent sees of itself: four numbers of its own account, clipped and of order one like market features."""
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from markets.account import Account
 
-__all__ = ["ACCOUNT_VIEW", "account_view"]
+__all__ = ["ACCOUNT_VIEW", "account_view", "input_quantiles"]
 
 ACCOUNT_VIEW = ("position", "unrealised", "drawdown", "holding")
 """Position: exposure as a multiple of equity. Unrealised: profit of the open position in ATR. Drawdown: share below the
 peak of equity. Holding: log of bars in the position. Order is part of every file."""
 
 _CLIP = 5.0
+
+_USUAL = np.asarray([(-1.0, 1.0), (-2.0, 2.0), (0.0, 1.0), (0.0, 1.5)], np.float32)
+"""Where each of the four numbers mostly lies."""
+
+
+def input_quantiles(market: Float[Array, "*batch features points"]) -> Float[Array, "*batch inputs points"]:
+    """Quantiles of all that an agent sees: the market's, then its account's, evenly spaced where these mostly lie.
+
+    Args:
+        market: of the market's features.
+    """
+    rank = jnp.linspace(0.0, 1.0, market.shape[-1])
+    own = _USUAL[:, :1] + (_USUAL[:, 1:] - _USUAL[:, :1]) * rank
+    return jnp.concatenate([market, jnp.broadcast_to(own, (*market.shape[:-2], *own.shape))], axis=-2)
 
 
 def account_view(

@@ -105,7 +105,7 @@ class Arena:
         self._made: dict[str, list[pl.DataFrame]] = {name: [] for name in TABLES}
         self._compiled: jax.stages.Compiled | None = None
         if state is None:
-            state = found(self.plan, market.tape.validation.shape[1])
+            state = found(self.plan, market.tape)
             self._made["births"].extend(self.founders(state))
         self.state = spread(self.plan, state)
         self._tape = put(market.tape, everywhere(self.plan.mesh))

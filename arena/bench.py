@@ -7,7 +7,6 @@ matrix product is measured beside it.
 
 import dataclasses
 import functools
-import math
 import statistics
 import time
 from collections.abc import Callable
@@ -171,16 +170,14 @@ class World:
         )
         self.market = _market(self.settings)
         self.plan = make_plan(self.settings, len(self.market.features))
-        self.state = spread(self.plan, found(self.plan, self.market.tape.validation.shape[1]))
+        self.state = spread(self.plan, found(self.plan, self.market.tape))
         self.compile_seconds = 0.0
         self._turn: jax.stages.Compiled | None = None
 
     @property
     def flops(self) -> int:
         """Of the network's matrix products for one agent and bar."""
-        one = jax.eval_shape(self.plan.rollouts[0].species.init, jax.random.key(0))
-        weights: int = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(one) if len(leaf.shape) > 1)
-        return 2 * weights
+        return self.plan.rollouts[0].species.products
 
     def compile(self) -> None:
         """Compile the generation, once."""

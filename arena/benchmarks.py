@@ -20,7 +20,7 @@ from arena.rollout import Rollout, Trader, roll_out
 from arena.settings import Settings
 from arena.tally import REGIMES, Tally
 from genomes.genes import Genes
-from genomes.species import Carry, Shape
+from genomes.species import Carry, Quantiles, Shape
 from markets.tape import Tape, rules_at, window
 
 __all__ = ["Follower", "evaluate", "follow", "hold", "play"]
@@ -34,15 +34,17 @@ class Follower:
     name: str = "follower"
     context: int = 0
     units: int = 1
+    products: int = 0
+    work: float = 0.0
 
-    def init(self, key: PRNGKeyArray) -> Float[Array, "1"]:
+    def init(self, key: PRNGKeyArray, quantiles: Quantiles) -> Float[Array, "1"]:
         """Nothing to draw."""
-        del key
+        del key, quantiles
         return jnp.zeros(1)
 
-    def mutate(self, key: PRNGKeyArray, genome: Any, strength: Float[Array, ""]) -> Any:
+    def mutate(self, key: PRNGKeyArray, genome: Any, strength: Float[Array, ""], quantiles: Quantiles) -> Any:
         """Nothing to vary."""
-        del key, strength
+        del key, strength, quantiles
         return genome
 
     def crossover(self, key: PRNGKeyArray, first: Any, second: Any) -> Any:
@@ -56,10 +58,15 @@ class Follower:
         return jnp.zeros(())
 
     def damage(
-        self, key: PRNGKeyArray, genome: Any, activity: Float[Array, "units"], severity: Float[Array, ""]
+        self,
+        key: PRNGKeyArray,
+        genome: Any,
+        activity: Float[Array, "units"],
+        severity: Float[Array, ""],
+        quantiles: Quantiles,
     ) -> tuple[Any, Float[Array, "units"]]:
         """Nothing to damage."""
-        del key, severity
+        del key, severity, quantiles
         return genome, jnp.zeros_like(activity)
 
     def initial_carry(self, rows: int) -> Carry:
@@ -81,11 +88,11 @@ class Follower:
         return jnp.stack([0.5 - jnp.abs(told), told, -told], axis=-1), carry
 
     def activity(
-        self, genome: Any, code: Float[Array, "rows code"], account: Float[Array, "rows account"]
-    ) -> Float[Array, "rows units"]:
+        self, genome: Any, features: Float[Array, "bars rows features"], account: Float[Array, "bars rows account"]
+    ) -> Float[Array, "bars rows units"]:
         """Its one unit says everything."""
         del genome, account
-        return jnp.ones((code.shape[0], 1))
+        return jnp.ones((*features.shape[:2], 1))
 
     def learnable(self, genome: Any) -> Any:
         """Nothing."""

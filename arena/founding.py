@@ -1,12 +1,15 @@
 """Founding: the state of the arena before its first generation."""
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
+from jaxtyping import Array, Float, Int32, Key
 
 from agents.memory import forget
+from agents.observation import input_quantiles
 from agents.population import Population, Standing
 from agents.trust import Reputation
 from arena.archive import empty_archive
@@ -18,22 +21,33 @@ from arena.sharding import everywhere, put
 from arena.state import ArenaState
 from arena.tally import REGIMES
 from genomes.genes import init_genes
+from genomes.species import Genome, Species
+from markets.tape import Tape
 
 __all__ = ["found", "layout", "spread"]
 
 
-def found(plan: Plan, windows: int) -> ArenaState:
+def found(plan: Plan, tape: Tape, given: Sequence[Genome | None] = ()) -> ArenaState:
     """The founders, each drawn from its own id, and an empty archive.
 
     Args:
         plan: of the run.
-        windows: validation windows of its tape.
+        tape: its market.
+        given: brains that founders of a species begin with, leaves [markets, models, …], in the order of species; None,
+            or nothing at all, for those whose brains are drawn. On each island the first agents have one each as it is,
+            and all others one of them after a mutation of their own strength.
     """
-    state: ArenaState = jax.jit(lambda: _found(plan, windows))()
+    windows = tape.validation.shape[1]
+    brains = (*given, *(None for _ in plan.names[len(given) :]))
+    state: ArenaState = jax.jit(lambda quantiles, brains: _found(plan, windows, quantiles, brains))(
+        tape.quantiles, brains
+    )
     return state
 
 
-def _found(plan: Plan, windows: int) -> ArenaState:
+def _found(plan: Plan, windows: int, quantiles: Array, brains: Sequence[Genome | None]) -> ArenaState:
+    market = plan.market_of(jnp.arange(plan.places), quantiles.shape[0])
+    seen = input_quantiles(quantiles)[market]
     seeds = jnp.uint32(plan.settings.seed) + jnp.arange(plan.places, dtype=jnp.uint32) // plan.islands
     batch = (plan.places, plan.slots)
     each = plan.places * plan.slots
@@ -45,7 +59,7 @@ def _found(plan: Plan, windows: int) -> ArenaState:
         genes = jax.vmap(jax.vmap(lambda key: init_genes(key, plan.settings.genes)))(pairs[..., 1])
         populations.append(
             Population(
-                genome=jax.vmap(jax.vmap(setup.species.init))(pairs[..., 0]),
+                genome=_brains(setup.species, pairs[..., 0], genes.mutation, seen, market, brains[index]),
                 genes=genes,
                 id=ids,
                 born=jnp.zeros(batch, jnp.int32),
@@ -69,6 +83,28 @@ def _found(plan: Plan, windows: int) -> ArenaState:
         populations=tuple(populations),
         archive=empty_archive(plan.replicates, windows, samples),
     )
+
+
+def _brains(
+    species: Species,
+    keys: Key[Array, "places slots"],
+    strength: Float[Array, "places slots"],
+    quantiles: Float[Array, "places inputs points"],
+    market: Int32[Array, "places"],
+    given: Genome | None,
+) -> Genome:
+    """Brains of all founders of a species, leaves [places, slots, …]."""
+    if given is None:
+        return jax.vmap(jax.vmap(species.init, (0, None)))(keys, quantiles)
+    models = jax.tree.leaves(given)[0].shape[1]
+    slot = jnp.arange(keys.shape[1])
+    own = jax.tree.map(lambda leaf: leaf[market[:, None], slot % models], given)
+    varied = jax.vmap(jax.vmap(species.mutate, (0, 0, 0, None)))(keys, own, strength, quantiles)
+
+    def settle(as_it_is: Array, other: Array) -> Array:
+        return jnp.where((slot < models).reshape(1, -1, *(1,) * (other.ndim - 2)), as_it_is, other)
+
+    return jax.tree.map(settle, own, varied)
 
 
 def layout(plan: Plan) -> Any:

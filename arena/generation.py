@@ -13,6 +13,7 @@ from jax import lax
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float, UInt8
 
+from agents.observation import input_quantiles
 from agents.population import Population
 from agents.trust import observe, trust
 from arena.archive import Archive, Candidates, Improvement, nominate, update
@@ -29,6 +30,7 @@ from arena.sharding import everywhere
 from arena.state import ArenaState
 from arena.tally import GROUPS, groups_of
 from arena.turnover import breed, deaths
+from genomes.species import Quantiles
 from markets.tape import MarketWindow, Tape, rules_at, window
 
 __all__ = ["make_generation"]
@@ -136,11 +138,12 @@ def _generation(
 
     def judge_island(own: tuple[Any, ...], now: Array, tape: Tape) -> tuple[Any, ...]:
         populations, seed, island = own
-        market = _market(plan, island, tape)
+        market = plan.market_of(island, tape.quantiles.shape[0])
+        seen = input_quantiles(tape.quantiles[market])
         key = fold(seed, now, Purpose.EPISODES, island % plan.islands)
         first = draw(key, tape.train, market, plan.settings.episodes.episodes)
         judged = [
-            _judge_species(plan, index, population, first, tape, market, seed, now)
+            _judge_species(plan, index, population, first, tape, market, seen, seed, now)
             for index, population in enumerate(populations)
         ]
         return tuple(population for population, _ in judged), tuple(verdict for _, verdict in judged)
@@ -153,8 +156,9 @@ def _generation(
         children.append(next_id + counted - 1)
         next_id = next_id + freed.sum(dtype=jnp.uint32)
 
-    def breed_island(own: tuple[Any, ...], now: Array) -> tuple[Any, ...]:
-        populations, judged, children, seed = own
+    def breed_island(own: tuple[Any, ...], now: Array, quantiles: Array) -> tuple[Any, ...]:
+        populations, judged, children, seed, island = own
+        seen = input_quantiles(quantiles[plan.market_of(island, quantiles.shape[0])])
         bred = [
             breed(
                 population,
@@ -164,13 +168,16 @@ def _generation(
                 ids,
                 seed,
                 now + 1,
+                seen,
                 plan.breeders[index],
             )
             for index, (population, verdict, ids) in enumerate(zip(populations, judged, children, strict=True))
         ]
         return tuple(population for population, _ in bred), tuple(births for _, births in bred)
 
-    bred, births = per_island(breed_island, (populations, judged, tuple(children), state.seed), now)
+    bred, births = per_island(
+        breed_island, (populations, judged, tuple(children), state.seed, island), now, tape.quantiles
+    )
     moved = []
     for population in bred:
         score = jnp.where(population.born <= now, jax.vmap(overall)(population.standing.mean), -jnp.inf)
@@ -205,7 +212,15 @@ def _generation(
 
 
 def _judge_species(
-    plan: Plan, index: int, population: Population, first: Array, tape: Tape, own: Array, seed: Array, now: Array
+    plan: Plan,
+    index: int,
+    population: Population,
+    first: Array,
+    tape: Tape,
+    own: Array,
+    seen: Quantiles,
+    seed: Array,
+    now: Array,
 ) -> tuple[Population, _Judged]:
     """Judge one species on one island: training, standing, trust, scars, deaths, and validation of the best."""
     settings, setup = plan.settings, plan.rollouts[index]
@@ -227,6 +242,7 @@ def _judge_species(
         won,
         first,
         tape,
+        seen,
         bars,
         seed,
         now,
@@ -259,11 +275,6 @@ def _judge_species(
         traders=pick,
         summary=_summary(verdict.stats, scarred, after.trust, jax.vmap(setup.species.distance)(*both).mean(), now),
     )
-
-
-def _market(plan: Plan, island: Array, tape: Tape) -> Array:
-    """The market an island plays on: its replicate's own where each has one, else the only one there is."""
-    return island // plan.islands if tape.validation.shape[0] > 1 else jnp.zeros_like(island)
 
 
 def _trader(plan: Plan, population: Population) -> Trader:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 from jax.sharding import Mesh
+from jaxtyping import Array
 
 from agents.observation import ACCOUNT_VIEW
 from arena.rollout import Rollout
@@ -59,6 +60,15 @@ class Plan:
     def replicates(self) -> int:
         """Copies of the study."""
         return self.places // self.islands
+
+    def market_of(self, place: Array, markets: int) -> Array:
+        """The market that an island plays on: its replicate's own where each has one, else the only one there is.
+
+        Args:
+            place: number of the island, over all replicates.
+            markets: on the tape.
+        """
+        return place // self.islands if markets > 1 else place * 0
 
     @property
     def compiler_options(self) -> dict[str, bool | int | str]:

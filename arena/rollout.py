@@ -99,7 +99,7 @@ def roll_out(
     rows = episodes * instruments
     species, chunk = setup.species, setup.chunk
 
-    def bar_step(carry: _Carry, now: tuple[Array, Array, Array, Array, Bar]) -> tuple[_Carry, Trace | None]:
+    def bar_step(carry: _Carry, now: tuple[Any, Array, Array, Array, Bar]) -> tuple[_Carry, Trace | None]:
         code, factor, regime, atr, bar = now
         account = carry.account
         view = account_view(account, bar.decision_close, atr, carry.peak, carry.held)
@@ -122,7 +122,7 @@ def roll_out(
         first, (regime, atr, bar) = now
         features = lax.dynamic_slice_in_dim(market.features, first, species.context + chunk)
         flat = features.reshape(species.context + chunk, rows, -1)
-        code = jnp.moveaxis(jax.vmap(species.encode, (0, None))(trader.genome, flat), 0, 1)
+        code = jax.vmap(species.encode, (0, None), 1)(trader.genome, flat)
         factor = _exposure_factor(setup, trader, features[species.context :], regime)
         return lax.scan(bar_step, carry, (code, factor, regime, atr, bar))
 

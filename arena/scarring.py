@@ -15,6 +15,7 @@ from agents.population import Population
 from agents.scars import Scars, ScarSettings
 from arena.keys import Purpose, fold
 from arena.rollout import Rollout, Trader, roll_out
+from genomes.species import Quantiles
 from markets.tape import Tape, rules_at, window
 
 __all__ = ["scar"]
@@ -28,6 +29,7 @@ def scar(
     won: Array,
     first: Int32[Array, "episodes"],
     tape: Tape,
+    quantiles: Quantiles,
     bars: int,
     seed: Array,
     generation: Array,
@@ -45,6 +47,7 @@ def scar(
         won: which agents gained money this generation; they explore less.
         first: rows of the generation's windows.
         tape: the market.
+        quantiles: of what the island's agents see.
         bars: bars a window.
         seed: of the island.
         generation: the one just judged.
@@ -76,8 +79,8 @@ def scar(
         onset = jnp.argmax(jnp.where(jnp.arange(bars + 1) <= bottom, equity, -jnp.inf))
         genome = jax.tree.map(lambda x: x[0], one.genome)
         instruments = market.gain.shape[-1]
-        code = setup.species.encode(genome, market.features.reshape(-1, instruments, market.features.shape[-1]))
-        spoke = jax.vmap(setup.species.activity, (None, 0, 0))(genome, code, trace.view[:, 0, 0])
+        seen = market.features.reshape(-1, instruments, market.features.shape[-1])
+        spoke = setup.species.activity(genome, seen, trace.view[:, 0, 0])
         during = (jnp.arange(bars) >= onset) & (jnp.arange(bars) < jnp.maximum(bottom, onset + 1))
         activity = (spoke.mean(1) * during[:, None]).sum(0) / jnp.maximum(during.sum(), 1)
         onset = jnp.minimum(onset, bars - 1)
@@ -92,7 +95,7 @@ def scar(
 
         def hurt(slot: Array, identity: Array, activity: Array, depth: Array) -> tuple[object, Array]:
             key = fold(seed, generation, Purpose.SCAR, identity)
-            return setup.species.damage(key, jax.tree.map(lambda x: x[slot], genome), activity, depth)
+            return setup.species.damage(key, jax.tree.map(lambda x: x[slot], genome), activity, depth, quantiles)
 
         damaged, units = jax.vmap(hurt)(slot, population.id[slot], activity, jnp.where(made, depth, 0.0))
         units = jnp.where(made[:, None], units, 0.0)

@@ -19,7 +19,7 @@ from agents.trust import Reputation
 from arena.keys import Purpose, folded
 from arena.selection import SelectionSettings, choose_parents
 from genomes.genes import Genes, GeneSettings, crossover_genes, mutate_genes
-from genomes.species import Genome, Species
+from genomes.species import Genome, Quantiles, Species
 
 __all__ = ["BROOD", "DEATHS", "OPERATORS", "Births", "Breeder", "TurnoverSettings", "breed", "deaths"]
 
@@ -124,6 +124,7 @@ def breed(
     ids: UInt32[Array, "slots"],
     seed: UInt32[Array, ""],
     generation: Int32[Array, ""],
+    quantiles: Quantiles,
     breeder: Breeder,
 ) -> tuple[Population, Births]:
     """The population with a child in every freed slot.
@@ -136,6 +137,7 @@ def breed(
         ids: of the children, by slot.
         seed: of the island.
         generation: the children's first.
+        quantiles: of what the island's agents see.
         breeder: how they are made and what they receive.
     """
     slots, settings = freed.shape[0], breeder.turnover
@@ -157,7 +159,7 @@ def breed(
         )
         genome, genes = jax.tree.map(lambda x, y: jnp.where(two, x, y), mixed, own)
         genes = mutate_genes(keys[3], genes, breeder.genes)
-        return breeder.species.mutate(keys[4], genome, genes.mutation), genes, two
+        return breeder.species.mutate(keys[4], genome, genes.mutation, quantiles), genes, two
 
     # A child takes several times its size in random numbers and parents' copies, so not all are made at once.
     genome, genes, two = jax.lax.map(lambda one: child(*one), (first, second, keys[:, 2:]), batch_size=BROOD)

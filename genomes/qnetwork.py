@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from genomes.species import Carry, Shape
+from genomes.species import Carry, Quantiles, Shape
 
 __all__ = ["Network", "QNetwork", "Settings", "make"]
 
@@ -75,15 +75,31 @@ class QNetwork:
     context: int = 0
 
     @property
+    def products(self) -> int:
+        """Two operations for each weight that is no bias."""
+        return 2 * sum(math.prod(shape) for shape, _ in self._parts if len(shape) > 1)
+
+    @property
+    def work(self) -> float:
+        """Its products, nearly at the pace of large ones, and what is done to each unit beside."""
+        return 1.1 * self.products + 80.0 * self.units
+
+    @property
     def units(self) -> int:
         """Hidden units of all layers, first layer first."""
         return sum(self.settings.hidden)
 
-    def init(self, key: PRNGKeyArray) -> Network:
+    def init(self, key: PRNGKeyArray, quantiles: Quantiles) -> Network:  # noqa: ARG002 - the interface's
         """He's normal initialisation (He et al. 2015); biases are zero."""
-        return _unbiased(self._scaled(jax.random.normal(key, (self._size,))))
+        return self._fresh(key)
 
-    def mutate(self, key: PRNGKeyArray, genome: Network, strength: Float[Array, ""]) -> Network:
+    def mutate(
+        self,
+        key: PRNGKeyArray,
+        genome: Network,
+        strength: Float[Array, ""],
+        quantiles: Quantiles,  # noqa: ARG002 - the interface's
+    ) -> Network:
         """Gaussian steps on a share of the weights, in their layer's initial scale; now and then a unit anew."""
         chance_key, noise_key = jax.random.split(key)
         chances = jax.random.uniform(chance_key, (self._size + self.units,))
@@ -120,13 +136,18 @@ class QNetwork:
         return jnp.sqrt(sum(squares) / self._size)
 
     def damage(
-        self, key: PRNGKeyArray, genome: Network, activity: Float[Array, "units"], severity: Float[Array, ""]
+        self,
+        key: PRNGKeyArray,
+        genome: Network,
+        activity: Float[Array, "units"],
+        severity: Float[Array, ""],
+        quantiles: Quantiles,  # noqa: ARG002 - the interface's
     ) -> tuple[Network, Float[Array, "units"]]:
         """The most active units lose what they knew: incoming weights new, bias and outgoing weights zero."""
         count = jnp.ceil(jnp.clip(severity, 0.0, 1.0) * self.settings.damage * self.units)
         rank = jnp.argsort(jnp.argsort(-activity))
         hit = rank < count
-        return self._replace_units(genome, self.init(key), hit, silence=True), hit.astype(jnp.float32)
+        return self._replace_units(genome, self._fresh(key), hit, silence=True), hit.astype(jnp.float32)
 
     def initial_carry(self, rows: int) -> Carry:  # noqa: ARG002 - the interface's
         """Nothing: a perceptron has no memory."""
@@ -150,10 +171,10 @@ class QNetwork:
         return layers[-1] @ genome.output.weight + genome.output.bias, carry
 
     def activity(
-        self, genome: Network, code: Float[Array, "rows code"], account: Float[Array, "rows account"]
-    ) -> Float[Array, "rows units"]:
+        self, genome: Network, features: Float[Array, "bars rows features"], account: Float[Array, "bars rows account"]
+    ) -> Float[Array, "bars rows units"]:
         """Each unit's |output| times the absolute weights it speaks through, as a share of its layer."""
-        layers = self._hidden(genome, code + account @ genome.account)
+        layers = self._hidden(genome, self.encode(genome, features) + account @ genome.account)
         outgoing = [layer.weight for layer in genome.hidden] + [genome.output.weight]
         spoken = [jnp.abs(h) * jnp.abs(w).sum(-1) for h, w in zip(layers, outgoing, strict=True)]
         shares = [s / jnp.maximum(s.sum(-1, keepdims=True), 1e-30) for s in spoken]
@@ -164,7 +185,11 @@ class QNetwork:
         every: Network = jax.tree.map(lambda _: True, genome)
         return every
 
-    def _hidden(self, genome: Network, first: Float[Array, "rows first"]) -> list[Array]:
+    def _fresh(self, key: PRNGKeyArray) -> Network:
+        """A network as new."""
+        return _unbiased(self._scaled(jax.random.normal(key, (self._size,))))
+
+    def _hidden(self, genome: Network, first: Float[Array, "*rows first"]) -> list[Array]:
         """Outputs of all hidden layers, from the first layer's sums."""
         layers = [jax.nn.relu(first)]
         for layer in genome.hidden:

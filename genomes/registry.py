@@ -11,6 +11,7 @@ from genomes.species import Shape, Species
 __all__ = ["SPECIES", "make_species", "settings_class"]
 
 SPECIES: dict[str, str] = {
+    "forest": "genomes.forest",
     "qnetwork": "genomes.qnetwork",
 }
 """Name in configuration and files → module."""

@@ -8,16 +8,26 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-__all__ = ["DEFAULT_ACTIONS", "ActionSpace", "Genome", "Shape", "Species"]
+__all__ = ["DEFAULT_ACTIONS", "ActionSpace", "Carry", "Code", "Genome", "Quantiles", "Shape", "Species", "genome_form"]
 
 Genome = Any
 """A pytree of arrays: one individual's brain, as its species writes it down."""
 
+Code = Any
+"""A pytree of arrays: what a chunk of bars says to a brain before its account is known; leaves lead with [bars, …]."""
+
 Carry = Any
 """A pytree of arrays a recurrent brain hands from bar to bar; `()` where there is none."""
+
+
+Quantiles = Float[Array, "inputs points"]
+"""What values each input has: market features on training rows, at evenly spaced ranks from the smallest to the
+largest, then the numbers of the account over the range they usually have. All that a species may know of the world."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,13 +87,21 @@ class Species(Protocol):
         """Bars of history `encode` wants before the first bar it answers for; 0 where it looks at the bar alone."""
 
     @property
+    def products(self) -> int:
+        """Operations of its matrix products for one answer: two for each weight that is no bias; 0 without any."""
+
+    @property
+    def work(self) -> float:
+        """What one answer costs: operations of a matrix product that takes as long, as measured on a CPU."""
+
+    @property
     def units(self) -> int:
         """How many units can be damaged: hidden units of a network, trees of a forest."""
 
-    def init(self, key: PRNGKeyArray) -> Genome:
+    def init(self, key: PRNGKeyArray, quantiles: Quantiles) -> Genome:
         """A founder."""
 
-    def mutate(self, key: PRNGKeyArray, genome: Genome, strength: Float[Array, ""]) -> Genome:
+    def mutate(self, key: PRNGKeyArray, genome: Genome, strength: Float[Array, ""], quantiles: Quantiles) -> Genome:
         """A varied copy; strength 0 changes nothing."""
 
     def crossover(self, key: PRNGKeyArray, first: Genome, second: Genome) -> Genome:
@@ -93,7 +111,12 @@ class Species(Protocol):
         """How far apart two genomes are: 0 for equal ones, symmetric, never negative."""
 
     def damage(
-        self, key: PRNGKeyArray, genome: Genome, activity: Float[Array, "units"], severity: Float[Array, ""]
+        self,
+        key: PRNGKeyArray,
+        genome: Genome,
+        activity: Float[Array, "units"],
+        severity: Float[Array, ""],
+        quantiles: Quantiles,
     ) -> tuple[Genome, Float[Array, "units"]]:
         """The genome with its most active units partly re-drawn, and 1 for each unit that was hit.
 
@@ -103,7 +126,7 @@ class Species(Protocol):
     def initial_carry(self, rows: int) -> Carry:
         """The carry before the first bar, for each of `rows` rows."""
 
-    def encode(self, genome: Genome, features: Float[Array, "history rows features"]) -> Float[Array, "bars rows code"]:
+    def encode(self, genome: Genome, features: Float[Array, "history rows features"]) -> Code:
         """Everything of the decision that does not depend on the account, for a chunk of bars at once.
 
         The leading axis is time: `context` bars of history, then the chunk's own; one code for each of the latter.
@@ -112,16 +135,28 @@ class Species(Protocol):
     def values(
         self,
         genome: Genome,
-        code: Float[Array, "rows code"],
+        code: Code,
         account: Float[Array, "rows account"],
         carry: Carry,
     ) -> tuple[Float[Array, "rows actions"], Carry]:
-        """Action values for one bar of many rows (episodes × instruments), and the carry for the next."""
+        """Action values for one bar of many rows (episodes × instruments), and the carry for the next.
+
+        `code` is that bar's own: `encode`'s, without the axis of bars.
+        """
 
     def activity(
-        self, genome: Genome, code: Float[Array, "rows code"], account: Float[Array, "rows account"]
-    ) -> Float[Array, "rows units"]:
-        """How much each unit spoke at each row: its share in the action values, never negative."""
+        self,
+        genome: Genome,
+        features: Float[Array, "history rows features"],
+        account: Float[Array, "bars rows account"],
+    ) -> Float[Array, "bars rows units"]:
+        """How much each unit spoke at each bar and row: its share in the action values, never negative."""
 
     def learnable(self, genome: Genome) -> Any:
         """A tree of booleans like the genome: which leaves gradient learning may move."""
+
+
+def genome_form(species: Species) -> Genome:
+    """Shapes and types of a genome, without making one."""
+    inputs = species.shape.features + species.shape.account
+    return jax.eval_shape(species.init, jax.random.key(0), jax.ShapeDtypeStruct((inputs, 2), jnp.float32))

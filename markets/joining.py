@@ -53,6 +53,7 @@ def join(markets: Sequence[Market]) -> Market:
         costs={key: jnp.concatenate([tape.costs[key] for tape in tapes]) for key in tapes[0].costs},
         train=train,
         validation=jnp.asarray(placed([np.asarray(tape.validation[0]) for tape in tapes])),
+        quantiles=rows("quantiles"),
     )
     segments = [
         dataclasses.replace(

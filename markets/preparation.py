@@ -25,6 +25,9 @@ __all__ = ["Market", "Segment", "WindowSettings", "prepare", "spaced"]
 
 _UNKNOWN = REGIMES.index("unknown")
 
+_POINTS = 33
+"""Ranks at which a feature's values are known to those who ask for thresholds: every 32nd of all."""
+
 
 @dataclasses.dataclass(frozen=True)
 class WindowSettings:
@@ -167,19 +170,21 @@ def prepare(
                 f"episodes.bars: no {part} window of {windows.bars} bars fits behind {window} bars of warm-up; "
                 "give more bars, a larger share in split, or fewer episodes.bars"
             )
+    scaled = scaler.apply(matrix)
     atr = np.concatenate([np.stack([_atr(bars) for bars in group], axis=1) for group in seen])
     tape = Tape(
         bid=_floats([[bars.bid for bars in group] for group in seen]),
         ask=_floats([[bars.ask for bars in group] for group in seen]),
         volume=_floats([[_volume(bars) for bars in group] for group in seen]),
         days=_floats([[financing_days(bars.time, rules.calendar) for bars in group] for group in seen]),
-        features=jnp.asarray(scaler.apply(matrix)),
+        features=jnp.asarray(scaled),
         atr=jnp.asarray(atr, jnp.float32),
         regime=jnp.asarray(regime),
         segment=jnp.asarray(np.repeat(np.arange(len(seen), dtype=np.int32), [len(group[0]) for group in seen])),
         costs=_costs(costs, rules, [[bars.symbol for bars in group] for group in seen]),
         train=_strata(np.concatenate(train), regime, windows.stratum),
         validation=jnp.asarray(spaced(np.concatenate(validation), windows.validation)[None]),
+        quantiles=_quantiles(scaled[training & ready]),
     )
     spread = max(float(np.max(bars.ask - bars.bid)) for bars in quoted)
     return Market(
@@ -262,6 +267,18 @@ def _volume(bars: Bars) -> NDArray[np.float64]:
 def _floats(parts: Sequence[Sequence[NDArray[np.float64]]]) -> jnp.ndarray:
     """Segments one after another with instruments as the second axis, float32 on the device."""
     return jnp.asarray(np.concatenate([np.stack(group, axis=1) for group in parts]), jnp.float32)
+
+
+def _quantiles(seen: NDArray[np.float32]) -> jnp.ndarray:
+    """Values of each feature at evenly spaced ranks [1, features, points], of rows [rows, instruments, features].
+
+    Zeros where there are no rows: nothing is bred on such a market.
+    """
+    width = seen.shape[-1]
+    if not len(seen):
+        return jnp.zeros((1, width, _POINTS), jnp.float32)
+    flat = np.sort(seen.reshape(-1, width), axis=0)
+    return jnp.asarray(flat[np.linspace(0, len(flat) - 1, _POINTS).round().astype(int)].T[None])
 
 
 def _inside(rows: range, length: int) -> NDArray[np.bool_]:

@@ -53,6 +53,8 @@ class Tape(NamedTuple):
     train: Strata
     validation: Int32[Array, "markets validation"]
     """First rows of the fixed validation windows."""
+    quantiles: Float[Array, "markets features points"]
+    """Values of each feature on training rows at evenly spaced ranks, from the smallest to the largest."""
 
 
 class MarketWindow(NamedTuple):

@@ -87,7 +87,7 @@ def market_of(
 def founded(settings: Settings, market: Market) -> tuple[Plan, ArenaState]:
     """The plan of a run, and its founders laid out over devices."""
     plan = make_plan(settings, len(market.features))
-    return plan, spread(plan, found(plan, market.tape.validation.shape[1]))
+    return plan, spread(plan, found(plan, market.tape))
 
 
 def on_host(record: GenerationRecord) -> GenerationRecord:

@@ -23,6 +23,7 @@ from arena.tally import GROUPS, REGIMES
 from arena.turnover import BROOD
 from experiments.configuration.study import RecordSettings
 from experiments.hardware.machine import Speed, device_memory, disk_free, host_memory
+from genomes.species import genome_form
 from markets.errors import UserError
 from markets.preparation import Market
 from markets.source import MarketSettings
@@ -43,9 +44,7 @@ _LARGE = 2**20  # bytes of an agent that is itself what takes the room
 _MARKET_ROW = 2000  # bytes a bar of a made-up market takes while it is drawn and its features are worked out
 
 _BAR = 13_500.0  # operations an account's bar counts for: broker and tally
-_PRODUCT = 1.1  # and for each operation of the network's matrix products
-_UNIT = 80.0  # and for each unit: what is done to it outside the products
-_DRAWN = 6_000.0  # a weight of a child: three random numbers, chosen among parents
+_DRAWN = 6_000.0  # a number of a child's genome: three random ones, chosen among parents
 _LOOK_BACK = 8.0  # a bar of a scar's second look, in agent-bars: it is played alone, and looked at bar by bar
 _LAUNCHES = 60.0  # kernels a GPU starts for each bar of a block
 _COMPILED = 17.0  # seconds a generation of one species takes to compile where `Speed.compile` is 1
@@ -114,7 +113,7 @@ def estimate(
     settings = plan.settings
     agents = plan.places * plan.slots * len(plan.names)
     try:
-        whole = jax.eval_shape(lambda: found(plan, market.tape.validation.shape[-1]))
+        whole = jax.eval_shape(lambda: found(plan, market.tape))
     except (OverflowError, TypeError, ValueError) as error:  # beyond what an array's length can be written in
         raise UserError(
             f"evolution.agents: {plan.slots * plan.islands:,} agents of such a species need longer arrays than there "
@@ -246,7 +245,7 @@ def _arrays(plan: Plan, market: Market, whole: Any) -> dict[str, int]:
 def _account_bytes(setup: Rollout) -> float:
     """Bytes of one account of a block: its tally, and what its brain says of a chunk of bars."""
     species = setup.species
-    genome = jax.eval_shape(species.init, jax.random.key(0))
+    genome = genome_form(species)
     seen = jax.ShapeDtypeStruct((species.context + setup.chunk, 1, species.shape.features), jnp.float32)
     code = _bytes(jax.eval_shape(species.encode, genome, seen))
     return 2.0 * code + _FLOAT * (2 * _ACCOUNT + 2 * species.units + 4 * setup.chunk)
@@ -259,12 +258,11 @@ def _seconds(plan: Plan, market: Market, speed: Speed) -> float:
     windows, instruments = market.tape.validation.shape[-1], market.tape.atr.shape[1]
     work = 0.0
     for setup in plan.rollouts:
-        genome = jax.eval_shape(setup.species.init, jax.random.key(0))
-        weights = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(genome) if len(leaf.shape) > 1)
-        bar = instruments * (_BAR + _PRODUCT * 2 * weights + _UNIT * setup.species.units)
+        numbers = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(genome_form(setup.species)))
+        bar = instruments * (_BAR + setup.species.work)
         tried = GROUPS * settings.archive.candidates * windows if settings.archive.enabled else 0
         scarred = _LOOK_BACK * settings.scars.count if settings.scars.enabled else 0.0
-        work += bar * bars * (plan.slots * episodes + tried + scarred) + _DRAWN * plan.slots * weights
+        work += bar * bars * (plan.slots * episodes + tried + scarred) + _DRAWN * plan.slots * numbers
     here = plan.places / plan.mesh.devices.size
     blocks = here * len(plan.rollouts) * (plan.slots / plan.block + 2)
     return plan.places * work / speed.matrix + bars * blocks * _LAUNCHES * speed.launch

@@ -67,7 +67,7 @@ class Job:
     @property
     def like(self) -> ArenaState:
         """A state of the form this run has, by shapes and types alone."""
-        form: ArenaState = jax.eval_shape(lambda: found(self.plan, self.market.tape.validation.shape[1]))
+        form: ArenaState = jax.eval_shape(lambda: found(self.plan, self.market.tape))
         return form
 
     @property

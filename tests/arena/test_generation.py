@@ -84,13 +84,13 @@ def test_the_same_founders_live_the_same_lives(run: Run) -> None:
     end, records = run.play()
     same(end, run.end)
     same(records, run.records)
-    again = jax.device_get(found(run.plan, run.market.tape.validation.shape[1]))
+    again = jax.device_get(found(run.plan, run.market.tape))
     same(again, run.founders)
 
 
 def test_another_seed_is_another_world(run: Run) -> None:
     other = make_plan(make_settings(**{**WORLD, "seed": 8}), len(run.market.features))
-    founders = jax.device_get(found(other, run.market.tape.validation.shape[1]))
+    founders = jax.device_get(found(other, run.market.tape))
     assert not np.array_equal(founders.populations[0].genome.market, run.founders.populations[0].genome.market)
     _, records = run.play(founders, generations=1)
     assert not np.array_equal(records[0].species[0].train.log_return, run.records[0].species[0].train.log_return)
@@ -98,7 +98,7 @@ def test_another_seed_is_another_world(run: Run) -> None:
 
 def test_the_largest_seed_will_do(run: Run) -> None:
     plan = make_plan(make_settings(**{**WORLD, "seed": 2**32 - 1}), len(run.market.features))
-    founders = found(plan, run.market.tape.validation.shape[1])
+    founders = found(plan, run.market.tape)
     np.testing.assert_array_equal(founders.seed, [2**32 - 1, 2**32 - 1, 0, 0])
 
 

@@ -51,7 +51,7 @@ def _traders(species: QNetwork, features: int, moments: int, rng: np.random.Gene
         jnp.asarray(rng.normal(size=(AGENTS, moments, features)), jnp.float32),
         jnp.asarray(rng.integers(0, 2, (AGENTS, moments)), jnp.float32),
     )
-    genome = jax.vmap(species.init)(keys)
+    genome = jax.vmap(species.init, (0, None))(keys, jnp.zeros((features + 4, 2)))
     # An eager account part, so that what an agent sees of itself matters for what it does.
     genome = genome._replace(account=4.0 * genome.account)
     return Trader(genome, genes, memory, jnp.asarray(rng.uniform(size=(AGENTS, REGIMES)), jnp.float32))

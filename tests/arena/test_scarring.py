@@ -11,6 +11,7 @@ from small_worlds import founded, make_settings, market_of
 
 from agents.exploration import ExplorationSettings
 from agents.memory import MemorySettings
+from agents.observation import input_quantiles
 from agents.population import Population
 from agents.scars import Scars, ScarSettings
 from arena.fitness import harm
@@ -59,7 +60,8 @@ def hurt(world: World, settings: ScarSettings, exploration: ExplorationSettings 
     won = jnp.asarray(np.arange(len(world.severity)) % 2 == 0)
     run = jax.jit(
         lambda p: scar(
-            p, world.trader, world.severity, world.cause, won, world.first, world.tape, BARS, jnp.uint32(1),
+            p, world.trader, world.severity, world.cause, won, world.first, world.tape,
+            input_quantiles(world.tape.quantiles[0]), BARS, jnp.uint32(1),
             jnp.int32(4), world.setup, settings, exploration,
         )
     )  # fmt: skip

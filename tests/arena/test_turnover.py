@@ -22,6 +22,7 @@ from genomes.species import Shape
 
 SLOTS, MOMENTS, FEATURES = 12, 2, 3
 SPECIES = QNetwork(Settings(hidden=(4,)), Shape(FEATURES, 4))
+QUANTILES = jnp.zeros((FEATURES + 4, 2))
 NOW = jnp.int32(6)
 
 
@@ -131,7 +132,7 @@ def bear(population: Population | None = None, **changes: Any) -> tuple[Populati
     else:
         scores = jnp.asarray(np.random.default_rng(3).normal(size=(SLOTS, CASES)), jnp.float32)
     run = jax.jit(lambda p: breed(p, scores, jnp.ones(SLOTS), jnp.asarray(FREED), jnp.asarray(IDS, jnp.uint32),
-                                  jnp.uint32(0), NOW, breeder))  # fmt: skip
+                                  jnp.uint32(0), NOW, QUANTILES, breeder))  # fmt: skip
     after, births = run(before)
     return before, jax.device_get(after), jax.device_get(births)
 

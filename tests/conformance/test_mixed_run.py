@@ -29,7 +29,7 @@ def mixed() -> Any:
         )
         market = market_of(settings, context=2)
         plan = make_plan(settings, len(market.features))
-        state = spread(plan, found(plan, market.tape.validation.shape[1]))
+        state = spread(plan, found(plan, market.tape))
         tables = [founder_frame(np.asarray(p.id), n) for p, n in zip(state.populations, plan.names, strict=True)]
         records, generation = [], make_generation(plan)
         for _ in range(GENERATIONS):

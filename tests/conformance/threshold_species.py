@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from genomes.species import Carry, Shape
+from genomes.species import Carry, Quantiles, Shape
 
 __all__ = ["Rule", "Settings", "Threshold", "make"]
 
@@ -45,13 +45,15 @@ class Threshold:
     name: str = "threshold"
     context: int = 2
     units: int = 1
+    products: int = 0
+    work: float = 100.0
 
-    def init(self, key: PRNGKeyArray) -> Rule:
+    def init(self, key: PRNGKeyArray, quantiles: Quantiles) -> Rule:
         drawn = jax.random.normal(key, (self.shape.features + 2,))
         sign = jnp.where(drawn[-1] > 0, jnp.float32(1), jnp.float32(-1))
         return Rule(drawn[:-2], self.settings.width * drawn[-2], sign)
 
-    def mutate(self, key: PRNGKeyArray, genome: Rule, strength: Float[Array, ""]) -> Rule:
+    def mutate(self, key: PRNGKeyArray, genome: Rule, strength: Float[Array, ""], quantiles: Quantiles) -> Rule:
         step = strength * jax.random.normal(key, (self.shape.features + 1,))
         return genome._replace(pick=genome.pick + step[:-1], threshold=genome.threshold + step[-1])
 
@@ -64,10 +66,16 @@ class Threshold:
         return jnp.sqrt(sum(jax.tree.leaves(gaps)))
 
     def damage(
-        self, key: PRNGKeyArray, genome: Rule, activity: Float[Array, "units"], severity: Float[Array, ""]
+        self,
+        key: PRNGKeyArray,
+        genome: Rule,
+        activity: Float[Array, "units"],
+        severity: Float[Array, ""],
+        quantiles: Quantiles,
     ) -> tuple[Rule, Float[Array, "units"]]:
         hit = (severity > 0).astype(jnp.float32)
-        return genome._replace(threshold=jnp.where(hit > 0, self.init(key).threshold, genome.threshold)), hit[None]
+        fresh = self.init(key, quantiles)
+        return genome._replace(threshold=jnp.where(hit > 0, fresh.threshold, genome.threshold)), hit[None]
 
     def initial_carry(self, rows: int) -> Carry:
         return ()
@@ -84,9 +92,9 @@ class Threshold:
         return jnp.stack([jnp.zeros_like(push), push, -push], axis=-1), carry
 
     def activity(
-        self, genome: Rule, code: Float[Array, "rows code"], account: Float[Array, "rows account"]
-    ) -> Float[Array, "rows units"]:
-        return jnp.abs(code - genome.threshold)
+        self, genome: Rule, features: Float[Array, "history rows features"], account: Float[Array, "bars rows account"]
+    ) -> Float[Array, "bars rows units"]:
+        return jnp.abs(self.encode(genome, features) - genome.threshold)
 
     def learnable(self, genome: Rule) -> Any:
         return jax.tree.map(lambda _: False, genome)

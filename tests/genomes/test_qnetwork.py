@@ -9,6 +9,7 @@ from genomes.qnetwork import Network, QNetwork, Settings
 from genomes.species import Shape
 
 SHAPE = Shape(features=5, account=4)
+QUANTILES = jnp.zeros((9, 2))
 
 
 def network(settings: Settings = Settings(hidden=(6, 3))) -> QNetwork:  # noqa: B008 - frozen
@@ -17,7 +18,9 @@ def network(settings: Settings = Settings(hidden=(6, 3))) -> QNetwork:  # noqa: 
 
 def drawn(species: QNetwork, seed: int) -> Network:
     """A network with biases too, as a mutated one has."""
-    made: Network = species.mutate(jax.random.key(seed + 100), species.init(jax.random.key(seed)), jnp.float32(0.5))
+    made: Network = species.mutate(
+        jax.random.key(seed + 100), species.init(jax.random.key(seed), QUANTILES), jnp.float32(0.5), QUANTILES
+    )
     return made
 
 
@@ -67,7 +70,7 @@ def test_damage_silences_the_units_that_spoke_most(severity: float) -> None:
     species = network(Settings(hidden=(6, 3), damage=0.5))
     genome = drawn(species, 1)
     activity = jnp.asarray(np.random.default_rng(2).permutation(9), jnp.float32)
-    after, hit = species.damage(jax.random.key(3), genome, activity, jnp.float32(severity))
+    after, hit = species.damage(jax.random.key(3), genome, activity, jnp.float32(severity), QUANTILES)
     count = int(np.ceil(severity * 0.5 * 9))
     np.testing.assert_array_equal(np.flatnonzero(hit), np.sort(np.argsort(-np.asarray(activity))[:count]))
     outgoing = np.vstack(

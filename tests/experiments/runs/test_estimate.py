@@ -150,7 +150,7 @@ def test_bytes_are_said_in_units_of_their_size(count: float, said: str) -> None:
 
 def compiled_bytes(plan: Plan, market: Market) -> int:
     """What the compiler says that a generation takes on all devices: what goes in, what comes out, and between."""
-    state: Any = spread(plan, found(plan, market.tape.validation.shape[-1]))
+    state: Any = spread(plan, found(plan, market.tape))
     program = make_generation(plan).lower(state, market.tape).compile().memory_analysis()
     return int(plan.mesh.devices.size) * (
         program.argument_size_in_bytes

@@ -1,0 +1,278 @@
+"""Forest: an ensemble of trees that puts a value on each action, the sum of what its trees say.
+
+Some trees read market features alone: what they say does not depend on what the agent did, so it is worked out for
+whole chunks of bars outside the rollout's scan. The others may read the account too; of these the turns at nodes that
+ask for the market are worked out beforehand, and only what is left is done bar by bar. A unit is a tree.
+"""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int32, PRNGKeyArray
+
+from genomes import tree_variation as vary
+from genomes.species import Carry, Quantiles, Shape
+from genomes.trees import DEEPEST, Layout, Trees, answers, choose, ordered, settled, turns
+
+__all__ = ["Forest", "ForestSpecies", "Settings", "make"]
+
+
+class Forest(NamedTuple):
+    """The genome: the trees of one forest."""
+
+    bias: Float[Array, "*batch actions"]
+    """What all trees start from."""
+    market: Trees
+    """Trees that read market features."""
+    state: Trees
+    """Trees that read the account's numbers too, which come after the market's features."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Shape of the forest and how it varies; chances are times the mutation's strength.
+
+    Attributes:
+        layout: `oblivious` trees ask one question a level, `ordinary` ones a question a node.
+        depth: questions on the way to a leaf.
+        market_trees: trees that read market features alone.
+        state_trees: trees that may read the account too.
+        crossover: what a child of two receives: trees of either (`swap`), or of trees that ask for the same inputs in
+            both the `mean` too.
+        shift: share of thresholds a mutation moves.
+        leaf: share of leaves' values a mutation moves.
+        feature: chance that a node asks a new question.
+        graft: chance that a tree receives a subtree of another.
+        prune: chance that a subtree of a tree becomes a constant.
+        split: chance that a constant subtree of a tree asks a question again.
+        regrow: chance that a tree is dropped and grown anew.
+        damage: largest share of trees a scar of severity 1 drops and grows anew, silent.
+    """
+
+    layout: Literal["oblivious", "ordinary"] = "oblivious"
+    depth: int = dataclasses.field(default=4, metadata={"ge": 1, "le": DEEPEST})
+    market_trees: int = dataclasses.field(default=12, metadata={"ge": 0})
+    state_trees: int = dataclasses.field(default=4, metadata={"ge": 0})
+    crossover: Literal["mean", "swap"] = "mean"
+    shift: float = dataclasses.field(default=0.25, metadata={"ge": 0.0, "le": 1.0})
+    leaf: float = dataclasses.field(default=0.25, metadata={"ge": 0.0, "le": 1.0})
+    feature: float = dataclasses.field(default=0.05, metadata={"ge": 0.0, "le": 1.0})
+    graft: float = dataclasses.field(default=0.05, metadata={"ge": 0.0, "le": 1.0})
+    prune: float = dataclasses.field(default=0.05, metadata={"ge": 0.0, "le": 1.0})
+    split: float = dataclasses.field(default=0.25, metadata={"ge": 0.0, "le": 1.0})
+    regrow: float = dataclasses.field(default=0.05, metadata={"ge": 0.0, "le": 1.0})
+    damage: float = dataclasses.field(default=0.25, metadata={"ge": 0.0, "le": 1.0})
+
+    def problems(self, where: str) -> Iterator[str]:
+        """What is wrong with the settings, one line each."""
+        if not self.market_trees + self.state_trees:
+            yield f"{where}.market_trees: a forest needs a tree at least, of one kind or the other"
+
+
+def make(settings: Settings, shape: Shape) -> "ForestSpecies":
+    """The species with these settings, connected as `shape` says."""
+    return ForestSpecies(settings, shape)
+
+
+class Code(NamedTuple):
+    """What the market says to one forest; leaves lead with bars."""
+
+    said: Float[Array, "bars actions rows"]
+    """Sum of the bias and the market trees."""
+    turns: Bool[Array, "bars trees nodes rows"]
+    """Where each state tree would turn; meaningless at nodes that ask for the account."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ForestSpecies:
+    """The species; see `genomes.species.Species` for what each function promises."""
+
+    settings: Settings
+    shape: Shape
+    name: str = "forest"
+    context: int = 0
+
+    @property
+    def products(self) -> int:
+        """None: trees compare and choose."""
+        return 0
+
+    @property
+    def work(self) -> float:
+        """A comparison for each question, a choice for each leaf and action; of state trees they come bar by bar."""
+        tree = self.layout.nodes + (self.layout.leaves - 1) * len(self.shape.actions)
+        return tree * (4.0 * self.settings.market_trees + 40.0 * self.settings.state_trees)
+
+    @property
+    def units(self) -> int:
+        """Trees, those of the market first."""
+        return self.settings.market_trees + self.settings.state_trees
+
+    @functools.cached_property
+    def layout(self) -> Layout:
+        """Of all its trees."""
+        return Layout(self.settings.depth, self.settings.layout == "oblivious")
+
+    def init(self, key: PRNGKeyArray, quantiles: Quantiles) -> Forest:
+        """Trees of random questions; leaves are normal, so that all trees together have a deviation of one."""
+        return self._settled(self._grow(key, quantiles))
+
+    def mutate(self, key: PRNGKeyArray, genome: Forest, strength: Float[Array, ""], quantiles: Quantiles) -> Forest:
+        """All operators in turn, those that change the most first; then leaves that no row reaches are settled."""
+        keys = jax.random.split(key, 4)
+        hit = jax.random.bernoulli(keys[1], self._chance("regrow", strength), (self.units,))
+        fresh = self._grow(keys[0], quantiles)
+        regrown = self._regrown(genome, fresh, hit)
+        both = zip((regrown.market, regrown.state), jax.random.split(keys[2]), (0, self.shape.account), strict=True)
+        market, state = (self._varied(own, trees, quantiles, account, strength) for trees, own, account in both)
+        chance, step = jax.random.split(keys[3])
+        moved = jax.random.bernoulli(chance, self.settings.leaf, genome.bias.shape)
+        noise = strength * self._scale * jax.random.normal(step, genome.bias.shape)
+        return self._settled(Forest(genome.bias + jnp.where(moved, noise, 0.0), market, state))
+
+    def crossover(self, key: PRNGKeyArray, first: Forest, second: Forest) -> Forest:
+        """Trees of both parents; see `Settings.crossover`. A child of equal parents is that parent."""
+        market, state = jax.random.split(key)
+        mix = vary.mean_of_kin if self.settings.crossover == "mean" else vary.swap
+        return self._settled(
+            Forest(
+                0.5 * (first.bias + second.bias),
+                mix(market, first.market, second.market),
+                mix(state, first.state, second.state),
+            )
+        )
+
+    def distance(self, first: Forest, second: Forest) -> Float[Array, ""]:
+        """How differently they ask, and how differently they answer.
+
+        The mean over nodes of 1 where they ask for different inputs, else of half the distance of thresholds, at most
+        1; plus the root mean square difference of leaves and bias, in units of a new leaf.
+        """
+        asked, said = [jnp.zeros(0)], [(first.bias - second.bias).ravel()]
+        for a, b in ((first.market, second.market), (first.state, second.state)):
+            apart = jnp.minimum(0.5 * jnp.abs(a.threshold - b.threshold), 1.0)
+            asked.append(jnp.where(a.feature == b.feature, apart, 1.0).ravel())
+            said.append((a.leaf - b.leaf).ravel())
+        return jnp.concatenate(asked).mean() + jnp.sqrt((jnp.concatenate(said) ** 2).mean()) / self._scale
+
+    def damage(
+        self,
+        key: PRNGKeyArray,
+        genome: Forest,
+        activity: Float[Array, "units"],
+        severity: Float[Array, ""],
+        quantiles: Quantiles,
+    ) -> tuple[Forest, Float[Array, "units"]]:
+        """The most active trees are dropped; new ones grow in their place and say nothing yet."""
+        count = jnp.ceil(jnp.clip(severity, 0.0, 1.0) * self.settings.damage * self.units)
+        hit = jnp.argsort(jnp.argsort(-activity)) < count
+        fresh = self._grow(key, quantiles)
+        silent = [trees._replace(leaf=jnp.zeros_like(trees.leaf)) for trees in (fresh.market, fresh.state)]
+        return self._regrown(genome, fresh._replace(market=silent[0], state=silent[1]), hit), hit.astype(jnp.float32)
+
+    def initial_carry(self, rows: int) -> Carry:  # noqa: ARG002 - the interface's
+        """Nothing: trees have no memory."""
+        return ()
+
+    def encode(self, genome: Forest, features: Float[Array, "bars rows features"]) -> Code:
+        """What the market trees say together, and where the market alone would turn the state trees."""
+        bars, rows, _ = features.shape
+        seen = ordered(jnp.moveaxis(features, -1, 0)).reshape(self.shape.features, bars * rows)
+        said = genome.bias[:, None] + answers(self.layout, genome.market, seen).sum(0)
+        turned = turns(genome.state._replace(feature=self._of_market(genome.state.feature)), seen)
+        return Code(
+            jnp.moveaxis(said.reshape(-1, bars, rows), 1, 0),
+            jnp.moveaxis(turned.reshape(*turned.shape[:2], bars, rows), 2, 0),
+        )
+
+    def values(
+        self, genome: Forest, code: Code, account: Float[Array, "rows account"], carry: Carry
+    ) -> tuple[Float[Array, "rows actions"], Carry]:
+        """Action values of one bar of many episodes."""
+        total = code.said + self._state_answers(genome, code, account).sum(0)
+        return jnp.moveaxis(total, 0, -1), carry
+
+    def activity(
+        self, genome: Forest, features: Float[Array, "bars rows features"], account: Float[Array, "bars rows account"]
+    ) -> Float[Array, "bars rows units"]:
+        """How far each tree's answer sets the actions apart, as a share of all trees."""
+
+        def bar(features: Array, account: Array) -> Array:
+            seen = ordered(features.T)
+            code = jax.tree.map(lambda leaf: leaf[0], self.encode(genome, features[None]))
+            market = answers(self.layout, genome.market, seen)
+            said = jnp.concatenate([market, self._state_answers(genome, code, account)])
+            apart = said.max(1) - said.min(1)
+            return (apart / jnp.maximum(apart.sum(0), 1e-30)).T
+
+        spoken: Array = jax.vmap(bar)(features, account)
+        return spoken
+
+    def learnable(self, genome: Forest) -> Any:
+        """What the leaves and the bias say; questions evolve."""
+        learns = {"leaf", "bias"}
+        return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].name in learns, genome)
+
+    @property
+    def _scale(self) -> float:
+        """Standard deviation of a new leaf's values."""
+        return 1.0 / math.sqrt(self.units)
+
+    def _chance(self, operator: str, strength: Float[Array, ""]) -> Float[Array, ""]:
+        rate: float = getattr(self.settings, operator)
+        return rate * jnp.clip(strength, 0.0, 1.0)
+
+    def _grow(self, key: PRNGKeyArray, quantiles: Quantiles) -> Forest:
+        """A forest of new trees."""
+        actions, own = len(self.shape.actions), self.shape.account
+        market, state = jax.random.split(key)
+        known = quantiles[: self.shape.features]
+        return Forest(
+            jnp.zeros(actions),
+            vary.grow(market, self.layout, self.settings.market_trees, actions, known, 0, self._scale),
+            vary.grow(state, self.layout, self.settings.state_trees, actions, quantiles, own, self._scale),
+        )
+
+    def _varied(self, key: PRNGKeyArray, trees: Trees, quantiles: Array, own: int, strength: Array) -> Trees:
+        """Trees of one kind after all operators but regrowth."""
+        known = quantiles if own else quantiles[: self.shape.features]
+        grafted, pruned, parted, asked, shifted, stirred = jax.random.split(key, 6)
+        scale = strength * self._scale
+        trees = vary.graft(grafted, self.layout, trees, self._chance("graft", strength))
+        trees = vary.split(parted, self.layout, trees, known, own, self._chance("split", strength), scale)
+        trees = vary.prune(pruned, self.layout, trees, self._chance("prune", strength))
+        trees = vary.change_feature(asked, trees, known, own, self._chance("feature", strength))
+        trees = vary.shift(shifted, trees, known, self.settings.shift, strength)
+        return vary.stir(stirred, trees, self.settings.leaf, scale)
+
+    def _regrown(self, genome: Forest, fresh: Forest, hit: Bool[Array, "units"]) -> Forest:
+        market, state = jnp.split(hit, [self.settings.market_trees])
+        return genome._replace(
+            market=vary.regrow(genome.market, fresh.market, market), state=vary.regrow(genome.state, fresh.state, state)
+        )
+
+    def _settled(self, genome: Forest) -> Forest:
+        return genome._replace(market=settled(self.layout, genome.market), state=settled(self.layout, genome.state))
+
+    def _of_market(self, feature: Int32[Array, "*shape"]) -> Int32[Array, "*shape"]:
+        """The market features among inputs; any other where the account is asked for."""
+        return jnp.minimum(feature, self.shape.features - 1)
+
+    def _state_answers(
+        self, genome: Forest, code: Code, account: Float[Array, "rows account"]
+    ) -> Float[Array, "trees actions rows"]:
+        """What each state tree says of each row of one bar."""
+        seen, first = ordered(account.T), self.shape.features
+        own = turns(genome.state._replace(feature=jnp.maximum(genome.state.feature - first, 0)), seen)
+
+        def tree(feature: Array, own: Array, market: Array, leaf: Array) -> Array:
+            right = [jnp.where(feature[n] >= first, own[n], market[n]) for n in range(self.layout.nodes)]
+            return choose(self.layout, right, leaf)
+
+        said: Array = jax.vmap(tree)(genome.state.feature, own, code.turns, genome.state.leaf)
+        return said

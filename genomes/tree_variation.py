@@ -1,0 +1,217 @@
+"""How trees vary: each operator a small pure function of its own randomness, mapped over agents by whoever calls it.
+
+Thresholds are drawn and moved by rank among the quantiles of their input, so that a step is as large where values are
+dense as where they are rare. A node's *subtree* is what is decided from it on; in an oblivious tree that is its level
+and all later ones, for every row.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int32, PRNGKeyArray
+
+from genomes.species import Quantiles
+from genomes.trees import Layout, Trees
+
+__all__ = [
+    "change_feature",
+    "graft",
+    "grow",
+    "mean_of_kin",
+    "prune",
+    "regrow",
+    "shift",
+    "split",
+    "stir",
+    "swap",
+]
+
+_STEP = 0.25
+"""A threshold's step at full strength, in rank: a quarter of all values."""
+
+
+def grow(
+    key: PRNGKeyArray, layout: Layout, count: int, actions: int, quantiles: Quantiles, own: int, scale: float
+) -> Trees:
+    """New trees: any inputs, thresholds uniform in rank, normal leaves.
+
+    Args:
+        key: of the draw.
+        layout: of the trees.
+        count: how many.
+        actions: values of a leaf.
+        quantiles: of the inputs.
+        own: how many inputs at the end are the account's; half of all questions ask for these, where there are any.
+        scale: standard deviation of a leaf's values.
+    """
+    ask, mark, spoke, blank = jax.random.split(key, 4)
+    shape = (count, layout.nodes)
+    feature = _any_input(ask, shape, quantiles.shape[0], own)
+    return Trees(
+        feature=feature,
+        threshold=_at_rank(quantiles[feature], jax.random.uniform(mark, shape)),
+        nan_right=jax.random.bernoulli(blank, 0.5, shape),
+        leaf=scale * jax.random.normal(spoke, (count, layout.leaves, actions)),
+    )
+
+
+def shift(key: PRNGKeyArray, trees: Trees, quantiles: Quantiles, rate: float, strength: Float[Array, ""]) -> Trees:
+    """Thresholds move by Gaussian steps in rank, each with chance `rate`."""
+    chance, step = jax.random.split(key)
+    known = quantiles[trees.feature]
+    rank = _rank_of(known, trees.threshold)
+    rank = jnp.clip(rank + _STEP * strength * jax.random.normal(step, rank.shape), 0.0, 1.0)
+    hit = jax.random.bernoulli(chance, rate, rank.shape) & (strength > 0)
+    return trees._replace(threshold=jnp.where(hit, _at_rank(known, rank), trees.threshold))
+
+
+def change_feature(key: PRNGKeyArray, trees: Trees, quantiles: Quantiles, own: int, chance: Float[Array, ""]) -> Trees:
+    """Nodes ask a new question, each with that chance: any input, any threshold, either side for missing values."""
+    hits, ask, mark, blank = jax.random.split(key, 4)
+    hit = jax.random.bernoulli(hits, chance, trees.feature.shape)
+    return _ask(trees, hit, _any_input(ask, hit.shape, quantiles.shape[0], own), mark, blank, quantiles)
+
+
+def graft(key: PRNGKeyArray, layout: Layout, trees: Trees, chance: Float[Array, ""]) -> Trees:
+    """Trees receive the subtree at one node from another tree of the forest, each with that chance."""
+    hits, place, donors = jax.random.split(key, 3)
+    count = trees.feature.shape[0]
+    hit = jax.random.bernoulli(hits, chance, (count,))
+    node = jax.random.randint(place, (count,), 0, layout.nodes)
+    donor = jax.random.randint(donors, (count,), 0, count)
+    nodes = hit[:, None] & jnp.asarray(layout.below)[node]
+    leaves = hit[:, None] & jnp.asarray(layout.under)[node]
+    return Trees(
+        feature=jnp.where(nodes, trees.feature[donor], trees.feature),
+        threshold=jnp.where(nodes, trees.threshold[donor], trees.threshold),
+        nan_right=jnp.where(nodes, trees.nan_right[donor], trees.nan_right),
+        leaf=jnp.where(leaves[..., None], trees.leaf[donor], trees.leaf),
+    )
+
+
+def prune(key: PRNGKeyArray, layout: Layout, trees: Trees, chance: Float[Array, ""]) -> Trees:
+    """The subtree at one node becomes a constant, the mean of its leaves, in each tree with that chance."""
+    hits, place = jax.random.split(key)
+    count = trees.feature.shape[0]
+    hit = jax.random.bernoulli(hits, chance, (count,))
+    node = jax.random.randint(place, (count,), 0, layout.nodes)
+    leaves = hit[:, None] & jnp.asarray(layout.under)[node]
+    constant = jax.vmap(lambda leaf, level: _means(layout, leaf)[level])(trees.leaf, jnp.asarray(layout.level)[node])
+    return trees._replace(leaf=jnp.where(leaves[..., None], constant, trees.leaf))
+
+
+def split(
+    key: PRNGKeyArray,
+    layout: Layout,
+    trees: Trees,
+    quantiles: Quantiles,
+    own: int,
+    chance: Float[Array, ""],
+    scale: Float[Array, ""],
+) -> Trees:
+    """A subtree that is constant asks a question again, in each tree that has one with that chance.
+
+    What it said moves one way on the left and as far the other way on the right.
+    """
+    hits, place, ask, mark, blank, apart = jax.random.split(key, 6)
+    constant = jax.vmap(lambda leaf: _constant(layout, leaf))(trees.leaf)
+    count = trees.feature.shape[0]
+    node = jnp.argmax(jnp.where(constant, jax.random.uniform(place, constant.shape, minval=0.1), 0.0), axis=1)
+    hit = jax.random.bernoulli(hits, chance, (count,)) & constant.any(1)
+    chosen = hit[:, None] & (node[:, None] == jnp.arange(layout.nodes))
+    asking = _ask(trees, chosen, _any_input(ask, chosen.shape, quantiles.shape[0], own), mark, blank, quantiles)
+    step = scale * jax.random.normal(apart, (count, 1, trees.leaf.shape[-1]))
+    right = jnp.asarray(layout.side)[:, jnp.asarray(layout.level)[node]].T
+    leaves = hit[:, None] & jnp.asarray(layout.under)[node]
+    moved = trees.leaf + jnp.where(right[..., None], step, -step)
+    return asking._replace(leaf=jnp.where(leaves[..., None], moved, trees.leaf))
+
+
+def regrow(trees: Trees, fresh: Trees, hit: Bool[Array, "trees"]) -> Trees:
+    """Trees that are dropped, and new ones in their place."""
+    grown: Trees = jax.tree.map(
+        lambda old, new: jnp.where(hit.reshape(-1, *(1,) * (old.ndim - 1)), new, old), trees, fresh
+    )
+    return grown
+
+
+def stir(key: PRNGKeyArray, trees: Trees, rate: float, scale: Float[Array, ""]) -> Trees:
+    """Leaves' values make Gaussian steps of that scale, each with chance `rate`."""
+    chance, step = jax.random.split(key)
+    hit = jax.random.bernoulli(chance, rate, trees.leaf.shape)
+    return trees._replace(leaf=trees.leaf + jnp.where(hit, scale * jax.random.normal(step, trees.leaf.shape), 0.0))
+
+
+def swap(key: PRNGKeyArray, first: Trees, second: Trees) -> Trees:
+    """Each tree whole from either parent, with equal chance."""
+    return regrow(first, second, jax.random.bernoulli(key, 0.5, first.feature.shape[:1]))
+
+
+def mean_of_kin(key: PRNGKeyArray, first: Trees, second: Trees) -> Trees:
+    """Trees that ask for the same inputs in both parents are averaged, the others come whole from either."""
+    kin = (first.feature == second.feature).all(1)
+    mixed = first._replace(threshold=0.5 * (first.threshold + second.threshold), leaf=0.5 * (first.leaf + second.leaf))
+    return regrow(swap(key, first, second), mixed, kin)
+
+
+def _any_input(key: PRNGKeyArray, shape: tuple[int, ...], inputs: int, own: int) -> Int32[Array, "*shape"]:
+    """Inputs at random; of the account, which is the last `own` of them, every second where it may be asked for."""
+    market, account, which = jax.random.split(key, 3)
+    asked = jax.random.randint(market, shape, 0, inputs - own)
+    if not own:
+        return asked
+    its = jax.random.randint(account, shape, inputs - own, inputs)
+    return jnp.where(jax.random.bernoulli(which, 0.5, shape), its, asked)
+
+
+def _ask(trees: Trees, hit: Array, feature: Array, mark: PRNGKeyArray, blank: PRNGKeyArray, quantiles: Array) -> Trees:
+    """The trees with new questions at the nodes that are hit."""
+    threshold = _at_rank(quantiles[feature], jax.random.uniform(mark, hit.shape))
+    missing = jax.random.bernoulli(blank, 0.5, hit.shape)
+    return trees._replace(
+        feature=jnp.where(hit, feature, trees.feature),
+        threshold=jnp.where(hit, threshold, trees.threshold),
+        nan_right=jnp.where(hit, missing, trees.nan_right),
+    )
+
+
+def _at_rank(known: Float[Array, "*nodes points"], rank: Float[Array, "*nodes"]) -> Float[Array, "*nodes"]:
+    """The threshold at a rank in [0, 1], with some of the values on either side of it where they differ at all."""
+    last = known.shape[-1] - 1
+    place = jnp.clip(rank * last, 0.0, last)
+    index = jnp.clip(place.astype(jnp.int32), 0, last - 1)
+    low = jnp.take_along_axis(known, index[..., None], axis=-1)[..., 0]
+    high = jnp.take_along_axis(known, index[..., None] + 1, axis=-1)[..., 0]
+    threshold = low + (place - index) * (high - low)
+    least = known[..., 0]
+    second = jnp.where(known > least[..., None], known, jnp.inf).min(-1)
+    between = jnp.where(jnp.isfinite(second), 0.5 * (least + second), least)
+    return jnp.clip(threshold, between, jnp.maximum(between, known[..., -1]))
+
+
+def _rank_of(known: Float[Array, "*nodes points"], threshold: Float[Array, "*nodes"]) -> Float[Array, "*nodes"]:
+    """The rank of a threshold among the quantiles of its input, in [0, 1]; the inverse of `_at_rank`."""
+    last = known.shape[-1] - 1
+    index = jnp.clip((known < threshold[..., None]).sum(-1) - 1, 0, last - 1)
+    low = jnp.take_along_axis(known, index[..., None], axis=-1)[..., 0]
+    high = jnp.take_along_axis(known, index[..., None] + 1, axis=-1)[..., 0]
+    share = jnp.where(high > low, (threshold - low) / jnp.maximum(high - low, 1e-30), 0.5)
+    return jnp.clip((index + jnp.clip(share, 0.0, 1.0)) / last, 0.0, 1.0)
+
+
+def _means(layout: Layout, leaf: Float[Array, "leaves actions"]) -> Float[Array, "levels leaves actions"]:
+    """Mean over all leaves that share their first `level` turns, in the place of each of them."""
+    levels = []
+    for level in range(layout.depth):
+        shared = leaf.reshape(2**level, -1, leaf.shape[-1])
+        levels.append(jnp.broadcast_to(shared.mean(1, keepdims=True), shared.shape).reshape(leaf.shape))
+    return jnp.stack(levels)
+
+
+def _constant(layout: Layout, leaf: Float[Array, "leaves actions"]) -> Bool[Array, "nodes"]:
+    """Whether what is decided from each node on makes no difference, whatever was decided before."""
+    levels = []
+    for level in range(layout.depth):
+        shared = leaf.reshape(2**level, -1, leaf.shape[-1])
+        same = (shared == shared[:, :1]).all((1, 2))
+        levels.append(same.all(keepdims=True) if layout.oblivious else same)
+    return jnp.concatenate(levels)

@@ -1,0 +1,221 @@
+"""Complete decision trees as arrays, many different ones answered at once without a branch.
+
+A tree of depth D asks D questions on the way to one of its 2^D leaves. An oblivious tree asks the same question in a
+whole level, an ordinary one has a question for each node, in heap order: below node n lie 2n + 1 (left) and 2n + 2
+(right). A row turns right where its value is at least the threshold; where the value is missing, the node says which
+way. The turn at the root is the highest bit of the leaf's number, a right turn is a 1.
+
+Values are compared as ordered integers, so that subnormal numbers, zeros of both signs and infinities fall as they do
+in any other library, whatever the hardware does to subnormals.
+"""
+
+import dataclasses
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int32
+from numpy.typing import NDArray
+
+__all__ = ["DEEPEST", "Layout", "Trees", "answers", "choose", "ordered", "settled", "turns"]
+
+DEEPEST = 8
+"""Questions on the way to a leaf at most: what is written out for each leaf grows with their number."""
+
+_MISSING = 2**31 - 1
+_NEGATIVE_ZERO = -(2**31)
+_INFINITY = 0x7F800000
+_LEAST = -_INFINITY - 1
+"""−∞ as an ordered integer."""
+
+
+class Trees(NamedTuple):
+    """Trees of one layout, all of them complete."""
+
+    feature: Int32[Array, "*batch trees nodes"]
+    """Which input a node asks for."""
+    threshold: Float[Array, "*batch trees nodes"]
+    """A row with at least so much of it turns right."""
+    nan_right: Bool[Array, "*batch trees nodes"]
+    """Whether a row without a value turns right."""
+    leaf: Float[Array, "*batch trees leaves actions"]
+    """What a tree says for each action."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """How the questions of a tree are laid out.
+
+    Attributes:
+        depth: questions on the way to a leaf.
+        oblivious: whether a level asks one question.
+    """
+
+    depth: int
+    oblivious: bool
+
+    @property
+    def nodes(self) -> int:
+        """Questions of a tree."""
+        return self.depth if self.oblivious else self.leaves - 1
+
+    @property
+    def leaves(self) -> int:
+        """Leaves of a tree."""
+        return 1 << self.depth
+
+    @functools.cached_property
+    def path(self) -> NDArray[np.intp]:
+        """The nodes that lie on the way to each leaf, from the root on [leaves, depth]."""
+        level = np.arange(self.depth)
+        if self.oblivious:
+            return np.broadcast_to(level, (self.leaves, self.depth))
+        leaf = np.arange(self.leaves)[:, None]
+        return np.asarray(2**level - 1 + (leaf >> (self.depth - level)))
+
+    @functools.cached_property
+    def side(self) -> NDArray[np.bool_]:
+        """Whether the way to each leaf turns right, from the root on [leaves, depth]."""
+        leaf = np.arange(self.leaves)[:, None]
+        return np.asarray((leaf >> (self.depth - 1 - np.arange(self.depth))) & 1, bool)
+
+    @functools.cached_property
+    def level(self) -> NDArray[np.intp]:
+        """Questions before each node [nodes]."""
+        return np.asarray([np.argwhere(self.path == node)[0, 1] for node in range(self.nodes)])
+
+    @functools.cached_property
+    def under(self) -> NDArray[np.bool_]:
+        """Whether each leaf lies below each node [nodes, leaves]."""
+        return np.stack([(self.path == node).any(1) for node in range(self.nodes)])
+
+    @functools.cached_property
+    def below(self) -> NDArray[np.bool_]:
+        """Whether each node is the other or lies below it [nodes, nodes]; of a level all later ones do."""
+        found = np.zeros((self.nodes, self.nodes), bool)
+        for way in self.path:
+            for place, node in enumerate(way):
+                found[node, way[place:]] = True
+        return found
+
+
+def ordered(x: Float[Array, "*shape"]) -> Int32[Array, "*shape"]:
+    """Integers that compare as float32 numbers do: −0 is 0, and NaN is above all."""
+    bits = lax.bitcast_convert_type(x, jnp.int32)
+    key = jnp.where(bits == _NEGATIVE_ZERO, 0, bits ^ ((bits >> 31) & _MISSING))
+    return jnp.where((bits & _MISSING) > _INFINITY, _MISSING, key)
+
+
+def turns(trees: Trees, seen: Int32[Array, "inputs rows"]) -> Bool[Array, "trees nodes rows"]:
+    """Whether each row would turn right at each node.
+
+    Args:
+        trees: of one genome.
+        seen: the rows, as `ordered` integers, inputs first.
+    """
+    threshold, span = _bounds(trees)
+    return jax.vmap(jax.vmap(lambda f, t, s: _turn(seen[f], t, s)))(trees.feature, threshold, span)
+
+
+def answers(layout: Layout, trees: Trees, seen: Int32[Array, "inputs rows"]) -> Float[Array, "trees actions rows"]:
+    """What each tree says of each row.
+
+    Args:
+        layout: of the trees.
+        trees: of one genome.
+        seen: the rows, as `ordered` integers, inputs first: each node then reads one run of numbers.
+    """
+    threshold, span = _bounds(trees)
+
+    def tree(feature: Array, threshold: Array, span: Array, leaf: Array) -> Array:
+        right = [_turn(seen[feature[n]], threshold[n], span[n]) for n in range(layout.nodes)]
+        return choose(layout, right, leaf)
+
+    # One tree is written out, and mapped: this becomes one loop over rows that keeps all turns in registers. Written
+    # out for all trees it is too long a program, and with the turns as an array they go through memory.
+    said: Array = jax.vmap(tree)(trees.feature, threshold, span, trees.leaf)
+    return said
+
+
+def choose(
+    layout: Layout, right: list[Bool[Array, "rows"]], leaf: Float[Array, "leaves actions"]
+) -> Float[Array, "actions rows"]:
+    """The leaf that each row of one tree ends in, by its turns at all nodes; no turn is a branch."""
+    said = []
+    for action in range(leaf.shape[-1]):
+        left = [leaf[place, action] for place in range(layout.leaves)]
+        for level in reversed(range(layout.depth)):
+            first = level if layout.oblivious else 2**level - 1
+            step = 0 if layout.oblivious else 1
+            left = [
+                jnp.where(right[first + step * place], left[2 * place + 1], left[2 * place])
+                for place in range(2**level)
+            ]
+        said.append(left[0])
+    return jnp.stack(said)
+
+
+def _bounds(trees: Trees) -> tuple[Array, Array]:
+    """Ordered thresholds, and how many integers above and with them turn right: the highest, NaN, or all but it."""
+    threshold = ordered(trees.threshold)
+    span = lax.bitcast_convert_type(_MISSING - threshold, jnp.uint32)
+    return threshold, span + trees.nan_right.astype(jnp.uint32)
+
+
+def _turn(seen: Array, threshold: Array, span: Array) -> Array:
+    """One comparison says both: wrapped around, what is below the threshold is farther above it than anything."""
+    return lax.bitcast_convert_type(seen - threshold, jnp.uint32) < span
+
+
+def settled(layout: Layout, trees: Trees) -> Trees:
+    """The same trees, with leaves that no row can reach made copies of those it ends in instead.
+
+    A node whose question is answered before it is reached (the same input was asked for above it) has one side that no
+    row takes. Its leaves say nothing, and would drift unseen until a later mutation woke them. Walking to such a leaf,
+    a row takes the other side instead; the leaf that it ends in is copied. No answer changes, of no row, missing or
+    not.
+    """
+
+    def tree(feature: Array, threshold: Array, nan_right: Array, leaf: Array) -> Array:
+        key = ordered(threshold)
+
+        def end(wanted: Array) -> Array:
+            """The leaf that a row ends in which turns this way wherever it can."""
+            asked: list[_Asked] = []
+            place = jnp.zeros((), jnp.int32)
+            for level in range(layout.depth):
+                node = level if layout.oblivious else 2**level - 1 + place
+                own = feature[node], key[node], nan_right[node]
+                right = jnp.where(_can_turn(asked, *own, wanted[level]), wanted[level], ~wanted[level])
+                asked.append(_Asked(*own, right))
+                place = 2 * place + right.astype(jnp.int32)
+            return place
+
+        return leaf[jax.vmap(end)(jnp.asarray(layout.side))]
+
+    return trees._replace(leaf=jax.vmap(tree)(trees.feature, trees.threshold, trees.nan_right, trees.leaf))
+
+
+class _Asked(NamedTuple):
+    """A question on a row's way, and the turn it took there."""
+
+    feature: Array
+    threshold: Array
+    nan_right: Array
+    right: Array
+
+
+def _can_turn(asked: list[_Asked], feature: Array, threshold: Array, nan_right: Array, right: Array) -> Array:
+    """Whether any row that came this way, with a value or without one, turns so here."""
+    least, beyond = jnp.int32(_LEAST), jnp.int32(_INFINITY + 1)
+    missing = nan_right == right
+    for question in [*asked, _Asked(feature, threshold, nan_right, right)]:
+        same = question.feature == feature
+        least = jnp.where(same & question.right, jnp.maximum(least, question.threshold), least)
+        beyond = jnp.where(same & ~question.right, jnp.minimum(beyond, question.threshold), beyond)
+        missing = missing & (~same | (question.nan_right == question.right))
+    possible: Array = (least < beyond) | missing
+    return possible
