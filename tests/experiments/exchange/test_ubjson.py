@@ -80,7 +80,7 @@ def test_what_was_written_comes_back(written: tuple[Any, bytes]) -> None:
 @given(_written(), st.data())
 def test_bytes_that_are_missing_or_left_over_are_an_error(written: tuple[Any, bytes], data: st.DataObject) -> None:
     raw = written[1]
-    with pytest.raises(ValueError, match=r"bytes early|where a length|begins no|bytes$"):
+    with pytest.raises(ValueError, match=r"^byte \d+: "):
         ubjson.loads(raw[: data.draw(st.integers(0, len(raw) - 1))])
     with pytest.raises(ValueError, match="1 bytes too many"):
         ubjson.loads(raw + b"Z")
