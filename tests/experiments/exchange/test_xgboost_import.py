@@ -360,6 +360,19 @@ def _tried(path: Path) -> None:
     assert line.startswith(f"{path}: ")
 
 
+@_QUIET
+@given(st.data())
+def test_bytes_that_went_wrong_are_a_model_or_one_line(tmp_path: Path, data: st.DataObject) -> None:
+    form = data.draw(st.sampled_from(["json", "ubj"]))
+    content = bytearray((_MODELS / f"xgboost-2.1-binary.{form}").read_bytes())
+    for _ in range(data.draw(st.integers(0, 3))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    (path := tmp_path / "model").write_bytes(content)
+    _tried(path)
+    path.write_bytes(content[: data.draw(st.integers(1, len(content)))])
+    _tried(path)
+
+
 _ANYTHING = st.one_of(
     st.none(),
     st.booleans(),
