@@ -125,7 +125,8 @@ def founding_models(
             raise
         says = f"the CPU (the GPU failed: {str(error).strip().splitlines()[0][:80]})"
         models = [_fit(lesson, kind, library, settings, "cpu", depth, trees) for lesson in lessons]
-    return [model for model, _ in models], _note(kind, models, lessons, says)
+    found = [dataclasses.replace(model, features=market.features) for model, _ in models]
+    return found, _note(kind, found, [kept for _, kept in models], lessons, says)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,6 +202,8 @@ def _fit(
     trees: int,
 ) -> tuple[Ensemble, int]:
     """One model, its scores in the order of `CLASSES`, and its rounds."""
+    if not np.ptp(lesson.earlier.features, axis=0).any():
+        raise UserError("features: none of them moves in the training part, so nothing can be learned from them")
     classes = lesson.earlier.classes
     known = np.isin(lesson.later.label, classes)
     rounds = trees // len(classes) if library.per_class else trees
@@ -250,16 +253,15 @@ def _whole(ensemble: Ensemble, classes: tuple[int, ...]) -> Ensemble:
     )
 
 
-def _note(source: str, models: list[tuple[Ensemble, int]], lessons: list[_Lesson], device: str) -> str:
+def _note(source: str, models: list[Ensemble], rounds: list[int], lessons: list[_Lesson], device: str) -> str:
     """What was trained, where, and how much it says about the later part."""
     right, chance = zip(
-        *(_right(model, lesson.later) for (model, _), lesson in zip(models, lessons, strict=True)), strict=True
+        *(_right(model, lesson.later) for model, lesson in zip(models, lessons, strict=True)), strict=True
     )
     count = f"{len(models)} {source} models" if len(models) > 1 else f"1 {source} model"
-    ensembles = [model for model, _ in models]
-    trees = _span([len(model.trees) for model in ensembles])
-    depth = max(deepest(model.trees) for model in ensembles)
-    stopped = "" if source == "xgboost_rf" else f", stopped after {_span([kept for _, kept in models])} rounds"
+    trees = _span([len(model.trees) for model in models])
+    depth = max(deepest(model.trees) for model in models)
+    stopped = "" if source == "xgboost_rf" else f", stopped after {_span(rounds)} rounds"
     return (
         f"{count} on {device}, {trees} trees of depth {depth}{stopped}; {100 * np.mean(right):.0f} % right on the "
         f"later part ({100 * np.mean(chance):.0f} % by chance)"
