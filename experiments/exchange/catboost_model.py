@@ -10,6 +10,7 @@ The library's own reader of JSON is off in the last bit of some numbers; scores 
 saved, not of the model that the library reads back from the JSON.
 """
 
+import contextlib
 import importlib.util
 import json
 import subprocess
@@ -209,10 +210,8 @@ def _scale_and_bias(path: Path, model: dict[str, Any]) -> tuple[float, list[floa
 def _link(path: Path, model: dict[str, Any], outputs: int) -> tuple[_Link, tuple[str, ...]]:
     """What the library makes of raw scores, and what it calls their classes."""
     info = model.get("model_info")
-    params = info.get("params") if isinstance(info, dict) else None
-    loss = params.get("loss_function") if isinstance(params, dict) else None
-    name = loss.get("type") if isinstance(loss, dict) else None
-    if not isinstance(info, dict) or not isinstance(name, str):
+    name = _loss(info) if isinstance(info, dict) else None
+    if not isinstance(info, dict) or name is None:
         raise UserError(f"{path}: model_info.params.loss_function.type is missing; {_AGAIN}")
     if name in _LOGISTIC and outputs == 1:
         return "logistic", _classes(path, info, 2)
@@ -228,17 +227,40 @@ def _link(path: Path, model: dict[str, Any], outputs: int) -> tuple[_Link, tuple
     )
 
 
+def _loss(info: dict[str, Any]) -> str | None:
+    """Name of the loss function; a sum of models has it as a text of JSON outside of `params`."""
+    params, loss = info.get("params"), info.get("loss_function")
+    if isinstance(params, dict):
+        loss = params.get("loss_function")
+    elif isinstance(loss, str):
+        with contextlib.suppress(ValueError, RecursionError):
+            loss = json.loads(loss)
+    name = loss.get("type") if isinstance(loss, dict) else None
+    return name if isinstance(name, str) else None
+
+
 def _classes(path: Path, info: dict[str, Any], count: int) -> tuple[str, ...]:
-    """Labels as the library shows them: a class 0 is 0 among whole numbers and 0.0 among others."""
-    params = info.get("class_params")
-    names = params.get("class_names") if isinstance(params, dict) else None
+    """Labels as the library shows them: a class 0 is 0 among whole numbers and 0.0 among others.
+
+    `class_to_label` says which of the classes each score is of: some may have names and nothing in the training data,
+    and the library predicts −∞ for them.
+    """
+    where = f"{path}: model_info.class_params"
+    params = info.get("class_params") or {}
+    if not isinstance(params, dict):
+        raise UserError(f"{where}: is no object; {_AGAIN}")
+    names, labels = params.get("class_names") or [], params.get("class_to_label") or list(range(count))
+    if not isinstance(names, list) or not all(isinstance(name, str | int | float) for name in names):
+        raise UserError(f"{where}.class_names: is no list of names; {_AGAIN}")
+    if not isinstance(labels, list) or len(labels) != count or not all(isinstance(label, int) for label in labels):
+        raise UserError(f"{where}.class_to_label: is no list of {count} whole numbers; {_AGAIN}")
     if not names:
-        return tuple(str(label) for label in range(count))
-    if not isinstance(names, list) or len(names) != count or not all(isinstance(n, str | int | float) for n in names):
-        raise UserError(f"{path}: class_params.class_names is not a list of {count} classes; {_AGAIN}")
-    if isinstance(params, dict) and params.get("class_label_type") == "Float":
-        return tuple(str(float(name)) for name in names)
-    return tuple(str(name) for name in names)
+        return tuple(str(label) for label in labels)
+    if not 0 <= min(labels) <= max(labels) < len(names):
+        raise UserError(f"{where}: class_to_label is beyond the {len(names)} class_names; {_AGAIN}")
+    if params.get("class_label_type") == "Float":
+        names = [_number(f"{where}.class_names", name) for name in names]
+    return tuple(str(names[label]) for label in labels)
 
 
 class _Splits:

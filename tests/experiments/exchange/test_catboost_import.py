@@ -159,6 +159,20 @@ def test_classes_are_called_as_in_the_library(catboost: Any, folder: Path, label
     assert read_catboost(saved(model, folder)).classes == names == tuple(str(name) for name in model.classes_)
 
 
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [({"classes_count": 6}, "024"), ({"class_names": [4, 3, 2, 0]}, "420"), ({"class_names": [4, 0, 2]}, "402")],
+    ids=str,
+)
+def test_classes_without_data_have_no_score(catboost: Any, folder: Path, options: dict[str, Any], names: str) -> None:
+    x, y = sample(0)
+    model = train(catboost, x, 2 * np.digitize(y, [-0.5, 0.7]), loss_function="MultiClass", **options)
+    ensemble = read_catboost(saved(model, folder))
+    assert ensemble.classes == tuple(names)
+    its = raw_scores(model, x)[:, [model.classes_.tolist().index(int(name)) for name in names]]
+    np.testing.assert_array_equal(ensemble.predict(x), its)
+
+
 def test_columns_are_called_as_in_the_library(catboost: Any, folder: Path) -> None:
     x, y = sample(0)
     x[:, 0] = 1.0
@@ -188,6 +202,16 @@ def test_the_exponential_of_a_poisson_score_is_what_the_library_predicts(catboos
     assert ensemble.link == "exponential"
     its = model.predict(x, prediction_type="Exponent")
     np.testing.assert_allclose(np.exp(ensemble.predict(x))[:, 0], its, rtol=1e-14)
+
+
+def test_a_sum_of_models_is_read(catboost: Any, folder: Path) -> None:
+    x, y = sample(1)
+    parts = [train(catboost, x, y, depth=depth) for depth in (2, 3)]
+    model = catboost.sum_models(parts, weights=[0.3, 2.0])
+    ensemble = read_catboost(saved(model, folder))
+    for rows in both_kinds(ensemble, 0):
+        np.testing.assert_array_equal(ensemble.leaves(rows), model.calc_leaf_indexes(rows))
+        np.testing.assert_array_equal(ensemble.predict(rows), raw_scores(model, rows))
 
 
 def test_what_an_ensemble_cannot_hold_is_refused_by_name(catboost: Any, folder: Path) -> None:
@@ -304,7 +328,10 @@ DAMAGE: list[tuple[str, tuple[Any, ...], Any, str]] = [
     ("binary", ("features_info", "float_features", 0, "borders", 0), None, "feature 0: 'None' is no finite number"),
     ("binary", ("model_info",), ..., "model_info.params.loss_function.type is missing"),
     ("binary", ("model_info", "params", "loss_function", "type"), "Magic", "loss_function Magic makes of 1 raw scores"),
-    ("binary", ("model_info", "class_params", "class_names"), ["a"], "class_names is not a list of 2 classes"),
+    ("binary", ("model_info", "class_params", "class_names"), ["a"], "class_to_label is beyond the 1 class_names"),
+    ("binary", ("model_info", "class_params", "class_names"), [[], {}], "class_names: is no list of names"),
+    ("binary", ("model_info", "class_params", "class_to_label"), [0], "class_to_label: is no list of 2 whole numbers"),
+    ("binary", ("model_info", "class_params"), [1], "class_params: is no object"),
     ("binary", ("scale_and_bias",), [1], "scale_and_bias: is not a pair"),
     ("binary", ("scale_and_bias",), [1, [1, 2]], "scale_and_bias: 2 biases for 1 scores"),
     ("binary", ("scale_and_bias",), ["1", [1]], "scale_and_bias: '1' is no finite number"),
