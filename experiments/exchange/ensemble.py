@@ -145,7 +145,8 @@ class Ensemble:
         return total if first else np.asarray(kind.type(self.scale) * total + base)
 
     def _descend(self, tree: Tree, rows: NDArray[np.floating]) -> NDArray[np.int32]:
-        threshold = tree.threshold.astype(self.inputs)
+        with np.errstate(over="ignore"):
+            threshold = tree.threshold.astype(self.inputs)
         node = np.zeros(len(rows), np.int32)
         for _ in range(tree.depth):
             feature = tree.feature[node]

@@ -160,6 +160,16 @@ def test_rounds_after_the_best_stay_out(stem: str, tmp_path: Path) -> None:
     assert "best_iteration" in _refusal(model, tmp_path)
 
 
+@pytest.mark.parametrize(("stem", "first"), [("xgboost-2.1-softprob", 3), ("xgboost-2.1-forest", 9)])
+@pytest.mark.parametrize("told", [True, False])
+def test_a_round_has_a_tree_for_each_class_and_parallel_tree(stem: str, first: int, told: bool, tmp_path: Path) -> None:
+    model = _saved(stem)
+    model["learner"]["attributes"]["best_iteration"] = "0"
+    if not told:  # as before 2.0
+        del model["learner"]["gradient_booster"]["model"]["iteration_indptr"]
+    assert len(_read(model, tmp_path).trees) == first
+
+
 def test_nodes_that_pruning_cut_off_are_left_out_and_the_others_keep_their_numbers() -> None:
     ensemble = read_xgboost(_MODELS / "xgboost-2.1-pruned.json")
     for tree, saved in zip(ensemble.trees, _trees(_saved("xgboost-2.1-pruned")), strict=True):
