@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +118,15 @@ def test_a_file_larger_than_models_are_is_refused_before_it_is_parsed(
     with (path := tmp_path / "model.json").open("wb") as file:
         file.truncate(1 << 20 | 1)
     assert "larger than 1 MiB" in _refusal(path)
+
+
+def test_a_small_file_takes_little_memory() -> None:
+    tracemalloc.start()
+    try:
+        read_model(_MODELS / "xgboost-2.1-binary.ubj")
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_telling_models_apart_loads_no_library_of_trees() -> None:
