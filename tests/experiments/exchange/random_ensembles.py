@@ -1,5 +1,6 @@
 """Random ensembles of every kind, and rows on and beside everything they compare with."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -83,8 +84,19 @@ def rows(rng: np.random.Generator, made: Ensemble, *, count: int = 400) -> NDArr
     return np.stack(columns, axis=1).astype(np.float32)
 
 
+def probe(original: Ensemble) -> Ensemble:
+    """An ensemble of the same trees with one output a tree: the index of the node that a row ends in."""
+    trees = []
+    for index, tree in enumerate(original.trees):
+        value = np.zeros((len(tree.feature), len(original.trees)))
+        value[:, index] = np.arange(len(tree.feature))
+        trees.append(dataclasses.replace(tree, value=value))
+    return dataclasses.replace(original, trees=tuple(trees), base=np.zeros(len(trees)), scale=1.0)
+
+
 def fields(made: Ensemble) -> list[Any]:
     """Everything an ensemble says, in a form that compares, with the sign of zeros and the types of arrays."""
-    trees = [[(array.dtype.str, array.shape, array.tobytes()) for array in vars(each).values()] for each in made.trees]
+    arrays = [[getattr(each, field.name) for field in dataclasses.fields(each)] for each in made.trees]
+    trees = [[(array.dtype.str, array.shape, array.tobytes()) for array in each] for each in arrays]
     others = [made.library, made.features, made.base.tobytes(), made.scale, made.strict, made.inputs, made.sums]
     return [*others, made.link, made.classes, *trees]

@@ -30,7 +30,7 @@ def test_onnxruntime_takes_the_same_leaves(seed: int, kind: str) -> None:
     rng = np.random.default_rng(seed)
     original = made.ensemble(rng, kind)
     rows = made.rows(rng, original)
-    np.testing.assert_array_equal(_values(_probe(original), rows), original.nodes(rows))
+    np.testing.assert_array_equal(_values(made.probe(original), rows), original.nodes(rows))
 
 
 @settings(deadline=None, max_examples=40)
@@ -48,7 +48,7 @@ def test_thousands_of_rows_of_deep_trees_end_in_the_same_leaves() -> None:
     rng = np.random.default_rng(0)
     original = made.ensemble(rng, "lightgbm", trees=100, splits=300, edges=0.05)
     rows = made.rows(rng, original, count=3000)
-    np.testing.assert_array_equal(_values(_probe(original), rows), original.nodes(rows))
+    np.testing.assert_array_equal(_values(made.probe(original), rows), original.nodes(rows))
 
 
 @pytest.mark.parametrize("base", [0.0, -0.5])
@@ -91,16 +91,6 @@ def test_a_missing_package_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(UserError, match=r"^ONNX needs the package onnx: pip install 'lineage-arena\[trees\]'$"):
         to_onnx(made.ensemble(np.random.default_rng(4)))
-
-
-def _probe(original: Ensemble) -> Ensemble:
-    """An ensemble of the same trees with one output a tree: the index of the node that a row ends in."""
-    trees = []
-    for index, tree in enumerate(original.trees):
-        value = np.zeros((len(tree.feature), len(original.trees)))
-        value[:, index] = np.arange(len(tree.feature))
-        trees.append(dataclasses.replace(tree, value=value))
-    return dataclasses.replace(original, trees=tuple(trees), base=np.zeros(len(trees)), scale=1.0)
 
 
 def _values(original: Ensemble, rows: NDArray[np.float32]) -> NDArray[np.float32]:
