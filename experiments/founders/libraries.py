@@ -8,6 +8,7 @@ order and the model is the same whatever the number of cores. Imports are inside
 import contextlib
 import dataclasses
 import importlib
+import io
 import json
 import os
 import sys
@@ -98,6 +99,8 @@ def quiet() -> Iterator[None]:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(AttributeError, OSError, ValueError):
                 stream.flush()
+        for redirect in (contextlib.redirect_stdout, contextlib.redirect_stderr):
+            stack.enter_context(redirect(io.StringIO()))
         nowhere = os.open(os.devnull, os.O_WRONLY)
         stack.callback(os.close, nowhere)
         for number in (1, 2):

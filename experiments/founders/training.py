@@ -8,7 +8,7 @@ import dataclasses
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 
@@ -106,7 +106,9 @@ def founding_models(
     """
     if source == "file":
         return read_files(settings.path, market.features, where=f"{_WHERE}.path")
-    kind: Source = next(name for name in LIBRARIES if name == source)
+    if source not in LIBRARIES:
+        raise ValueError(f"{source!r} trains no founders; right is one of {', '.join(SOURCES)}")
+    kind = cast(Source, source)
     library = LIBRARIES[kind]
     library.load()
     labels = {h: label_market(market, rules, horizon=h, replicate=replicate) for h in sorted(set(settings.horizons))}
@@ -261,9 +263,9 @@ def _note(source: str, models: list[Ensemble], rounds: list[int], lessons: list[
     count = f"{len(models)} {source} models" if len(models) > 1 else f"1 {source} model"
     trees = _span([len(model.trees) for model in models])
     depth = max(deepest(model.trees) for model in models)
-    stopped = "" if source == "xgboost_rf" else f", stopped after {_span(rounds)} rounds"
+    best = "" if source == "xgboost_rf" else f", best after {_span(rounds)} round{'s' * (max(rounds) > 1)}"
     return (
-        f"{count} on {device}, {trees} trees of depth {depth}{stopped}; {100 * np.mean(right):.0f} % right on the "
+        f"{count} on {device}, {trees} trees of depth {depth}{best}; {100 * np.mean(right):.0f} % right on the "
         f"later part ({100 * np.mean(chance):.0f} % by chance)"
     )
 

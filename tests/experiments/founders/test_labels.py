@@ -183,3 +183,13 @@ def test_a_market_among_several_on_one_tape_has_the_labels_it_has_alone() -> Non
 def test_a_horizon_longer_than_the_part_leaves_no_example() -> None:
     settings, market, _ = world()
     assert len(label_market(market, settings.broker, horizon=5_000)) == 0
+
+
+def test_where_either_side_would_earn_the_label_is_the_better_one() -> None:
+    received = {"financing_long": -9.0, "financing_short": -9.0, "calendar": "crypto"}
+    settings, market, _ = world(broker=received)
+    labels = label_market(market, settings.broker, horizon=12)
+    both = (labels.long > 0) & (labels.short > 0)
+    assert both.mean() > 0.5
+    np.testing.assert_array_equal(labels.label, np.where(labels.long >= labels.short, BUY, SELL))
+    assert len(np.unique(labels.label)) == 2

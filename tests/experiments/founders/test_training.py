@@ -18,9 +18,9 @@ from arena.settings import Settings
 from experiments.exchange.ensemble import Ensemble, deepest
 from experiments.exchange.reading import read_model
 from experiments.founders import libraries, training
-from experiments.founders.labels import BUY, CLASSES, NEUTRAL, SELL, label_market
+from experiments.founders.labels import BUY, CLASSES, NEUTRAL, SELL, Labels, label_market
 from experiments.founders.libraries import LIBRARIES, Library, Recipe, Source, quiet
-from experiments.founders.parts import Examples
+from experiments.founders.parts import Examples, examples_of
 from experiments.founders.training import SOURCES, TrainingSettings, founding_models
 from markets.errors import UserError
 from markets.preparation import Market
@@ -222,31 +222,25 @@ def test_a_seed_makes_the_same_founders_again_and_another_seed_others(world: tup
 
 
 def test_models_take_the_horizons_in_turn(world: tuple[Settings, Market], monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
-    true_label = label_market
+    shown: list[int] = []
 
-    def noted(*args: object, horizon: int, **options: object) -> object:
-        asked.append(horizon)
-        return true_label(*args, horizon=horizon, **options)  # type: ignore[arg-type]
+    def noted(labels: Labels, market: Market, *, most: int, random: np.random.Generator) -> Examples:
+        shown.append(labels.horizon)
+        return examples_of(labels, market, most=most, random=random)
 
-    monkeypatch.setattr(training, "label_market", noted)
-    seen: list[int] = []
-    true_drawn = training._Lesson.drawn
-
-    def drawn(index: int, parts: dict, market: object, settings: TrainingSettings, entropy: object) -> object:
-        seen.append(settings.horizons[index % len(settings.horizons)])
-        return true_drawn(index, parts, market, settings, entropy)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(training._Lesson, "drawn", drawn)
+    monkeypatch.setattr(training, "examples_of", noted)
     models(world, "xgboost_rf", models=3, horizons=(8, 2))
-    assert asked == [2, 8]
-    assert seen == [8, 2, 8]
+    assert shown == [8, 8, 2, 2, 8, 8]  # the earlier and the later part of each
 
 
 def test_nothing_reaches_the_terminal(world: tuple[Settings, Market], capfd: pytest.CaptureFixture[str]) -> None:
     for source in _SOURCES:
         _, note = models(world, source, models=1, device="auto")
-        assert note.startswith(f"1 {source} model on the ")
+        place = "GPU, " if Path("/dev/nvidia0").exists() else f"CPU (no GPU that {LIBRARIES[source].name} can use), "
+        assert note.startswith(f"1 {source} model on the {place}")
+    with quiet():
+        print("unheard")
+        os.write(2, b"unheard")
     assert capfd.readouterr() == ("", "")
     print("heard again")
     assert capfd.readouterr().out == "heard again\n"
@@ -304,6 +298,8 @@ def test_a_library_that_is_not_installed_is_named(
 
 def test_what_cannot_be_learned_from_is_refused_in_one_line(world: tuple[Settings, Market]) -> None:
     settings, market = world
+    with pytest.raises(ValueError, match=r"^'forest' trains no founders; right is one of xgboost, "):
+        models(world, "forest")
     with pytest.raises(UserError, match=r"^training.horizons: at 5000 bars, the training part leaves 0 examples"):
         models(world, "xgboost", horizons=(4, 5_000))
     with pytest.raises(UserError, match=r"^species.forest.market_trees: 2 has no room for a model of xgboost"):
