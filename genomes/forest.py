@@ -17,7 +17,20 @@ from jaxtyping import Array, Bool, Float, Int32, PRNGKeyArray
 
 from genomes import tree_variation as vary
 from genomes.species import Carry, Quantiles, Shape
-from genomes.trees import DEEPEST, Layout, Trees, answers, choose, ordered, settled, turns
+from genomes.trees import (
+    DEEPEST,
+    WORD,
+    Layout,
+    Trees,
+    answers,
+    by_input,
+    choose,
+    ordered,
+    settled,
+    threshold_bounds,
+    turn,
+    turns,
+)
 
 __all__ = ["Forest", "ForestSpecies", "Settings", "make"]
 
@@ -84,8 +97,8 @@ class Code(NamedTuple):
 
     said: Float[Array, "bars actions rows"]
     """Sum of the bias and the market trees."""
-    turns: Bool[Array, "bars trees nodes rows"]
-    """Where each state tree would turn; meaningless at nodes that ask for the account."""
+    turns: Int32[Array, "bars trees words rows"]
+    """Where each state tree would turn, a bit a node; meaningless at nodes that ask for the account."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,7 +195,7 @@ class ForestSpecies:
     def encode(self, genome: Forest, features: Float[Array, "bars rows features"]) -> Code:
         """What the market trees say together, and where the market alone would turn the state trees."""
         bars, rows, _ = features.shape
-        seen = ordered(jnp.moveaxis(features, -1, 0)).reshape(self.shape.features, bars * rows)
+        seen = by_input(features)
         said = genome.bias[:, None] + answers(self.layout, genome.market, seen).sum(0)
         turned = turns(genome.state._replace(feature=self._of_market(genome.state.feature)), seen)
         return Code(
@@ -194,8 +207,10 @@ class ForestSpecies:
         self, genome: Forest, code: Code, account: Float[Array, "rows account"], carry: Carry
     ) -> tuple[Float[Array, "rows actions"], Carry]:
         """Action values of one bar of many episodes."""
-        total = code.said + self._state_answers(genome, code, account).sum(0)
-        return jnp.moveaxis(total, 0, -1), carry
+        total = list(code.said)
+        for said in self._state_answers(genome, code, account):
+            total = [own + more for own, more in zip(total, said, strict=True)]
+        return jnp.stack(total, axis=-1), carry
 
     def activity(
         self, genome: Forest, features: Float[Array, "bars rows features"], account: Float[Array, "bars rows account"]
@@ -203,10 +218,9 @@ class ForestSpecies:
         """How far each tree's answer sets the actions apart, as a share of all trees."""
 
         def bar(features: Array, account: Array) -> Array:
-            seen = ordered(features.T)
             code = jax.tree.map(lambda leaf: leaf[0], self.encode(genome, features[None]))
-            market = answers(self.layout, genome.market, seen)
-            said = jnp.concatenate([market, self._state_answers(genome, code, account)])
+            state = [jnp.stack(said)[None] for said in self._state_answers(genome, code, account)]
+            said = jnp.concatenate([answers(self.layout, genome.market, by_input(features)), *state])
             apart = said.max(1) - said.min(1)
             return (apart / jnp.maximum(apart.sum(0), 1e-30)).T
 
@@ -265,14 +279,22 @@ class ForestSpecies:
 
     def _state_answers(
         self, genome: Forest, code: Code, account: Float[Array, "rows account"]
-    ) -> Float[Array, "trees actions rows"]:
-        """What each state tree says of each row of one bar."""
-        seen, first = ordered(account.T), self.shape.features
-        own = turns(genome.state._replace(feature=jnp.maximum(genome.state.feature - first, 0)), seen)
+    ) -> Iterator[list[Float[Array, "rows"]]]:
+        """What each state tree says of each row of one bar, action by action.
 
-        def tree(feature: Array, own: Array, market: Array, leaf: Array) -> Array:
-            right = [jnp.where(feature[n] >= first, own[n], market[n]) for n in range(self.layout.nodes)]
-            return choose(self.layout, right, leaf)
-
-        said: Array = jax.vmap(tree)(genome.state.feature, own, code.turns, genome.state.leaf)
-        return said
+        All of it is written out, so that it becomes one loop together with what is made of it: a bar has few rows, and
+        each loop of its own would cost more than what it does.
+        """
+        first = self.shape.features
+        seen = [ordered(account[..., number]) for number in range(self.shape.account)]
+        threshold, span = threshold_bounds(genome.state)
+        for tree, feature in enumerate(genome.state.feature):
+            right = []
+            for node in range(self.layout.nodes):
+                value = seen[-1]
+                for number, own in enumerate(seen[:-1]):
+                    value = jnp.where(feature[node] == first + number, own, value)
+                known = (code.turns[tree, node // WORD] >> (node % WORD)) & 1 == 1
+                asked = turn(value, threshold[tree, node], span[tree, node])
+                right.append(jnp.where(feature[node] >= first, asked, known))
+            yield choose(self.layout, right, genome.state.leaf[tree])

@@ -17,13 +17,31 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int32
+from jax.experimental.layout import Layout as MemoryLayout
+from jax.experimental.layout import with_layout_constraint
+from jaxtyping import Array, Bool, Float, Int32, UInt32
 from numpy.typing import NDArray
 
-__all__ = ["DEEPEST", "Layout", "Trees", "answers", "choose", "ordered", "settled", "turns"]
+__all__ = [
+    "DEEPEST",
+    "WORD",
+    "Layout",
+    "Trees",
+    "answers",
+    "by_input",
+    "choose",
+    "ordered",
+    "settled",
+    "threshold_bounds",
+    "turn",
+    "turns",
+]
 
 DEEPEST = 8
 """Questions on the way to a leaf at most: what is written out for each leaf grows with their number."""
+
+WORD = 30
+"""Turns that one integer holds."""
 
 _MISSING = 2**31 - 1
 _NEGATIVE_ZERO = -(2**31)
@@ -109,15 +127,36 @@ def ordered(x: Float[Array, "*shape"]) -> Int32[Array, "*shape"]:
     return jnp.where((bits & _MISSING) > _INFINITY, _MISSING, key)
 
 
-def turns(trees: Trees, seen: Int32[Array, "inputs rows"]) -> Bool[Array, "trees nodes rows"]:
-    """Whether each row would turn right at each node.
+def by_input(features: Float[Array, "*rows inputs"]) -> Int32[Array, "inputs rows"]:
+    """Rows as `ordered` integers, inputs first, and laid out so in memory: a node reads one run of numbers.
+
+    Left to itself the compiler would turn the transposition into strides, and every read of every node would jump.
+    """
+    turned = jnp.moveaxis(ordered(features), -1, 0).reshape(features.shape[-1], -1)
+    laid_out: Array = with_layout_constraint(turned, MemoryLayout((0, 1)))
+    return laid_out
+
+
+def turns(trees: Trees, seen: Int32[Array, "inputs rows"]) -> Int32[Array, "trees words rows"]:
+    """Whether each row would turn right at each node, one bit a node, in words of `WORD`.
 
     Args:
         trees: of one genome.
-        seen: the rows, as `ordered` integers, inputs first.
+        seen: the rows, `by_input`.
     """
-    threshold, span = _bounds(trees)
-    return jax.vmap(jax.vmap(lambda f, t, s: _turn(seen[f], t, s)))(trees.feature, threshold, span)
+    threshold, span = threshold_bounds(trees)
+
+    def tree(feature: Array, threshold: Array, span: Array) -> Array:
+        words = []
+        for first in range(0, len(feature), WORD):
+            word = jnp.zeros(seen.shape[-1], jnp.int32)
+            for bit, n in enumerate(range(first, min(first + WORD, len(feature)))):
+                word = word | (turn(seen[feature[n]], threshold[n], span[n]).astype(jnp.int32) << bit)
+            words.append(word)
+        return jnp.stack(words)
+
+    turned: Array = jax.vmap(tree)(trees.feature, threshold, span)
+    return turned
 
 
 def answers(layout: Layout, trees: Trees, seen: Int32[Array, "inputs rows"]) -> Float[Array, "trees actions rows"]:
@@ -126,13 +165,13 @@ def answers(layout: Layout, trees: Trees, seen: Int32[Array, "inputs rows"]) -> 
     Args:
         layout: of the trees.
         trees: of one genome.
-        seen: the rows, as `ordered` integers, inputs first: each node then reads one run of numbers.
+        seen: the rows, `by_input`.
     """
-    threshold, span = _bounds(trees)
+    threshold, span = threshold_bounds(trees)
 
     def tree(feature: Array, threshold: Array, span: Array, leaf: Array) -> Array:
-        right = [_turn(seen[feature[n]], threshold[n], span[n]) for n in range(layout.nodes)]
-        return choose(layout, right, leaf)
+        right = [turn(seen[feature[n]], threshold[n], span[n]) for n in range(layout.nodes)]
+        return jnp.stack(choose(layout, right, leaf))
 
     # One tree is written out, and mapped: this becomes one loop over rows that keeps all turns in registers. Written
     # out for all trees it is too long a program, and with the turns as an array they go through memory.
@@ -142,8 +181,8 @@ def answers(layout: Layout, trees: Trees, seen: Int32[Array, "inputs rows"]) -> 
 
 def choose(
     layout: Layout, right: list[Bool[Array, "rows"]], leaf: Float[Array, "leaves actions"]
-) -> Float[Array, "actions rows"]:
-    """The leaf that each row of one tree ends in, by its turns at all nodes; no turn is a branch."""
+) -> list[Float[Array, "rows"]]:
+    """What each row of one tree is told, action by action, by its turns at all nodes; no turn is a branch."""
     said = []
     for action in range(leaf.shape[-1]):
         left = [leaf[place, action] for place in range(layout.leaves)]
@@ -155,18 +194,18 @@ def choose(
                 for place in range(2**level)
             ]
         said.append(left[0])
-    return jnp.stack(said)
+    return said
 
 
-def _bounds(trees: Trees) -> tuple[Array, Array]:
-    """Ordered thresholds, and how many integers above and with them turn right: the highest, NaN, or all but it."""
+def threshold_bounds(trees: Trees) -> tuple[Int32[Array, "*nodes"], UInt32[Array, "*nodes"]]:
+    """Ordered thresholds, and how many integers from there on turn right: all, or all but the highest, which is NaN."""
     threshold = ordered(trees.threshold)
     span = lax.bitcast_convert_type(_MISSING - threshold, jnp.uint32)
     return threshold, span + trees.nan_right.astype(jnp.uint32)
 
 
-def _turn(seen: Array, threshold: Array, span: Array) -> Array:
-    """One comparison says both: wrapped around, what is below the threshold is farther above it than anything."""
+def turn(seen: Int32[Array, "rows"], threshold: Int32[Array, ""], span: UInt32[Array, ""]) -> Bool[Array, "rows"]:
+    """Whether rows turn right, by one comparison: what is below the threshold wraps around to above everything."""
     return lax.bitcast_convert_type(seen - threshold, jnp.uint32) < span
 
 
