@@ -17,37 +17,36 @@ from numpy.typing import NDArray
 from experiments.exchange.ensemble import LEAF, ZERO, Ensemble, Tree
 from markets.errors import UserError
 
-__all__ = ["canonical"]
+__all__ = ["canonical", "constant"]
 
 _INFINITY = np.float32(np.inf)
-_NORMAL = np.finfo(np.float32).tiny
 _FIRST, _AFTER = -np.float32(ZERO), np.nextafter(np.float32(ZERO), _INFINITY)
 """Numbers in [_FIRST, _AFTER) are zeros where zeros count as missing."""
 
 
-def canonical(ensemble: Ensemble, *, flush: bool = False) -> Ensemble:
+def canonical(ensemble: Ensemble) -> Ensemble:
     """The same trees in the arena's own form: each float32 row ends in the leaf it ended in.
 
     Nodes and leaves keep their places and numbers. `scale` goes into the leaves, which are then rounded to float32, as
     the base is; it stays apart. A canonical ensemble comes back as it is.
 
-    Args:
-        ensemble: of any library.
-        flush: whether it is to run where subnormal numbers count as zeros, as in compiled JAX on a CPU. There a
-            threshold just above zero would be one at zero and send zeros right, so it is moved to the next normal
-            number. Rows without subnormal numbers then end in the same leaf there and elsewhere.
-
     Raises:
-        UserError: if one threshold a node cannot say where zeros go that count as missing, or if a leaf is not finite
-            in float32.
+        UserError: no threshold of a node says where zeros go that count as missing there, or a leaf or the base is not
+            finite in float32. One line names the tree.
     """
-    trees = tuple(_tree(ensemble, index, flush=flush) for index in range(len(ensemble.trees)))
+    trees = tuple(_tree(ensemble, index) for index in range(len(ensemble.trees)))
     base = _narrow(ensemble.base, "the base score")
     plain = dataclasses.replace(ensemble, library="arena", trees=trees, base=base, scale=1.0)
     return dataclasses.replace(plain, strict=True, inputs="float32", sums="float32")
 
 
-def _tree(ensemble: Ensemble, index: int, *, flush: bool) -> Tree:
+def constant(value: NDArray[np.float64]) -> Tree:
+    """A tree of one leaf, [outputs]; first among others it starts their sums, as a base does."""
+    leaf, no = np.array([LEAF], np.int32), np.zeros(1, np.bool_)
+    return Tree(leaf, np.zeros(1), leaf, leaf, no, no, value[None, :], np.zeros(1, np.int32))
+
+
+def _tree(ensemble: Ensemble, index: int) -> Tree:
     tree = ensemble.trees[index]
     inner = tree.feature != LEAF
     threshold, all_pass = _thresholds(tree.threshold, strict=ensemble.strict, single=ensemble.inputs == "float32")
@@ -62,11 +61,7 @@ def _tree(ensemble: Ensemble, index: int, *, flush: bool) -> Tree:
         zero_missing=inner & tree.zero_missing,
         value=_narrow(ensemble.scale * tree.value, f"tree {index}: a leaf"),
     )
-    if tree.zero_missing.any():
-        tree = _without_zeros(tree, index)
-    if flush:
-        tree = dataclasses.replace(tree, threshold=_without_subnormals(tree.threshold))
-    return tree
+    return _without_zeros(tree, index) if tree.zero_missing.any() else tree
 
 
 def _thresholds(
@@ -111,12 +106,6 @@ def _without_zeros(tree: Tree, index: int) -> Tree:
         reach.append((int(tree.left[node]), bounds | {feature: (low, min(high, own))}))
         reach.append((int(tree.right[node]), bounds | {feature: (max(low, own), high)}))
     return dataclasses.replace(tree, threshold=threshold, zero_missing=np.zeros_like(tree.zero_missing))
-
-
-def _without_subnormals(threshold: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Thresholds that part the same normal numbers and zeros."""
-    upwards = np.where(threshold > 0, np.float64(_NORMAL), 0.0)
-    return np.where(np.abs(threshold) < _NORMAL, upwards, threshold)
 
 
 def _narrow(values: NDArray[np.float64], whose: str) -> NDArray[np.float64]:

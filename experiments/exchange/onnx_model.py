@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.exchange.canonical import canonical
+from experiments.exchange.canonical import canonical, constant
 from experiments.exchange.ensemble import LEAF, Ensemble, Tree
 from markets.errors import UserError
 
@@ -69,7 +69,7 @@ def to_onnx(ensemble: Ensemble, *, rows: int = 1) -> bytes:
 
 def _attributes(form: Ensemble) -> dict[str, Any]:
     """Nodes of all trees one after the other, then the weights of all leaves, in the order of their addition."""
-    trees = [*([_constant(form.base)] if form.base.any() or not form.trees else []), *form.trees]
+    trees = [*([constant(form.base)] if form.base.any() or not form.trees else []), *form.trees]
     parts = [_tree(tree, index) for index, tree in enumerate(trees)]
     return {name: np.concatenate([part[name] for part in parts]).tolist() for name in parts[0]}
 
@@ -92,8 +92,3 @@ def _tree(tree: Tree, index: int) -> dict[str, NDArray[Any]]:
         "target_ids": np.tile(used, len(leaves)),
         "target_weights": tree.value[np.ix_(leaves, used)].ravel(),
     }
-
-
-def _constant(value: NDArray[np.float64]) -> Tree:
-    leaf, no = np.array([LEAF], np.int32), np.zeros(1, np.bool_)
-    return Tree(leaf, np.zeros(1), leaf, leaf, no, no, value[None, :], np.zeros(1, np.int32))

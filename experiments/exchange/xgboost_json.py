@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.exchange.canonical import canonical
+from experiments.exchange.canonical import canonical, constant
 from experiments.exchange.ensemble import LEAF, Ensemble, Tree
 from markets.errors import UserError
 
@@ -102,7 +102,7 @@ def _split(form: Ensemble) -> tuple[float, list[tuple[int, Tree]]]:
     if form.link not in _NEUTRAL and len(set(form.base)) == 1:
         score = float(form.base[0])
     elif form.base.any():
-        trees = [(output, _constant(form.base)) for output in range(form.outputs)]
+        trees = [(output, constant(form.base)) for output in range(form.outputs)]
     for tree in map(_side_by_side, form.trees):
         turn = (trees[-1][0] + 1) % form.outputs if trees else 0
         trees += [(int(output), tree) for output in np.flatnonzero(tree.value.any(axis=0))] or [(turn, tree)]
@@ -157,8 +157,3 @@ def _tree(tree: Tree, output: int, index: int, features: int) -> dict[str, Any]:
 def _short(values: NDArray[np.floating]) -> list[float]:
     """Numbers that JSON writes with no more digits than float32 needs."""
     return [float(str(value)) for value in values.astype(np.float32)]
-
-
-def _constant(value: NDArray[np.float64]) -> Tree:
-    leaf, no = np.array([LEAF], np.int32), np.zeros(1, np.bool_)
-    return Tree(leaf, np.zeros(1), leaf, leaf, no, no, value[None, :], np.zeros(1, np.int32))
