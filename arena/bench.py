@@ -233,7 +233,9 @@ def judging(world: World) -> jax.stages.Wrapped:
             tally, _ = roll_out(setup, own, market, rules)
             return summarise(tally), case_scores(tally, bars, settings.fitness)
 
-        return lax.map(block, jax.tree.map(lambda x: x.reshape(-1, plan.block, *x.shape[1:]), trader))
+        return lax.map(
+            block, jax.tree.map(lambda x: x.reshape(plan.slots // plan.block, plan.block, *x.shape[1:]), trader)
+        )
 
     def every(populations: Population, seed: Array, tape: Tape) -> Any:
         spread, same = PartitionSpec("islands"), PartitionSpec()

@@ -301,7 +301,7 @@ def _judge_agents(
         excess = excess_return(tally, gain, bars, settings.trust.block)
         return _Verdict(summarise(tally), scores, excess, severity, cause), valid
 
-    blocks = jax.tree.map(lambda x: x.reshape(-1, plan.block, *x.shape[1:]), trader)
+    blocks = jax.tree.map(lambda x: x.reshape(plan.slots // plan.block, plan.block, *x.shape[1:]), trader)
     verdict, valid = lax.map(one, blocks)
     joined: _Verdict = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), verdict)
     return joined, valid[0]

@@ -55,7 +55,7 @@ def migrate(
 
     def ring(x: Array) -> Array:
         leaf = jnp.take_along_axis(x, slot.reshape(*slot.shape, *(1,) * (x.ndim - 2)), axis=1)
-        sent = leaf.reshape(-1, islands, *leaf.shape[1:])
+        sent = leaf.reshape(leaf.shape[0] // islands, islands, *leaf.shape[1:])
         arrived = jnp.roll(sent, 1, axis=1).reshape(leaf.shape)
         moved = x.at[jnp.arange(x.shape[0])[:, None], slot].set(arrived)
         return jnp.where(due, moved, x)
