@@ -100,7 +100,7 @@ def _without_zeros(tree: Tree, index: int) -> Tree:
                 side = "left" if tree.missing_left[node] else "right"
                 raise UserError(
                     f"tree {index}: zeros count as missing and go {side} at node {node}, and some numbers on either "
-                    "side of them do not; train with zeros that are numbers"
+                    "side of them do not; train with zero_as_missing=false"
                 )
             threshold[node] = own = with_zeros
         reach.append((int(tree.left[node]), bounds | {feature: (low, min(high, own))}))

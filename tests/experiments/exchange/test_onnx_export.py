@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from experiments.exchange.canonical import canonical
 from experiments.exchange.ensemble import Ensemble
 from experiments.exchange.onnx_model import to_onnx
+from experiments.exchange.reading import read_model
 from markets.errors import UserError
 
 onnx = pytest.importorskip("onnx", reason="no onnx: pip install '.[trees]'")
@@ -49,6 +51,31 @@ def test_thousands_of_rows_of_deep_trees_end_in_the_same_leaves() -> None:
     original = made.ensemble(rng, "lightgbm", trees=100, splits=300, edges=0.05)
     rows = made.rows(rng, original, count=3000)
     np.testing.assert_array_equal(_values(made.probe(original), rows), original.nodes(rows))
+
+
+@pytest.mark.parametrize("library", ["lightgbm", "catboost"])
+def test_what_another_library_trained_takes_its_leaves_in_onnxruntime(library: str, tmp_path: Path) -> None:
+    trainer: Any = pytest.importorskip(library, reason=f"no {library}: pip install '.[trees]'")
+    rng = np.random.default_rng(11)
+    rows = np.round(rng.normal(size=(500, 3)), 1).astype(np.float32)  # many rows on thresholds, many zeros
+    rows[rng.random(rows.shape) < 0.1] = np.nan
+    labels = np.nan_to_num(rows).sum(axis=1)
+    path = tmp_path / "model"
+    if library == "lightgbm":
+        choices = {"objective": "regression", "verbose": -1, "num_threads": 1}
+        trained = trainer.train(choices, trainer.Dataset(rows.astype(float), labels), 10)
+        trained.save_model(path)
+        leaves, scores = trained.predict(rows.astype(float), pred_leaf=True), trained.predict(rows.astype(float))
+    else:
+        choices = {"iterations": 10, "depth": 4, "thread_count": 1, "verbose": 0, "allow_writing_files": False}
+        trained = trainer.CatBoostRegressor(**choices).fit(rows, labels)
+        trained.save_model(str(path), format="json")
+        leaves, scores = trained.calc_leaf_indexes(rows), trained.predict(rows)
+    original = read_model(path)
+    ends = _values(made.probe(original), rows).astype(int)
+    numbers = np.stack([tree.number[ends[:, index]] for index, tree in enumerate(original.trees)], axis=1)
+    np.testing.assert_array_equal(numbers, leaves)
+    np.testing.assert_allclose(_values(original, rows)[:, 0], scores, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("base", [0.0, -0.5])

@@ -110,6 +110,14 @@ def test_a_right_child_stands_behind_its_sister() -> None:
             assert tree["parents"][left[node]] == tree["parents"][right[node]] == node
 
 
+def test_trees_of_zeros_are_of_the_class_whose_turn_it_is() -> None:
+    original = made.ensemble(np.random.default_rng(10), trees=6, outputs=3)
+    silent = [dataclasses.replace(tree, value=np.zeros_like(tree.value)) for tree in original.trees]
+    written = to_xgboost(dataclasses.replace(original, trees=tuple(silent), base=np.zeros(3)))
+    model = json.loads(written)["learner"]["gradient_booster"]["model"]
+    assert (model["tree_info"], model["iteration_indptr"]) == ([0, 1, 2, 0, 1, 2], [0, 3, 6])
+
+
 @pytest.mark.parametrize("trees", [0, 1, 3])
 def test_trees_without_splits_are_constants(trees: int) -> None:
     original = made.ensemble(np.random.default_rng(7), trees=trees, splits=0, outputs=2)
