@@ -320,6 +320,23 @@ def test_a_wrong_number_in_a_tree_is_told(tmp_path: Path, key: str, values: str,
     refused(tmp_path / "model.txt", f"model.txt: tree 1: .*{match}")
 
 
+def test_a_number_that_lost_a_digit_is_told_by_the_sizes_of_trees(tmp_path: Path) -> None:
+    text = (MODELS / "lightgbm_binary.txt").read_text()
+    at = text.index("\n", text.index("leaf_value=", text.index("Tree=2")))
+    (tmp_path / "model.txt").write_text(text[: at - 1] + text[at:])
+    refused(tmp_path / "model.txt", "model.txt: tree 2: has .* characters where tree_sizes tells of")
+    sizes = next(line for line in text.splitlines() if line.startswith("tree_sizes="))
+    (tmp_path / "model.txt").write_text(text.replace(sizes, f"{sizes} 700"))
+    refused(tmp_path / "model.txt", "model.txt: holds 3 trees where tree_sizes tells of 4")
+
+
+def test_iterations_without_a_tree_for_every_class_are_told(tmp_path: Path) -> None:
+    text = (MODELS / "lightgbm_classes.txt").read_text()
+    lines = [line for line in text[: text.index("Tree=8")].splitlines() if not line.startswith("tree_sizes=")]
+    (tmp_path / "model.txt").write_text("\n".join([*lines, "end of trees", ""]))
+    refused(tmp_path / "model.txt", "num_class=3 and num_tree_per_iteration=3 do not fit 8 trees")
+
+
 def test_splits_in_a_circle_are_refused(tmp_path: Path) -> None:
     text = written([(0, 0.0, 2)] * 4).replace("left_child=-1 2 -3 -4", "left_child=-1 2 1 -4")
     circle = text.replace("right_child=1 -2 3 -5", "right_child=-2 -3 3 -5")
