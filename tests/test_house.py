@@ -56,10 +56,10 @@ def modules(*names: str) -> Iterator[tuple[str, Path]]:
             yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), file
 
 
-def imports(file: Path) -> set[str]:
-    """Dotted names a file imports anywhere; `from a import b` counts as `a.b`."""
-    found = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+def imports(file: Path, *, loading: bool = False) -> set[str]:
+    """Dotted names a file imports anywhere, or when it is loaded alone; `from a import b` counts as `a.b`."""
+    found, tree = set(), ast.parse(file.read_text(encoding="utf-8"))
+    for node in tree.body if loading else ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -67,9 +67,9 @@ def imports(file: Path) -> set[str]:
     return found
 
 
-def foreign(file: Path) -> set[str]:
+def foreign(file: Path, *, loading: bool = False) -> set[str]:
     """Top-level names of other people's packages that a file imports."""
-    tops = {name.partition(".")[0] for name in imports(file)}
+    tops = {name.partition(".")[0] for name in imports(file, loading=loading)}
     return tops - set(sys.stdlib_module_names) - set(PACKAGES)
 
 
@@ -92,11 +92,15 @@ def test_nothing_inside_the_core_imports_its_tabular_face() -> None:
 
 
 def test_every_import_of_the_installed_packages_is_a_declared_dependency() -> None:
-    declared = {canonicalize_name(Requirement(line).name) for line in PROJECT["project"]["dependencies"]}
+    """Those of the extra [trees] too, but never while a file is loaded: they may be absent, and are slow to come."""
+    project = PROJECT["project"]
     owners = importlib.metadata.packages_distributions()
-    for name, file in modules(*PACKAGES):
-        for top in foreign(file):
-            assert {canonicalize_name(owner) for owner in owners.get(top, [top])} & declared, f"{name} imports {top}"
+    for loading, extra in ((False, project["optional-dependencies"]["trees"]), (True, [])):
+        declared = {canonicalize_name(Requirement(line).name) for line in [*project["dependencies"], *extra]}
+        for name, file in modules(*PACKAGES):
+            for top in foreign(file, loading=loading):
+                wanted = {canonicalize_name(owner) for owner in owners.get(top, [top])}
+                assert wanted & declared, f"{name} imports {top}{' while it is loaded' * loading}"
 
 
 @pytest.mark.parametrize("name", NO_JAX)
