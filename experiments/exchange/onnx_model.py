@@ -20,14 +20,15 @@ from markets.errors import UserError
 __all__ = ["to_onnx"]
 
 _IR, _OPSET, _ML_OPSET = 8, 15, 3
-"""Format and operator sets: the newest that runtimes from onnxruntime 1.12 on read."""
+"""Format and operator sets; none newer than the onnxruntime that MetaTrader 5's manual names, 1.14, reads."""
 
 
 def to_onnx(ensemble: Ensemble, *, rows: int = 1) -> bytes:
     """The ensemble as an ONNX model: `features` float32 [rows, features] to `values` float32 [rows, outputs].
 
-    Trees are made canonical first. NaN is missing; every other float32 row, with infinities and subnormal numbers too,
-    ends in the leaf it ends in here. Metadata: `features` and `classes`, their names in order as JSON, and `link`, what
+    Trees are made canonical first, and every float32 row ends in the leaf it ends in here: NaN is missing, infinities
+    and subnormal numbers are numbers. Values are those of the canonical ensemble to the last bit where a runtime adds
+    leaves in order; onnxruntime with several threads adds parts of many trees at once. Metadata: `features` and `classes`, their names in order as JSON, and `link`, what
     turns values into predictions. Equal ensembles give equal bytes.
 
     Args:
