@@ -28,8 +28,9 @@ def to_onnx(ensemble: Ensemble, *, rows: int = 1) -> bytes:
 
     Trees are made canonical first, and every float32 row ends in the leaf it ends in here: NaN is missing, infinities
     and subnormal numbers are numbers. Values are those of the canonical ensemble to the last bit where a runtime adds
-    leaves in order; onnxruntime with several threads adds parts of many trees at once. Metadata: `features` and `classes`, their names in order as JSON, and `link`, what
-    turns values into predictions. Equal ensembles give equal bytes.
+    leaves in order; onnxruntime with several threads adds parts of many trees at once. Equal ensembles give equal
+    bytes. Metadata: `features` and `classes`, their names in order as JSON, and `link`, what turns values into
+    predictions.
 
     Args:
         ensemble: of any library.
