@@ -51,7 +51,8 @@ class Settings:
     """Shape of the forest and how it varies; chances are times the mutation's strength.
 
     Attributes:
-        layout: `oblivious` trees ask one question a level, `ordinary` ones a question a node.
+        layout: `oblivious` trees ask one question a level, `ordinary` ones a question a node; None is oblivious, or
+            what the trees need that founders come with.
         depth: questions on the way to a leaf.
         market_trees: trees that read market features alone.
         state_trees: trees that may read the account too.
@@ -67,7 +68,7 @@ class Settings:
         damage: largest share of trees a scar of severity 1 drops and grows anew, silent.
     """
 
-    layout: Literal["oblivious", "ordinary"] = "oblivious"
+    layout: Literal["oblivious", "ordinary"] | None = None
     depth: int = dataclasses.field(default=4, metadata={"ge": 1, "le": DEEPEST})
     market_trees: int = dataclasses.field(default=12, metadata={"ge": 0})
     state_trees: int = dataclasses.field(default=4, metadata={"ge": 0})
@@ -129,7 +130,7 @@ class ForestSpecies:
     @functools.cached_property
     def layout(self) -> Layout:
         """Of all its trees."""
-        return Layout(self.settings.depth, self.settings.layout == "oblivious")
+        return Layout(self.settings.depth, self.settings.layout != "ordinary")
 
     def init(self, key: PRNGKeyArray, quantiles: Quantiles) -> Forest:
         """Trees of random questions; leaves are normal, so that all trees together have a deviation of one."""

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from arena.api import make_market
 from arena.settings import Settings
+from experiments.founders.founding import RANDOM, check_founders, suited_layout
+from experiments.founders.training import TrainingSettings
 from genomes.registry import SPECIES
 from markets.errors import UserError
 from markets.joining import join
@@ -18,7 +20,7 @@ from markets.source import MarketSettings, Supply, market_settings, supply
 
 __all__ = ["RecordSettings", "Study", "load_market", "make_study", "oracle_path"]
 
-_OWN = ("market", "record", "terminal", "runs_dir", "force", "check")
+_OWN = ("market", "record", "terminal", "training", "runs_dir", "force", "check")
 """Keys of the configuration that are not settings of the evolution itself."""
 
 
@@ -57,6 +59,8 @@ class Study:
     Attributes:
         config: resolved and plain, as it is written into the run directory.
         settings: of the evolution.
+        founders: where the brains of the first forests come from.
+        training: how other libraries make them.
         market: where bars come from.
         record, terminal: see their classes.
         runs_dir: folder of runs.
@@ -66,6 +70,8 @@ class Study:
 
     config: Mapping[str, Any]
     settings: Settings
+    founders: str
+    training: TrainingSettings
     market: MarketSettings
     record: RecordSettings
     terminal: TerminalSettings
@@ -83,8 +89,14 @@ def make_study(config: Mapping[str, Any]) -> Study:
     missing = [key for key in _OWN if key not in config]
     if missing:
         raise UserError(f"{missing[0]}: missing from the configuration; it has no default here")
-    if not config.get("species"):
+    species = _species(config.get("species"))
+    source = species.pop("founders", RANDOM)
+    if not species:
         raise UserError(f"species: none takes part; there are: {', '.join(sorted(SPECIES))}")
+    training = build(TrainingSettings, config["training"], "training")
+    founders = check_founders(source, species, training)
+    if isinstance(species.get("forest"), Mapping):
+        species["forest"] = suited_layout(founders, species["forest"])
     for key, kind, right in (
         ("runs_dir", str, "a folder"),
         ("force", bool, "true or false"),
@@ -94,7 +106,9 @@ def make_study(config: Mapping[str, Any]) -> Study:
             raise UserError(f"{key}: expected {right}, got {shown(config[key])}")
     return Study(
         config=config,
-        settings=Settings.build({key: value for key, value in config.items() if key not in _OWN}),
+        settings=Settings.build({**{k: value for k, value in config.items() if k not in _OWN}, "species": species}),
+        founders=founders,
+        training=training,
         market=market_settings(config["market"]),
         record=build(RecordSettings, config["record"], "record"),
         terminal=build(TerminalSettings, config["terminal"], "terminal"),
@@ -102,6 +116,13 @@ def make_study(config: Mapping[str, Any]) -> Study:
         force=config["force"],
         check=config["check"],
     )
+
+
+def _species(group: object) -> dict[str, Any]:
+    """The group's keys: species, and where founders come from."""
+    if group is not None and not isinstance(group, Mapping):
+        raise UserError(f"species: expected a group of keys, got {shown(group)}")
+    return dict(group or {})
 
 
 def load_market(study: Study) -> tuple[Supply, Market]:

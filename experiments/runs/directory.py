@@ -50,6 +50,11 @@ class RunDirectory:
         return self.root / "genomes"
 
     @property
+    def founders(self) -> Path:
+        """Brains of founders that other libraries made."""
+        return self.root / "founders.safetensors"
+
+    @property
     def checkpoints(self) -> Path:
         """The last states."""
         return self.root / "checkpoints"

@@ -6,16 +6,20 @@ import json
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
 
 from arena.plan import Plan
 from experiments.configuration.keys import flatten
+from experiments.founders.founding import RANDOM
+from experiments.founders.libraries import LIBRARIES, Source
+from experiments.founders.training import TrainingSettings
 from markets.bars import Bars
+from markets.errors import UserError
 
-__all__ = ["data_hash", "fixed_bits", "placeless", "run_id", "shared_keys", "source_hash", "versions"]
+__all__ = ["data_hash", "fixed_bits", "founders_mark", "placeless", "run_id", "shared_keys", "source_hash", "versions"]
 
 _VOLATILE = (
     "runs_dir",
@@ -23,6 +27,7 @@ _VOLATILE = (
     "check",
     "terminal",
     "market.path",
+    "training.path",
     "record.flush",
     "record.checkpoint",
     "record.keep",
@@ -32,7 +37,15 @@ _VOLATILE = (
 _PLACE = ("coordinator", "processes", "process")
 """Keys of `device` that say where a process stands among those of a run, which may change from session to session."""
 
-_OWN = ("runs_dir.", "terminal.", "market.path.", "device.process.", "device.coordinator.", "device.timeout.")
+_OWN = (
+    "runs_dir.",
+    "terminal.",
+    "market.path.",
+    "training.path.",
+    "device.process.",
+    "device.coordinator.",
+    "device.timeout.",
+)
 """Keys, or groups of them, that may differ between the processes of one run."""
 
 _PACKAGES = ("agents", "arena", "conf", "experiments", "genomes", "markets")
@@ -75,6 +88,26 @@ def fixed_bits(plan: Plan) -> dict[str, Any]:
         "chunk": plan.rollouts[0].chunk,
         "precision": plan.settings.device.precision,
     }
+
+
+def founders_mark(source: str, training: TrainingSettings) -> dict[str, str]:
+    """What fixes the bits of founders that other libraries make: the library's version, or the files' content.
+
+    Empty where founders are drawn.
+
+    Raises:
+        UserError: a file that cannot be read.
+    """
+    if source == RANDOM:
+        return {}
+    if source != "file":
+        module = LIBRARIES[cast(Source, source)].module
+        return {"founders": f"{module} {importlib.metadata.version(module)}"}
+    paths = [training.path] if isinstance(training.path, str) else training.path or ()
+    try:
+        return {"founders": " ".join(hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in paths)}
+    except OSError as error:
+        raise UserError(f"training.path: {error.filename}: cannot be read ({error.strerror})") from None
 
 
 def data_hash(symbols: Sequence[Bars]) -> str:

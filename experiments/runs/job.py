@@ -19,13 +19,24 @@ from arena.standings import standings
 from arena.state import ArenaState
 from experiments.configuration.study import Study, load_market, oracle_path
 from experiments.exits import INTERRUPTED
+from experiments.founders.founding import RANDOM
 from experiments.hardware.machine import measure_speed, use_cores
 from experiments.hardware.processes import acquaint, join
 from experiments.runs.checkpoint import last_checkpoint, load_checkpoint
 from experiments.runs.directory import RunDirectory
 from experiments.runs.estimate import Estimate, check_market, check_room, estimate, measured, size
 from experiments.runs.files import make_folder
-from experiments.runs.identity import data_hash, fixed_bits, placeless, run_id, shared_keys, source_hash, versions
+from experiments.runs.founders import founded
+from experiments.runs.identity import (
+    data_hash,
+    fixed_bits,
+    founders_mark,
+    placeless,
+    run_id,
+    shared_keys,
+    source_hash,
+    versions,
+)
 from experiments.runs.lineage import write_lineage
 from experiments.runs.lock import only_one
 from experiments.runs.loop import evolve
@@ -52,7 +63,7 @@ class Job:
             self.supply, self.market = load_market(study)
             self.plan = make_plan(study.settings, len(self.market.features))
             self.data = data_hash(self.supply.bars)
-            self.bits = fixed_bits(self.plan)
+            self.bits = {**fixed_bits(self.plan), **founders_mark(study.founders, study.training)}
             self.id = run_id(study.config, self.data, self.bits)
         self.processes.compare({"bars": self.data, **self.bits})
         if self.processes.count > 1:
@@ -190,6 +201,8 @@ class Job:
             say(f"note: begun on {manifest['bits'].get('backend', 'other hardware')}, so its bits go on differently")
         if done:
             say(f"going on after {done} generations")
+        elif self.study.founders != RANDOM:
+            state = founded(self.study, self.plan, self.market, directory)
         directory.create(placeless(self.study.config))
         directory.clear_leftovers()
         forget_from(directory, done)

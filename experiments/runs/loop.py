@@ -42,7 +42,7 @@ def evolve(
         market: made ready.
         processes: of the run.
         directory: open for writing, at this state.
-        state: to go on from; None begins with founders.
+        state: to go on from, or of founders; None draws these.
         expected: seconds a generation is expected to take.
 
     Raises:
@@ -54,7 +54,7 @@ def evolve(
     if processes.first:
         least = study.settings.fitness.bars
         recorder = Recorder(directory, study.record, plan.names, market.time, least)
-    born = arena.founders(arena.state) if state is None else []
+    born = [] if int(arena.state.generation) else arena.founders(arena.state)
     if recorder:
         recorder.founders(born)
     first = int(arena.state.generation)

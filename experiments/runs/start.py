@@ -28,7 +28,8 @@ def run(overrides: list[str], outcome: Outcome | None = None) -> int:
         UserError: a mistake in the configuration or the data.
     """
     config = compose(overrides)
-    _absolute(config)
+    for group in ("market", "training"):
+        _absolute(config.get(group))
     study = make_study(config)
     job = Job(study, outcome)
     root = Path(study.runs_dir) / job.id
@@ -79,13 +80,12 @@ def resume(directory: RunDirectory, device: Mapping[str, Any] | None = None) -> 
     return job.go(directory)
 
 
-def _absolute(config: dict[str, Any]) -> None:
-    """Write paths of bars in full, so that a run can be resumed from any folder."""
-    market = config.get("market")
-    if not isinstance(market, dict):
+def _absolute(group: object) -> None:
+    """Write paths of bars and models in full, so that a run can be resumed from any folder."""
+    if not isinstance(group, dict):
         return
-    path = market.get("path")
+    path = group.get("path")
     if isinstance(path, str) and path:
-        market["path"] = str(Path(path).resolve())
+        group["path"] = str(Path(path).resolve())
     elif isinstance(path, list):
-        market["path"] = [str(Path(each).resolve()) if isinstance(each, str) else each for each in path]
+        group["path"] = [str(Path(each).resolve()) if isinstance(each, str) else each for each in path]

@@ -18,7 +18,7 @@ from experiments.runs.files import write_whole
 from experiments.runs.notes import see_regular
 from markets.errors import UserError
 
-__all__ = ["generation_of", "load_tree", "save_tree"]
+__all__ = ["generation_of", "load_tree", "metadata_of", "save_tree"]
 
 T = TypeVar("T")
 
@@ -85,9 +85,21 @@ def generation_of(path: Path) -> int:
         UserError: the file is damaged.
     """
     try:
+        return int(metadata_of(path)["generation"])
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{path}: names no generation; {_BRING_BACK}") from error
+
+
+def metadata_of(path: Path) -> dict[str, str]:
+    """What was written beside a tree's leaves.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    try:
         see_regular(path)
         with safe_open(path, framework="numpy") as file:
-            return int((file.metadata() or {})["generation"])
+            return dict(file.metadata() or {})
     except _UNREADABLE as error:
         raise UserError(f"{path}: cannot be read ({error}); {_BRING_BACK}") from error
 

@@ -1,0 +1,122 @@
+"""Founding by models of other libraries: what must be there, and the brains that the founders of a run begin with."""
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from arena.plan import Plan
+from arena.settings import Settings
+from experiments.founders.brains import brain
+from experiments.founders.libraries import LIBRARIES, Source
+from experiments.founders.training import SOURCES, TrainingSettings, founding_models
+from genomes.forest import ForestSpecies
+from genomes.species import Genome
+from markets.errors import UserError
+from markets.preparation import Market
+from markets.settings import shown
+
+__all__ = ["RANDOM", "check_founders", "founding_brains", "suited_layout"]
+
+RANDOM = "random"
+"""Where founders come from unless somebody says otherwise: every brain is drawn."""
+
+_FOREST = "forest"
+
+
+def check_founders(source: object, species: Mapping[str, Any], settings: TrainingSettings) -> str:
+    """See that founders can come from where they are wanted from, before anything is made ready.
+
+    Args:
+        source: the key `species.founders`.
+        species: that take part, by name.
+        settings: the group `training`.
+
+    Returns:
+        The source.
+
+    Raises:
+        UserError: no such source, no forests to be founded, a library or a file that is not there.
+    """
+    if source == RANDOM:
+        return RANDOM
+    if not isinstance(source, str) or source not in SOURCES:
+        raise UserError(f"species.founders: {shown(source)} is not one of {', '.join((RANDOM, *SOURCES))}")
+    if _FOREST not in species:
+        raise UserError(f"species.founders: {source} founds forests, and none take part; add species=forest")
+    if source != "file":
+        library = LIBRARIES[_kind(source)]
+        if importlib.util.find_spec(library.module) is None:
+            raise UserError(
+                f"species.founders: {library.name} is not installed; pip install 'lineage-arena[trees]', or choose "
+                f"{RANDOM}"
+            )
+        return source
+    paths = [settings.path] if isinstance(settings.path, str) else list(settings.path or ())
+    if not paths:
+        raise UserError("training.path: founders from a file need one; name a saved model, or a list of them")
+    for path in paths:
+        if not Path(path).is_file():
+            raise UserError(f"training.path: {path}: no such file")
+    return source
+
+
+def suited_layout(source: str, forest: Mapping[str, Any]) -> dict[str, Any]:
+    """A forest's settings with the layout that the founders' trees need, where nobody asked for one."""
+    named = forest.get("layout") is not None
+    return {**forest, "layout": forest.get("layout") if named or source in (RANDOM, "catboost") else "ordinary"}
+
+
+def founding_brains(
+    source: str, settings: Settings, training: TrainingSettings, market: Market, plan: Plan
+) -> tuple[tuple[Genome | None, ...], list[str]]:
+    """The brains that founders begin with.
+
+    Args:
+        source: one of `SOURCES`.
+        settings: of the evolution.
+        training: how models are made, or where they are.
+        market: they are trained on, each replicate's own part of it alone.
+        plan: of the run.
+
+    Returns:
+        For each species the brains, leaves [markets, models, …] in NumPy, or None; and what they are, a line each.
+
+    Raises:
+        UserError: a library that is not there, too few examples, models that a genome has no room for.
+    """
+    place = plan.names.index(_FOREST)
+    species = plan.rollouts[place].species
+    assert isinstance(species, ForestSpecies)
+    own, notes = [], []
+    for replicate in range(len(market.scalers)):
+        models, note = founding_models(
+            source,
+            market,
+            settings.broker,
+            training,
+            depth=species.settings.depth,
+            trees=species.settings.market_trees,
+            seed=(settings.seed + replicate) % 2**32,
+            replicate=replicate,
+        )
+        names = _named(source, training, len(models))
+        made = [brain(model, species, whose=whose) for model, whose in zip(models, names, strict=True)]
+        own.append(jax.tree.map(lambda *leaves: np.stack(leaves), *made))
+        notes.append(note)
+    brains = jax.tree.map(lambda *leaves: np.stack(leaves), *own)
+    return tuple(brains if index == place else None for index in range(len(plan.names))), notes
+
+
+def _kind(source: str) -> Source:
+    return next(kind for kind in LIBRARIES if kind == source)
+
+
+def _named(source: str, training: TrainingSettings, count: int) -> list[str]:
+    """Whose each model is, for messages."""
+    if source != "file" or training.path is None:
+        return [source] * count
+    return [training.path] if isinstance(training.path, str) else list(training.path)
