@@ -87,7 +87,7 @@ def generation_of(path: Path) -> int:
     try:
         return int(metadata_of(path)["generation"])
     except (KeyError, ValueError) as error:
-        raise UserError(f"{path}: names no generation; {_BRING_BACK}") from error
+        raise UserError(f"{path}: cannot be read (it names no generation); {_BRING_BACK}") from error
 
 
 def metadata_of(path: Path) -> dict[str, str]:

@@ -40,7 +40,7 @@ def classes(group: str, option: str) -> dict[str, Any]:
         return dict(keys(MARKETS[option], "market."))
     if group == "species":
         return dict(keys(settings_class(option), f"species.{option}."))
-    own = {"record": study.RecordSettings, "terminal": study.TerminalSettings}
+    own = {"record": study.RecordSettings, "terminal": study.TerminalSettings, "training": study.TrainingSettings}
     return dict(keys(own.get(group) or typing.get_type_hints(Settings)[group], f"{group}."))
 
 
@@ -75,18 +75,19 @@ def test_every_species_and_every_market_is_an_option() -> None:
 
 
 def test_what_holds_without_a_word_is_what_python_has_too() -> None:
-    chosen = compose()
-    made = Settings.build({key: value for key, value in chosen.items() if key in typing.get_type_hints(Settings)})
-    assert made == Settings.build({})
-    assert study.make_study(chosen).record == study.RecordSettings()
-    source = study.make_study(chosen).market.source
+    made = study.make_study(compose())
+    assert made.settings == Settings.build({})
+    assert made.record == study.RecordSettings()
+    assert made.training == study.TrainingSettings()
+    assert made.founders == "random"
+    source = made.market.source
     # A first run shall find something; a settings class promises nothing.
     assert dataclasses.replace(source, edge=0.0) == SyntheticSettings()
 
 
 def test_help_shows_every_key_and_every_option_whatever_is_chosen() -> None:
     every = {key for group, option in OPTIONS for key in classes(group, option)} | OWN
-    every |= {"seed", "runs_dir", "force", "check", "costs"}
+    every |= {"seed", "runs_dir", "force", "check", "costs", "species.founders"}
     for choice in ([], ["market=bars"], ["market=sp500", "selection=tournament", "trust=none"]):
         lines = describe(choice, width=120).splitlines()
         shown = {line.split("=")[0].strip() for line in lines if line.startswith("  ") and "=" in line[:60]}
