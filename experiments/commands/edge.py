@@ -34,9 +34,9 @@ def run(args: argparse.Namespace) -> int:
 
     import polars as pl
 
-    from experiments.edge.study import EdgeStudy, evolve_seeds, judge_seeds, seeds_config
-    from experiments.edge.summary import HEAD, as_it_should_be, seed_line, summary
     from experiments.runs.files import write_table
+    from experiments.studies.edge import EdgeStudy, evolve_seeds, judge_seeds, seeds_config
+    from experiments.studies.edge_summary import HEAD, as_it_should_be, seed_line, summary
     from experiments.terminal import say
 
     studies = [EdgeStudy(edge, seeds, args.fresh, tuple(overrides)) for edge, seeds in halves]

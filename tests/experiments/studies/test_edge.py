@@ -11,10 +11,11 @@ from scipy import stats
 from small_runs import SMALL, arena
 
 from arena.schemas import REGIME_NAMES
-from experiments.edge.study import fresh_paths
-from experiments.edge.summary import interval, ratio_of_means, seed_line, seeds_won, summary
 from experiments.runs.directory import RunDirectory
 from experiments.runs.trees import generation_of
+from experiments.studies.edge_summary import seed_line, seeds_won, summary
+from experiments.studies.seeds import fresh_paths
+from experiments.studies.statistics import interval, ratio_of_means
 from markets.synthetic import SyntheticSettings, simulate_paths
 
 PLAYERS = ("champion", "founder", "hold", "oracle")

@@ -2,18 +2,16 @@
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
-from scipy.stats import t as student
 
 from arena.schemas import REGIME_NAMES
+from experiments.studies.statistics import Interval, by_seed, interval, ratio_of_means
 
-__all__ = ["HEAD", "Interval", "as_it_should_be", "interval", "ratio_of_means", "seed_line", "seeds_won", "summary"]
+__all__ = ["HEAD", "as_it_should_be", "seed_line", "seeds_won", "summary"]
 
-_CONFIDENCE = 0.95
+_PLAYERS = ("champion", "founder", "hold", "oracle")
 _MOST = 0.9
 """Share of the seeds in which champions must win for an edge to be found."""
 
@@ -24,45 +22,11 @@ HEAD = (
 """Above the lines of the seeds."""
 
 
-class Interval(NamedTuple):
-    """A mean over seeds with its 95 % confidence interval; the ends are NaN with fewer than two seeds."""
-
-    mean: float
-    low: float
-    high: float
-
-
-def interval(values: NDArray[np.float64]) -> Interval:
-    """Student's interval for the mean of independent seeds."""
-    n, mean = len(values), float(np.mean(values))
-    if n < 2:
-        return Interval(mean, math.nan, math.nan)
-    half = float(student.ppf(0.5 + _CONFIDENCE / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n))
-    return Interval(mean, mean - half, mean + half)
-
-
-def ratio_of_means(above: NDArray[np.float64], below: NDArray[np.float64]) -> Interval:
-    """The ratio of two means over the same seeds, with the jackknife's interval; NaN unless the mean below is positive.
-
-    A mean of ratios would hang on the seed whose denominator is least.
-    """
-    n = len(above)
-    if np.mean(below) <= 0:
-        return Interval(math.nan, math.nan, math.nan)
-    whole = float(np.mean(above) / np.mean(below))
-    if n < 2:
-        return Interval(whole, math.nan, math.nan)
-    without = (above.sum() - above) / (below.sum() - below)
-    spread = interval(n * whole - (n - 1) * without)
-    half = spread.high - spread.mean
-    return Interval(whole, whole - half, whole + half)
-
-
 def seed_line(table: pl.DataFrame) -> str:
     """One seed, over all regimes.
 
     Args:
-        table: the seed's rows, as `experiments.edge.study.judge_seeds` yields them.
+        table: the seed's rows, as `experiments.studies.edge.judge_seeds` yields them.
     """
     row = _by_seed(table, "all").row(0, named=True)
     returns = "".join(f"{1e4 * row[key]:>+8.2f}" for key in ("founder", "matched", "hold", "oracle"))
@@ -126,16 +90,9 @@ def summary(table: pl.DataFrame) -> Iterator[str]:
 
 
 def _by_seed(table: pl.DataFrame, regime: str) -> pl.DataFrame:
-    """One row a seed, a column a player: log return a bar, and `<player>_sharpe`; who is missing was flat."""
-    rows = table.filter(regime=regime)
-    wide = rows.pivot("player", index="seed", values=["log_return", "sharpe"]).sort("seed")
-    columns = [pl.col("seed")]
-    for player in ("champion", "founder", "hold", "oracle"):
-        for value, name in (("log_return", player), ("sharpe", f"{player}_sharpe")):
-            there = f"{value}_{player}" in wide.columns
-            columns.append((pl.col(f"{value}_{player}") if there else pl.lit(0.0)).fill_null(0.0).alias(name))
-    matched = rows.filter(player="champion").select("seed", "matched")
-    joined = wide.select(columns).join(matched, on="seed", how="left")
+    """One row a seed, a column a player, and those without an account: flat and exposure-matched holding."""
+    matched = table.filter(regime=regime, player="champion").select("seed", "matched")
+    joined = by_seed(table, regime, _PLAYERS).join(matched, on="seed", how="left")
     return joined.with_columns(pl.col("matched").fill_null(0.0), pl.lit(0.0).alias("flat"))
 
 

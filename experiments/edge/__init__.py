@@ -1,1 +1,0 @@
-"""The edge study: whether evolution finds a known edge, and none where there is none."""
