@@ -155,7 +155,7 @@ class ForestSpecies:
         mix = vary.mean_of_kin if self.settings.crossover == "mean" else vary.swap
         return self._settled(
             Forest(
-                0.5 * (first.bias + second.bias),
+                vary.mean(first.bias, second.bias),
                 mix(market, first.market, second.market),
                 mix(state, first.state, second.state),
             )

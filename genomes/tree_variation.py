@@ -16,6 +16,7 @@ __all__ = [
     "change_feature",
     "graft",
     "grow",
+    "mean",
     "mean_of_kin",
     "prune",
     "regrow",
@@ -24,6 +25,9 @@ __all__ = [
     "stir",
     "swap",
 ]
+
+Rate = float | Float[Array, ""]
+"""A chance in [0, 1]."""
 
 _STEP = 0.25
 """A threshold's step at full strength, in rank: a quarter of all values."""
@@ -54,7 +58,7 @@ def grow(
     )
 
 
-def shift(key: PRNGKeyArray, trees: Trees, quantiles: Quantiles, rate: float, strength: Float[Array, ""]) -> Trees:
+def shift(key: PRNGKeyArray, trees: Trees, quantiles: Quantiles, rate: Rate, strength: Float[Array, ""]) -> Trees:
     """Thresholds move by Gaussian steps in rank, each with chance `rate`."""
     chance, step = jax.random.split(key)
     known = quantiles[trees.feature]
@@ -134,7 +138,7 @@ def regrow(trees: Trees, fresh: Trees, hit: Bool[Array, "trees"]) -> Trees:
     return grown
 
 
-def stir(key: PRNGKeyArray, trees: Trees, rate: float, scale: Float[Array, ""]) -> Trees:
+def stir(key: PRNGKeyArray, trees: Trees, rate: Rate, scale: Float[Array, ""]) -> Trees:
     """Leaves' values make Gaussian steps of that scale, each with chance `rate`."""
     chance, step = jax.random.split(key)
     hit = jax.random.bernoulli(chance, rate, trees.leaf.shape)
@@ -149,8 +153,15 @@ def swap(key: PRNGKeyArray, first: Trees, second: Trees) -> Trees:
 def mean_of_kin(key: PRNGKeyArray, first: Trees, second: Trees) -> Trees:
     """Trees that ask for the same inputs in both parents are averaged, the others come whole from either."""
     kin = (first.feature == second.feature).all(1)
-    mixed = first._replace(threshold=0.5 * (first.threshold + second.threshold), leaf=0.5 * (first.leaf + second.leaf))
-    return regrow(swap(key, first, second), mixed, kin)
+    taken = swap(key, first, second)
+    mixed = taken._replace(threshold=mean(first.threshold, second.threshold), leaf=mean(first.leaf, second.leaf))
+    return regrow(taken, mixed, kin)
+
+
+def mean(first: Float[Array, "*shape"], second: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Half way between any two numbers there are, infinite ones too; of equal ones that number, subnormal or not."""
+    half_way = 0.5 * first + 0.5 * second  # their sum may be more than a number can hold
+    return jnp.where((first == second) | jnp.isnan(half_way), first, half_way)
 
 
 def _any_input(key: PRNGKeyArray, shape: tuple[int, ...], inputs: int, own: int) -> Int32[Array, "*shape"]:
@@ -184,7 +195,9 @@ def _at_rank(known: Float[Array, "*nodes points"], rank: Float[Array, "*nodes"])
     threshold = low + (place - index) * (high - low)
     least = known[..., 0]
     second = jnp.where(known > least[..., None], known, jnp.inf).min(-1)
-    between = jnp.where(jnp.isfinite(second), 0.5 * (least + second), least)
+    middle = 0.5 * (least + second)
+    middle = jnp.where(middle > least, middle, second)  # between neighbours there is no number
+    between = jnp.where(jnp.isfinite(second), middle, least)
     return jnp.clip(threshold, between, jnp.maximum(between, known[..., -1]))
 
 
