@@ -47,6 +47,9 @@ COMMANDS = (
     Command(
         "edge", "experiments.commands.edge", "show that evolution finds a known edge, and none where there is none"
     ),
+    Command(
+        "founders", "experiments.commands.founders", "show whether founders from other libraries help on unseen bars"
+    ),
     Command("bench", "experiments.commands.bench", "measure how fast this machine turns worlds"),
 )
 

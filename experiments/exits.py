@@ -6,7 +6,7 @@ FAULT = 1
 """Something went wrong that is ours to mend; its traceback is shown."""
 
 REFUTED = 1
-"""A study came out otherwise than it claims (`arena edge`); its table says how."""
+"""A study came out otherwise than it claims (`arena edge`, `arena founders`); its table says how."""
 
 MISTAKE = 2
 """Something that the user can mend, told in lines."""

@@ -14,7 +14,7 @@ from experiments.runs.sweeps import Outcome
 from markets.errors import UserError
 from markets.settings import shown
 
-__all__ = ["resume", "run"]
+__all__ = ["compose_run", "resume", "run"]
 
 
 def run(overrides: list[str], outcome: Outcome | None = None) -> int:
@@ -27,10 +27,7 @@ def run(overrides: list[str], outcome: Outcome | None = None) -> int:
     Raises:
         UserError: a mistake in the configuration or the data.
     """
-    config = compose(overrides)
-    for group in ("market", "training"):
-        _absolute(config.get(group))
-    study = make_study(config)
+    study = make_study(compose_run(overrides))
     job = Job(study, outcome)
     root = Path(study.runs_dir) / job.id
     if study.force:
@@ -78,6 +75,18 @@ def resume(directory: RunDirectory, device: Mapping[str, Any] | None = None) -> 
         )
     job.id = known
     return job.go(directory)
+
+
+def compose_run(overrides: list[str]) -> dict[str, Any]:
+    """The configuration of a run, which can be resumed from any folder: paths of bars and models stand in full.
+
+    Raises:
+        UserError: a mistake in the overrides.
+    """
+    config = compose(overrides)
+    for group in ("market", "training"):
+        _absolute(config.get(group))
+    return config
 
 
 def _absolute(group: object) -> None:

@@ -1,0 +1,250 @@
+"""The founders study: do founders from other libraries help, and does evolution add to what the library found?
+
+Two runs alike but for their founders, one from models of a library and one drawn at random, many seeds as replicates of
+one compiled program each. What they end with, what they began with, and the library's models as they came, are judged
+on bars that nobody had seen: fresh markets of each seed where bars are made up, else the last part of the bars before
+the holdout.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from arena.api import make_market
+from arena.benchmarks import follow, hold
+from experiments.configuration.study import make_study
+from experiments.founders.founding import RANDOM, suited_layout
+from experiments.founders.libraries import LIBRARIES
+from experiments.runs.directory import RunDirectory
+from experiments.runs.estimate import check_room
+from experiments.runs.job import Job
+from experiments.runs.start import compose_run
+from experiments.studies.judged_part import JudgedPart, dates_of, judged_market, judged_part
+from experiments.studies.judging import (
+    Entrants,
+    Windows,
+    champions,
+    first_champions,
+    judge,
+    last_state,
+    rows_of,
+    table_of,
+)
+from experiments.studies.library import library_alone
+from experiments.studies.seeds import fresh_paths, quiet_job, see_judgeable
+from markets.errors import UserError
+from markets.preparation import Market
+from markets.source import supply
+from markets.synthetic import SyntheticSettings, oracle_exposures
+
+__all__ = ["Arm", "FoundersStudy", "Terms", "caption", "evolve_arms", "judge_arms", "make_arms", "make_terms", "scores"]
+
+_EDGE, _FRESH = 8.0, 2
+
+
+@dataclasses.dataclass(frozen=True)
+class FoundersStudy:
+    """The study.
+
+    Attributes:
+        source: library that the founders of one arm come from.
+        seeds: how many, from the configuration's own on.
+        edge: annualised Sharpe ratio of the oracle of a made-up market; None is 8.
+        fresh: fresh markets that each seed of a made-up market is judged on; None is 2.
+        overrides: of the configuration, beside these.
+    """
+
+    source: str
+    seeds: int
+    edge: float | None = None
+    fresh: int | None = None
+    overrides: tuple[str, ...] = ()
+
+
+class Terms(NamedTuple):
+    """What a study comes to before anything runs."""
+
+    configs: tuple[dict[str, Any], dict[str, Any]]
+    """Of the two runs: founders from the library, and at random."""
+    part: JudgedPart | None
+    """The rows of real bars that are judged on; None where markets are made up."""
+
+
+class Arm(NamedTuple):
+    """One of the two runs."""
+
+    source: str
+    job: Job
+    directory: RunDirectory
+
+
+class _Judged(NamedTuple):
+    """What one seed is judged on."""
+
+    market: Market
+    oracle: NDArray[np.float32] | None
+    """What the best possible player asks for [rows, 1], where it is known."""
+
+
+def make_terms(study: FoundersStudy) -> Terms:
+    """Both configurations, and on real bars the rows to judge on.
+
+    Raises:
+        UserError: a source that trains no models, overrides that make no such study, or real bars that are too few.
+    """
+    if study.source not in LIBRARIES:
+        raise UserError(f"--from: {study.source} is no library that trains founders; there are: {', '.join(LIBRARIES)}")
+    layout = suited_layout(study.source, {})["layout"]
+    own = ["species=forest", "record.fitness=archive"]
+    own += [f"species.forest.layout={layout}"] if layout else []
+    fixed = [*own, *study.overrides, f"evolution.replicates={study.seeds}"]
+    begun = [*fixed, f"species.founders={study.source}"]
+    made = make_study(compose_run(begun))
+    see_judgeable(made, "founders", "the founders study judges one symbol an account")
+    if set(made.settings.species) != {"forest"}:
+        raise UserError("species: the founders study breeds forests alone; leave it out, or give species=forest")
+    part = None
+    if made.market.made_up:
+        fixed.append(f"market.edge={_EDGE if study.edge is None else study.edge}")
+    else:
+        for name, value in (("edge", study.edge), ("fresh", study.fresh)):
+            if value is not None:
+                raise UserError(f"--{name}: only a made-up market has one; leave it out with market={made.market.name}")
+        part = judged_part(supply(made.market, made.settings.seed).bars, made.settings)
+        fixed += dates_of(part)
+    configs = [compose_run([*fixed, f"species.founders={source}"]) for source in (study.source, RANDOM)]
+    for config in configs:
+        make_study(config)
+    return Terms((configs[0], configs[1]), part)
+
+
+def make_arms(study: FoundersStudy, terms: Terms) -> tuple[Arm, Arm]:
+    """Both runs made ready, that of the library first: it may find that its models do not suit.
+
+    Raises:
+        UserError: bars that cannot be read, or are too few.
+    """
+    first, second = (
+        Arm(source, *quiet_job(config)) for source, config in zip((study.source, RANDOM), terms.configs, strict=True)
+    )
+    return first, second
+
+
+def evolve_arms(arms: tuple[Arm, Arm]) -> Iterator[tuple[Arm, int]]:
+    """Evolve one arm after the other to the end, each a run like any other; or describe it, where `check` asks for it.
+
+    Yields:
+        The arm and its exit code, 0 once it is finished.
+
+    Raises:
+        UserError: what stops a run.
+    """
+    for arm in arms:
+        if arm.job.study.check:
+            check_room(arm.job.describe(arm.directory), arm.directory.root)
+            yield arm, 0
+        else:
+            yield arm, arm.job.go(arm.directory)
+
+
+def caption(study: FoundersStudy, arms: tuple[Arm, Arm], part: JudgedPart | None) -> Iterator[str]:
+    """What is judged, and on what, in lines above the table."""
+    job, known = arms[0].job, arms[0].job.study.market.source
+    layouts = [arm.job.study.settings.species["forest"].layout or "oblivious" for arm in arms]
+    alike = f"trees of both are {layouts[0]}" if layouts[0] == layouts[1] else f"trees are {layouts[0]}, {layouts[1]}"
+    yield f"founders from {study.source} and at random, {study.seeds} seeds, {alike}"
+    if isinstance(known, SyntheticSettings):
+        count = _FRESH if study.fresh is None else study.fresh
+        yield f"judged on {count} fresh market{'s' * (count > 1)} of edge {known.edge:g} a seed, which nobody had seen"
+    elif part is not None:
+        times = [own.time[rows.start : rows.stop] for own, rows in zip(job.supply.bars, part.rows, strict=True)]
+        ends = min(own[0] for own in times if len(own)), max(own[-1] for own in times if len(own))
+        begin, end = (np.datetime_as_string(stamp, "D") for stamp in ends)
+        yield f"judged on bars of {', '.join(job.symbols[:4])} from {begin} to {end}, which nobody had seen;"
+        yield "the holdout behind them stays shut; seeds differ in evolution alone, not in bars or models"
+
+
+def judge_arms(study: FoundersStudy, arms: tuple[Arm, Arm], part: JudgedPart | None) -> Iterator[pl.DataFrame]:
+    """Let everybody trade bars that nobody had seen, seed after seed.
+
+    Yields:
+        For each seed one row a player and regime (or `all`), see `experiments.studies.judging.table_of`; `player` is
+        `evolved`, `library`, `founder_library`, `evolved_random`, `founder_random`, `hold` or `oracle`. The id of
+        `library` is the number of the model.
+
+    Raises:
+        UserError: a file of a run that is damaged, or runs of different lengths.
+    """
+    states = [last_state(arm.job, arm.directory) for arm in arms]
+    lengths = [int(state.generation) for state in states]
+    if lengths[0] != lengths[1]:
+        raise UserError(
+            f"evolution.generations: one arm went {lengths[0]} generations and the other {lengths[1]}; "
+            f"give {max(lengths)}, and both go as far"
+        )
+    ended = [champions(arm.job, state) for arm, state in zip(arms, states, strict=True)]
+    begun = [first_champions(arm.job, arm.directory, state) for arm, state in zip(arms, states, strict=True)]
+    job = arms[0].job
+    settings, tape = job.study.settings, job.market.tape
+    edge = job.study.market.source.edge if isinstance(job.study.market.source, SyntheticSettings) else None
+    markets = _judged(study, job, part)
+    for replicate, (market, told) in zip(range(job.plan.replicates), markets, strict=False):
+        own = Windows(tape, tape.validation[replicate % len(tape.validation)], settings.episodes.bars)
+        players: dict[str, list[Entrants]] = {
+            "evolved": ended[0][replicate],
+            "library": library_alone(job, arms[0].directory, own, replicate),
+            "founder_library": begun[0][replicate],
+            "evolved_random": ended[1][replicate],
+            "founder_random": begun[1][replicate],
+        }
+        rows = [part for player, entrants in players.items() for part in judge(player, entrants, market, own)]
+        first = market.tape.validation[0]
+        rows.append(rows_of("hold", hold(settings, market.tape, first)))
+        if told is not None:
+            rows.append(rows_of("oracle", follow(settings, market.tape, jnp.asarray(told), first)))
+        seed = (settings.seed + replicate) % 2**32
+        periods = float(np.mean([segment.periods for segment in market.segments]))
+        yield table_of(rows, edge=edge, seed=seed, periods=periods)
+
+
+def _judged(study: FoundersStudy, job: Job, part: JudgedPart | None) -> Iterator[_Judged]:
+    """What each seed is judged on, in turn."""
+    settings, source, scalers = job.study.settings, job.study.market.source, job.market.scalers
+    if not isinstance(source, SyntheticSettings):
+        assert part is not None
+        market = judged_market(job.supply.bars, part, settings, scalers[0])
+        while True:
+            yield _Judged(market, None)
+    for replicate in range(job.plan.replicates):
+        count = _FRESH if study.fresh is None else study.fresh
+        paths = fresh_paths(source, (settings.seed + replicate) % 2**32, count)
+        market = make_market([path.bars for path in paths], settings, scaler=scalers[replicate % len(scalers)])
+        told = np.concatenate([oracle_exposures(source, path) for path in paths]).astype(np.float32)[:, None]
+        yield _Judged(market, told)
+
+
+def scores(arm: Arm) -> pl.DataFrame:
+    """The score of the champion of all regimes on validation, a row a seed: `seed, first, last`, log return a bar.
+
+    `first` is after the first generation; 0, as flat, where there was no champion.
+
+    Raises:
+        UserError: a part of the archive is damaged.
+    """
+    plan, seed = arm.job.plan, arm.job.study.settings.seed
+    born = arm.directory.read("births").select("id", replicate=pl.col("island") // plan.islands)
+    archive = arm.directory.read("archive").filter(regime="all")
+    known = archive.join(born, on="id", how="left", maintain_order="left").group_by("replicate", maintain_order=True)
+    found = known.agg(
+        first=pl.col("score").filter(pl.col("generation") == 0).last().cast(pl.Float64),
+        last=pl.col("score").last().cast(pl.Float64),
+    )
+    every = pl.DataFrame({"replicate": range(plan.replicates)}, schema={"replicate": pl.UInt32})
+    seeds = every.with_columns(seed=((pl.col("replicate").cast(pl.UInt64) + seed) % 2**32).cast(pl.UInt32))
+    joined = seeds.join(found.with_columns(pl.col("replicate").cast(pl.UInt32)), on="replicate", how="left")
+    return joined.sort("replicate").select("seed", pl.col("first", "last").fill_null(0.0))
