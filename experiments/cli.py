@@ -40,6 +40,9 @@ COMMANDS = (
     Command("runs", "experiments.commands.runs", "list the runs there are, with state and best scores"),
     Command("show", "experiments.commands.show", "show one run: how far it is, who was born, who its champions are"),
     Command(
+        "trees", "experiments.commands.trees", "look at a forest of a run or a file, or write it as ONNX or XGBoost"
+    ),
+    Command(
         "data check", "experiments.commands.data_check", "read files of bars and say what is in them and what is wrong"
     ),
     Command("data make", "experiments.commands.data_make", "write the bars of a ready-made market as Parquet"),
