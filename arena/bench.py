@@ -1,8 +1,8 @@
 """Measuring speed: worlds of a given size, timed the way a run uses them, with arrays and nothing else.
 
-What is timed is what a run does: the default species under full accounting, on all devices there are, islands divided
-over them. Bars are made here, the same every time. A rate means nothing without the machine, so the machine's own
-matrix product is measured beside it.
+What is timed is what a run does: one species as it is by default under full accounting, on all devices there are,
+islands divided over them. Bars are made here, the same every time. A rate means nothing without the machine, so the
+machine's own matrix product is measured beside it.
 """
 
 import dataclasses
@@ -89,7 +89,7 @@ class Measurement:
         seconds: of each repeat, by the clock, after one that does not count.
         busy: cores kept at work on average; fewer than there are means waiting, or others on the machine.
         compile_seconds: to trace and compile it, once; None where nothing is compiled.
-        flops: of the network's matrix products for one agent and bar: two for each weight that is no bias. 0 without.
+        flops: of the brain's matrix products for one agent and bar: two for each weight that is no bias. 0 without.
     """
 
     agent_bars: int
@@ -152,18 +152,20 @@ class World:
 
     Attributes:
         size: of it.
-        settings: a default run's, but for its size and `CHARGES`.
+        species: what lives in it.
+        settings: a default run's, but for its size, species and `CHARGES`.
         market: made-up bars without an edge, with all features and regimes.
         plan: over all devices.
         state: founders, then what the generations made of them.
     """
 
-    def __init__(self, size: Size) -> None:
-        self.size = size
+    def __init__(self, size: Size, species: str = "qnetwork") -> None:
+        self.size, self.species = size, species
         self.settings = Settings.build(
             {
                 "seed": _SEED,
                 "broker": CHARGES,
+                "species": {species: {}},
                 "episodes": {"episodes": size.episodes, "bars": size.bars},
                 "evolution": {"agents": size.agents, "islands": size.islands},
             }
@@ -176,7 +178,7 @@ class World:
 
     @property
     def flops(self) -> int:
-        """Of the network's matrix products for one agent and bar."""
+        """Of the brain's matrix products for one agent and bar; 0 where it has none."""
         return self.plan.rollouts[0].species.products
 
     def compile(self) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import importlib
 import importlib.util
 import os
@@ -20,7 +21,8 @@ from arena.bench import CHARGES, Measurement, Size, World, matrix_gflops, measur
 from arena.frames import founder_frame
 from arena.records import GenerationRecord
 from arena.state import ArenaState
-from experiments.bench.names import NAMES, SCALED
+from experiments.bench.names import NAMES, OPTIONAL, SCALED
+from experiments.bench.rows import Rows, RowSize, measure_forests, measure_lightgbm, measure_xgboost
 from experiments.configuration.study import RecordSettings
 from experiments.hardware.machine import cores, peak_memory, use_cores
 from experiments.runs.checkpoint import save_checkpoint
@@ -50,6 +52,7 @@ class Scale:
         large: of those named `…_large`.
         replay: bars one account is replayed over.
         matrix: rows of the square matrices multiplied.
+        rows: forests and rows of the results counted in rows.
         scaled: agents of the series that shows how cost grows.
     """
 
@@ -57,11 +60,25 @@ class Scale:
     large: Size
     replay: int
     matrix: int
+    rows: RowSize
     scaled: tuple[int, ...] = SCALED
 
 
-FULL = Scale(Size(1024, 32, 256), Size(4096, 32, 256), replay=100_000, matrix=4096)
-QUICK = Scale(Size(128, 16, 64), Size(256, 16, 64), replay=10_000, matrix=1024, scaled=(128, 512, 2048))
+FULL = Scale(
+    Size(1024, 32, 256),
+    Size(4096, 32, 256),
+    replay=100_000,
+    matrix=4096,
+    rows=RowSize(1024, 4096, tuple(2**power for power in range(10, 19))),
+)
+QUICK = Scale(
+    Size(128, 16, 64),
+    Size(256, 16, 64),
+    replay=10_000,
+    matrix=1024,
+    rows=RowSize(128, 2048, (2**12, 2**15)),
+    scaled=(128, 512, 2048),
+)
 
 _ISLAND = 1024  # agents of an island in large worlds: what islands are for is that none grows with the population
 
@@ -73,31 +90,33 @@ def measure(
 
     Args:
         scale: sizes.
-        only: names of `experiments.bench.names.NAMES`; everything where empty, vectorbt if it is installed.
+        only: names of `experiments.bench.names.NAMES`; everything where empty, but for libraries that are not there.
         repeat: times each is measured.
         progress: called with the name of what is measured next.
 
     Raises:
-        UserError: vectorbt asked for by name where it is not installed.
+        UserError: a library asked for by name where it is not installed.
     """
     use_cores()
-    wanted = only or tuple(name for name in NAMES if name != "vectorbt_from_signals" or _has_vectorbt())
+    _check(only)
+    wanted = only or tuple(name for name in NAMES if name not in OPTIONAL or _has(OPTIONAL[name][0]))
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     progress("matrix product")
     gflops = matrix_gflops(scale.matrix if jax.default_backend() == "cpu" else 2 * scale.matrix)
     results = []
-    for ending, size in (("", scale.base), ("_large", scale.large)):
-        mine = [name for name in NAMES[:3] if f"{name}{ending}" in wanted]
+    for species, ending, size, named in _worlds(scale):
+        mine = [name for name in named if f"{name}{ending}" in wanted]
         if not mine:
             continue
-        world = World(size)
+        world = World(size, species)
         for name in mine:
             progress(f"{name}{ending}")
             found = _WORLDLY[name](world, repeat)
-            row = _row(f"{name}{ending}", "qnetwork", size, found, gflops)
+            row = _row(f"{name}{ending}", species, size, found, gflops)
             if name == "generation_recorded":
                 row["recording_share"] = recording_share(world, repeat)
             results.append(row)
+        del world
     if "replay_float64" in wanted:
         progress("replay_float64")
         results.append(
@@ -106,6 +125,10 @@ def measure(
     if "vectorbt_from_signals" in wanted:
         progress("vectorbt_from_signals")
         results.append(_row("vectorbt_from_signals", None, scale.base, measure_vectorbt(scale.base, repeat), gflops))
+    for name in (name for name in _ROWS if name in wanted):
+        progress(name)
+        results.append(_rows_row(name, _ROWS[name](scale.rows, repeat)))
+    results.sort(key=lambda row: NAMES.index(row["name"]))
     return {"machine": _machine(load), "matrix_gflops": gflops, "results": results}
 
 
@@ -216,13 +239,7 @@ def _recorded(world: World, settings: RecordSettings) -> Iterator[Callable[[], N
 
 
 def measure_vectorbt(size: Size, repeat: int) -> Measurement:
-    """The accounting that vectorbt does of given signals, a column for each account: no brains, no tally by regime.
-
-    Raises:
-        UserError: vectorbt is not installed.
-    """
-    if not _has_vectorbt():
-        raise UserError("vectorbt_from_signals: vectorbt is not installed; pip install vectorbt, or leave it out")
+    """The accounting that vectorbt does of given signals, a column for each account: no brains, no tally by regime."""
     vectorbt = importlib.import_module("vectorbt")  # optional, so nothing of ours declares it
     random = np.random.default_rng(0)
     shape = (size.bars, size.agents * size.episodes)
@@ -250,7 +267,23 @@ _WORLDLY: dict[str, Callable[[World, int], Measurement]] = {
     "qnetwork_judging": measure_judging,
     "qnetwork_all_on": World.measure_generation,
     "generation_recorded": measure_recorded,
+    "forest_judging": measure_judging,
+    "forest_all_on": World.measure_generation,
 }
+
+_ROWS: dict[str, Callable[[RowSize, int], Rows]] = {
+    "forest_rows_oblivious": functools.partial(measure_forests, "oblivious"),
+    "forest_rows_ordinary": functools.partial(measure_forests, "ordinary"),
+    "xgboost_rows": lambda size, repeat: measure_xgboost(size, repeat, cores()),
+    "lightgbm_rows": lambda size, repeat: measure_lightgbm(size, repeat, cores()),
+}
+
+
+def _worlds(scale: Scale) -> Iterator[tuple[str, str, Size, tuple[str, ...]]]:
+    """Species, ending of the names, size, and the results that one world gives."""
+    yield "qnetwork", "", scale.base, NAMES[:3]
+    yield "qnetwork", "_large", scale.large, NAMES[:3]
+    yield "forest", "", scale.base, ("forest_judging", "forest_all_on")
 
 
 def _row(name: str, species: str | None, size: Size, found: Measurement, gflops: float) -> dict[str, Any]:
@@ -269,6 +302,15 @@ def _row(name: str, species: str | None, size: Size, found: Measurement, gflops:
         "matrix_share": found.matrix_share(gflops),
         "cores_busy": found.busy,
     }
+
+
+def _rows_row(name: str, rows: Rows) -> dict[str, Any]:
+    """A result in the form of all others, whose rate is of rows; nobody trades, so nothing is said of agent-bars."""
+    size = Size(rows.forests, 1, rows.batch)
+    row = _row(name, "forest" if name.startswith("forest") else None, size, rows.found, 0.0)
+    rate = row["agent_bars_per_second"]
+    row |= {"agent_bars_per_second": None, "rows_per_second": rate, "outputs": rows.outputs}
+    return row | ({"tried": dict(rows.tried)} if rows.tried else {})
 
 
 def _machine(load: float | None) -> dict[str, Any]:
@@ -296,5 +338,13 @@ def _processor() -> str:
     return named[0] if named else platform.processor() or platform.machine()
 
 
-def _has_vectorbt() -> bool:
-    return importlib.util.find_spec("vectorbt") is not None
+def _has(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def _check(names: tuple[str, ...]) -> None:
+    """Refuse what was named and cannot be measured, before anything is."""
+    for name in names:
+        module, how = OPTIONAL.get(name, ("", ""))
+        if module and not _has(module):
+            raise UserError(f"{name}: {module} is not installed; {how}, or leave it out")

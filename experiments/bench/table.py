@@ -1,5 +1,6 @@
 """How the results of `arena bench` are shown: a table within 80 columns."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from rich.table import Table
@@ -12,24 +13,56 @@ __all__ = ["show"]
 def show(found: dict[str, Any]) -> None:
     """Print results as a table within 80 columns."""
     machine = found["machine"]
-    scaled = any("peak_bytes" in row for row in found["results"])
+    worlds = [row for row in found["results"] if "rows_per_second" not in row]
+    rows = [row for row in found["results"] if "rows_per_second" in row]
+    scaled = any("peak_bytes" in row for row in worlds)
     table = Table(box=None, pad_edge=False)
     table.add_column("")
     for title in ("agents", "M agent-bars/s", *(_SCALED_TITLES if scaled else _TITLES)):
         table.add_column(title, justify="right")
-    for row in found["results"]:
+    for row in worlds:
         rate = f"{row['agent_bars_per_second'] / 1e6:.2f}"
         table.add_row(row["name"], f"{row['agents']:,}", rate, *(_memory if scaled else _spread)(row))
     load = "" if machine["load"] is None else f", load {machine['load']:.1f} before"
     say(f"{machine['devices']} × {machine['device']}, {machine['processor']}, {machine['cores']} cores{load}")
     say(f"float32 matrix product: {found['matrix_gflops']:,.0f} GFLOP/s")
     say()
-    console.print(table)
+    if worlds:
+        console.print(table)
+    if rows:
+        console.print(_rows_table(rows))
     if scaled:
         say("GiB: arrays by the compiler, and the most this process had so far")
-    for row in found["results"]:
+    for row in worlds:
         if "recording_share" in row:
             say(f"{row['name']}: recording and checkpoints take {row['recording_share']:.1%}")
+    for line in _comparisons(rows):
+        say(line)
+
+
+def _rows_table(rows: list[dict[str, Any]]) -> Table:
+    """What is counted in rows: forests (or models), numbers in an answer, rows given at once, answers a second."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    for title in ("forests", "outputs", "batch", "M rows/s", "from – to"):
+        table.add_column(title, justify="right")
+    for row in rows:
+        counts = (f"{row[key]:,}" for key in ("agents", "outputs", "bars"))
+        table.add_row(row["name"], *counts, f"{row['rows_per_second'] / 1e6:.2f}", _spread(row)[0])
+    return table
+
+
+def _comparisons(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """How many times as fast forests are as each library that was measured beside them."""
+    rates = {row["name"]: row["rows_per_second"] for row in rows}
+    for name, library in (("xgboost_rows", "XGBoost"), ("lightgbm_rows", "LightGBM")):
+        if name in rates and (own := [row for row in _LAYOUTS if row in rates]):
+            first, *others = (f"{rates[row] / rates[name]:.1f} × {_LAYOUTS[row]}" for row in own)
+            first = first.replace("×", f"× {library}")
+            yield f"forests: {', '.join([first, *others])}"
+
+
+_LAYOUTS = {"forest_rows_oblivious": "oblivious", "forest_rows_ordinary": "ordinary"}
 
 
 _TITLES = ("from – to", "compile s", "of matrix")

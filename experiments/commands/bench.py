@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure and print, and return the exit code.
 
     Raises:
-        UserError: fewer than one repeat, results of both kinds, or vectorbt named where it is not installed.
+        UserError: fewer than one repeat, results of both kinds, or a library named that is not installed.
     """
     if args.repeat < 1:
         raise UserError(f"--repeat {args.repeat}: must be at least 1")

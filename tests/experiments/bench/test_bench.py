@@ -9,14 +9,15 @@ import pytest
 
 from arena.bench import Measurement, Size, World, judging, matrix_gflops, measure_judging, measure_replay, timed
 from arena.records import GenerationRecord
-from experiments.bench import results, table
-from experiments.bench.names import NAMES
+from experiments.bench import results, rows, table
+from experiments.bench.names import NAMES, OPTIONAL
+from experiments.bench.rows import Rows, RowSize, measure_forests
 from experiments.cli import main
 from experiments.configuration.study import RecordSettings
 from experiments.runs.directory import RunDirectory
-from markets.errors import UserError
 
-TINY = results.Scale(Size(64, 2, 32), Size(64, 2, 32), replay=50, matrix=8, scaled=(64,))
+ROWS = RowSize(4, 512, (64, 128))
+TINY = results.Scale(Size(64, 2, 32), Size(64, 2, 32), replay=50, matrix=8, rows=ROWS, scaled=(64,))
 MEMORY = {"array_bytes", "estimated_array_bytes", "peak_bytes", "estimated_bytes"}
 ROW = {
     "name",
@@ -91,15 +92,91 @@ def test_a_mistake_gets_one_line(capsys: pytest.CaptureFixture[str], words: list
     assert error.count("\n") == 1
 
 
-def test_vectorbt_is_measured_only_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(results, "_has_vectorbt", lambda: False)
-    with pytest.raises(UserError, match="vectorbt is not installed"):
-        results.measure(TINY, only=("vectorbt_from_signals",))
-    monkeypatch.setattr(results, "World", lambda _: None)
-    monkeypatch.setattr(results, "_WORLDLY", dict.fromkeys(NAMES[:3], lambda *_: Measurement(1, (1.0,), 1.0)))
+@pytest.mark.parametrize(("name", "how"), [(name, how) for name, (_, how) in OPTIONAL.items()])
+def test_a_library_that_is_not_there_is_asked_for_in_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str, how: str
+) -> None:
+    monkeypatch.setattr(results, "_has", lambda _: False)
+    assert main(["bench", "--only", name]) == 2
+    error = capsys.readouterr().err
+    assert f"{name}: {OPTIONAL[name][0]} is not installed; {how}" in error
+    assert error.count("\n") == 1
+
+
+def test_libraries_are_measured_only_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "_has", lambda module: module == "lightgbm")
+    monkeypatch.setattr(results, "World", lambda *_: None)
+    monkeypatch.setattr(results, "_WORLDLY", dict.fromkeys(results._WORLDLY, lambda *_: Measurement(1, (1.0,), 1.0)))
+    monkeypatch.setattr(
+        results, "_ROWS", dict.fromkeys(results._ROWS, lambda *_: Rows(1, 1, Measurement(1, (1.0,), 1.0)))
+    )
     monkeypatch.setattr(results, "recording_share", lambda *_: 0.1)
     names = [row["name"] for row in results.measure(TINY, repeat=1)["results"]]
-    assert names == [name for name in NAMES if name != "vectorbt_from_signals"]
+    assert names == [name for name in NAMES if name not in ("vectorbt_from_signals", "xgboost_rows")]
+
+
+def test_rows_have_a_rate_of_their_own_and_the_last_lines_compare(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("xgboost")
+    pytest.importorskip("lightgbm")
+    monkeypatch.setattr(results, "cores", lambda: 1)
+    wanted = ("forest_rows_oblivious", "forest_rows_ordinary", "xgboost_rows", "lightgbm_rows")
+    found = results.measure(TINY, only=wanted, repeat=2)
+    assert tuple(row["name"] for row in found["results"]) == wanted
+    for row in found["results"]:
+        assert set(row) - {"tried"} == ROW | {"rows_per_second", "outputs"}
+        assert row["agent_bars_per_second"] is row["matrix_share"] is None
+        assert 0 < row["least"] <= row["rows_per_second"] <= row["most"]
+    for row in found["results"][:2]:
+        assert (row["species"], row["agents"], row["bars"], row["outputs"]) == ("forest", 4, 512, 3)
+        assert row["compile_seconds"] > 0
+    for row, kinds in zip(found["results"][2:], (3, 2), strict=True):
+        assert (row["species"], row["agents"], row["compile_seconds"]) == (None, 1, None)
+        assert row["bars"] in ROWS.batches
+        assert len(row["tried"]) == kinds
+        assert row["outputs"] == (1 if max(row["tried"], key=row["tried"].get) == "1 output" else 3)
+    for row, rate in zip(found["results"], (81e6, 52e6, 10e6, 4e6), strict=True):
+        row |= {"rows_per_second": rate, "least": 100e6, "most": 100e6, "bars": 262_144}
+    table.show(found)
+    lines = capsys.readouterr().out.splitlines()
+    assert "forests: 8.1 × XGBoost oblivious, 5.2 × ordinary" in lines
+    assert "forests: 20.2 × LightGBM oblivious, 13.0 × ordinary" in lines
+    assert all(any(line.startswith(name) for line in lines) for name in wanted)
+    assert all(len(line) <= 80 for line in lines if "cores" not in line)
+
+
+def test_models_are_as_large_as_the_forests(monkeypatch: pytest.MonkeyPatch) -> None:
+    xgboost, lightgbm = pytest.importorskip("xgboost"), pytest.importorskip("lightgbm")
+    made: list[list[int]] = []  # leaves of each tree
+
+    def watched(library: Any, leaves: Any) -> None:
+        train = library.train
+
+        def training(*given: Any) -> Any:
+            made.append(leaves(model := train(*given)))
+            return model
+
+        monkeypatch.setattr(library, "train", training)
+
+    watched(xgboost, lambda model: [tree.count("leaf=") for tree in model.get_dump()])
+    watched(lightgbm, lambda model: [tree["num_leaves"] for tree in model.dump_model()["tree_info"]])
+    rows.measure_xgboost(ROWS, 1, 1)
+    rows.measure_lightgbm(ROWS, 1, 1)
+    assert [len(trees) for trees in made] == [16, 48, 16, 16, 48]
+    assert all(max(trees) == 16 for trees in made)
+    assert all(sum(trees) > 14 * len(trees) for trees in made)
+
+
+@pytest.mark.parametrize("layout", ["oblivious", "ordinary"])
+def test_forests_differ_and_all_answer(layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[Any] = []
+    monkeypatch.setattr(rows, "timed", lambda once, repeat: (said.append(once()), ((1.0,) * repeat, 1.0))[1])
+    found = measure_forests(layout, ROWS, 1)
+    assert (found.forests, found.batch, found.found.agent_bars) == (4, 512, 4 * 512)
+    (answers,) = said
+    assert answers.shape == (4, 1, 16, 3, 32)
+    assert len({row.tobytes() for row in jax.device_get(answers)}) == 4
 
 
 def test_a_first_repeat_does_not_count() -> None:
