@@ -2,10 +2,20 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import polars as pl
+import pytest
+from small_runs import arena
 
 from arena.schemas import TABLES
+from experiments.configuration.compose import compose
+from experiments.configuration.study import make_study
+from experiments.founders.brains import brain, ensemble_of
+from experiments.founders.files import read_files
+from genomes.registry import make_species
+from genomes.species import Shape
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -29,3 +39,32 @@ def test_the_python_example_evolves_and_gives_frames() -> None:
     assert {"flat", "buy and hold"} <= set(standings["player"])
     flat = standings.filter(pl.col("player") == "flat")
     assert flat["log_return"].to_list() == [0.0] * flat.height
+
+
+def test_the_model_of_the_forests_example_founds_the_run_it_is_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("xgboost", reason="no XGBoost: pip install '.[trees]'")
+    text = (DOCS / "forests.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    (command,) = re.findall(r"^    arena (evolve .*training.path=.*)$", text, flags=re.MULTILINE)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(compile(block, "docs/forests.md", "exec"), names)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.json"]
+    assert names["words"] == [word for word in command.split()[1:] if word.startswith("market")]
+    code, _, complaint = arena(*command.split(), "check=true")
+    assert code == 0, complaint
+    _founds(tmp_path / "model.json", names["market"])
+
+
+def _founds(path: Path, market: Any) -> None:
+    """The model has room in a default forest, and answers there as it does by itself."""
+    models, _ = read_files(str(path), market.features)
+    settings = make_study(compose(["species=forest", "species.founders=file", f"training.path={path}"])).settings
+    species: Any = make_species("forest", settings.species["forest"], Shape(len(market.features), 4))
+    rows = np.asarray(market.tape.features)[:50, 0]
+    genome = brain(models[0], species)
+    again = ensemble_of(genome, species, market.features)
+    full = np.concatenate([rows, np.zeros((50, 4), np.float32)], axis=1)
+    np.testing.assert_array_equal(again.predict(full), models[0].predict(rows))
