@@ -25,8 +25,9 @@ GPUS = [SimpleNamespace(platform="gpu", process_index=0, id=number) for number i
 
 @pytest.fixture(scope="module")
 def program() -> str:
-    """The whole generation of a small world, made for CUDA but not compiled."""
-    settings = make_settings()
+    """The whole generation of a small world of both species, made for CUDA but not compiled."""
+    forest = {"layout": "ordinary", "depth": 2, "market_trees": 2, "state_trees": 1}
+    settings = make_settings(species={"qnetwork": {"hidden": [4]}, "forest": forest})
     market = market_of(settings)
     plan, state = founded(settings, market)
     traced = make_generation(plan).trace(state, market.tape)
@@ -42,6 +43,8 @@ def mesh_of(devices: Sequence[Any], axes: Sequence[str] = ("islands",)) -> Mesh:
 def test_nothing_of_a_generation_is_for_cpus_alone(program: str) -> None:
     called = set(re.findall(r"custom_call @([\w.$]+)", program))
     known = {"Sharding", "SPMDFullToShardShape", "SPMDShardToFullShape", "cu_threefry2x32_ffi", "mhlo.topk"}
+    known.add("LayoutConstraint")  # rows that trees read, input by input
+    assert "LayoutConstraint" in called
     assert called <= known, f"custom calls without a GPU form: {sorted(called - known)}"
     assert "cpu" not in program.lower()
     assert "callback" not in program

@@ -41,6 +41,13 @@ def test_every_market_lies_on_the_tape_as_it_was(markets: list[Market], joined: 
     assert joined.scalers == tuple(market.scalers[0] for market in markets)
 
 
+def test_every_market_keeps_its_own_quantiles(markets: list[Market], joined: Market) -> None:
+    assert joined.tape.quantiles.shape[0] == len(markets)
+    for own, market in zip(joined.tape.quantiles, markets, strict=True):
+        np.testing.assert_array_equal(own, market.tape.quantiles[0])
+    assert len(np.unique(np.asarray(joined.tape.quantiles), axis=0)) == len(markets)
+
+
 def test_segments_keep_their_bars_and_parts(markets: list[Market], joined: Market) -> None:
     before = [segment for market in markets for segment in market.segments]
     assert len(joined.segments) == len(before) == 4

@@ -143,6 +143,41 @@ def test_another_validation_part_changes_nothing_of_training(market: Market) -> 
     np.testing.assert_array_equal(other.tape.train.rows, market.tape.train.rows)
 
 
+def test_quantiles_are_of_training_rows_alone(market: Market) -> None:
+    """Whatever the bars of validation hold, and of all rows in between: the same."""
+    stop = market.segments[0].rows.train.stop
+    other = market_of(SETTINGS, (_cut(small_bars()[0], stop),))
+    assert (np.asarray(other.tape.features)[stop:] != np.asarray(market.tape.features)[stop:]).any()
+    np.testing.assert_array_equal(other.tape.quantiles, market.tape.quantiles)
+
+
+def test_quantiles_are_values_there_are_at_even_ranks_with_both_extremes(pool: Market) -> None:
+    """Of all symbols of a market together, without rows of the warm-up."""
+    own, seen = features(SETTINGS.features, ()), []
+    for segment, bars in zip(pool.segments, small_bars(900, 3), strict=True):
+        raw = compute_features(own, bars)[: segment.rows.train.stop - segment.first]
+        seen.append(raw[np.isfinite(raw).all(1) & (np.arange(len(raw)) >= segment.rows.train.start - segment.first)])
+    training = pool.scalers[0].apply(np.concatenate(seen))
+    known = np.asarray(pool.tape.quantiles)
+    assert known.shape == (1, len(pool.features), 33)
+    assert (np.diff(known, axis=-1) >= 0).all()
+    np.testing.assert_array_equal(known[0, :, 0], training.min(0))
+    np.testing.assert_array_equal(known[0, :, -1], training.max(0))
+    np.testing.assert_array_equal(known[0, :, 16], np.quantile(training, 0.5, axis=0, method="nearest"))
+    for feature, values in enumerate(known[0]):
+        assert np.isin(values, training[:, feature]).all()
+        below = (training[:, feature] < values[:, None]).mean(1)
+        assert (below <= np.linspace(0, 1, 33) + 1e-3).all()
+        upto = (training[:, feature] <= values[:, None]).mean(1)
+        assert (upto >= np.linspace(0, 1, 33) - 1e-3).all()
+
+
+def test_where_nothing_is_trained_on_quantiles_are_there_all_the_same(market: Market) -> None:
+    made = make_market(small_bars(900, 1, seed=9), SETTINGS, scaler=market.scalers[0])
+    assert made.tape.quantiles.shape == market.tape.quantiles.shape
+    assert np.isfinite(np.asarray(made.tape.quantiles)).all()
+
+
 def test_bars_that_are_only_judged_on_are_validation_throughout(market: Market) -> None:
     """Nothing is fitted to them: another market's scaler is used, whatever they hold."""
     bars = small_bars(900, 2, seed=9)
