@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int32, PRNGKeyArray
 
 from genomes import tree_variation as vary
+from genomes.numbers import Numbers, spend
 from genomes.species import Carry, Quantiles, Shape
 from genomes.trees import (
     DEEPEST,
@@ -134,32 +135,33 @@ class ForestSpecies:
 
     def init(self, key: PRNGKeyArray, quantiles: Quantiles) -> Forest:
         """Trees of random questions; leaves are normal, so that all trees together have a deviation of one."""
-        return self._settled(self._grow(key, quantiles))
+        return self._settled(spend(key, lambda numbers: self._grow(numbers, quantiles)))
 
     def mutate(self, key: PRNGKeyArray, genome: Forest, strength: Float[Array, ""], quantiles: Quantiles) -> Forest:
         """All operators in turn, those that change the most first; then leaves that no row reaches are settled."""
-        keys = jax.random.split(key, 4)
-        hit = jax.random.bernoulli(keys[1], self._chance("regrow", strength), (self.units,))
-        fresh = self._grow(keys[0], quantiles)
-        regrown = self._regrown(genome, fresh, hit)
-        both = zip((regrown.market, regrown.state), jax.random.split(keys[2]), (0, self.shape.account), strict=True)
-        market, state = (self._varied(own, trees, quantiles, account, strength) for trees, own, account in both)
-        chance, step = jax.random.split(keys[3])
-        moved = jax.random.bernoulli(chance, self.settings.leaf, genome.bias.shape)
-        noise = strength * self._scale * jax.random.normal(step, genome.bias.shape)
-        return self._settled(Forest(genome.bias + jnp.where(moved, noise, 0.0), market, state))
+
+        def varied(numbers: Numbers) -> Forest:
+            hit = numbers.chance(self._chance("regrow", strength), self.units)
+            regrown = self._regrown(genome, self._grow(numbers, quantiles), hit)
+            market = self._varied(numbers, regrown.market, quantiles[: self.shape.features], 0, strength)
+            state = self._varied(numbers, regrown.state, quantiles, self.shape.account, strength)
+            moved = numbers.chance(self.settings.leaf, *genome.bias.shape)
+            step = strength * self._scale * numbers.normal(*genome.bias.shape)
+            return self._settled(Forest(genome.bias + jnp.where(moved, step, 0.0), market, state))
+
+        return spend(key, varied)
 
     def crossover(self, key: PRNGKeyArray, first: Forest, second: Forest) -> Forest:
         """Trees of both parents; see `Settings.crossover`. A child of equal parents is that parent."""
-        market, state = jax.random.split(key)
         mix = vary.mean_of_kin if self.settings.crossover == "mean" else vary.swap
-        return self._settled(
-            Forest(
-                vary.mean(first.bias, second.bias),
-                mix(market, first.market, second.market),
-                mix(state, first.state, second.state),
+
+        def crossed(numbers: Numbers) -> Forest:
+            market, state = (
+                mix(numbers, *both) for both in ((first.market, second.market), (first.state, second.state))
             )
-        )
+            return self._settled(Forest(vary.mean(first.bias, second.bias), market, state))
+
+        return spend(key, crossed)
 
     def distance(self, first: Forest, second: Forest) -> Float[Array, ""]:
         """How differently they ask, and how differently they answer.
@@ -185,7 +187,7 @@ class ForestSpecies:
         """The most active trees are dropped; new ones grow in their place and say nothing yet."""
         count = jnp.ceil(jnp.clip(severity, 0.0, 1.0) * self.settings.damage * self.units)
         hit = jnp.argsort(jnp.argsort(-activity)) < count
-        fresh = self._grow(key, quantiles)
+        fresh = spend(key, lambda numbers: self._grow(numbers, quantiles))
         silent = [trees._replace(leaf=jnp.zeros_like(trees.leaf)) for trees in (fresh.market, fresh.state)]
         return self._regrown(genome, fresh._replace(market=silent[0], state=silent[1]), hit), hit.astype(jnp.float32)
 
@@ -242,28 +244,25 @@ class ForestSpecies:
         rate: float = getattr(self.settings, operator)
         return rate * jnp.clip(strength, 0.0, 1.0)
 
-    def _grow(self, key: PRNGKeyArray, quantiles: Quantiles) -> Forest:
+    def _grow(self, numbers: Numbers, quantiles: Quantiles) -> Forest:
         """A forest of new trees."""
         actions, own = len(self.shape.actions), self.shape.account
-        market, state = jax.random.split(key)
         known = quantiles[: self.shape.features]
         return Forest(
             jnp.zeros(actions),
-            vary.grow(market, self.layout, self.settings.market_trees, actions, known, 0, self._scale),
-            vary.grow(state, self.layout, self.settings.state_trees, actions, quantiles, own, self._scale),
+            vary.grow(numbers, self.layout, self.settings.market_trees, actions, known, 0, self._scale),
+            vary.grow(numbers, self.layout, self.settings.state_trees, actions, quantiles, own, self._scale),
         )
 
-    def _varied(self, key: PRNGKeyArray, trees: Trees, quantiles: Array, own: int, strength: Array) -> Trees:
+    def _varied(self, numbers: Numbers, trees: Trees, quantiles: Quantiles, own: int, strength: Array) -> Trees:
         """Trees of one kind after all operators but regrowth."""
-        known = quantiles if own else quantiles[: self.shape.features]
-        grafted, pruned, parted, asked, shifted, stirred = jax.random.split(key, 6)
         scale = strength * self._scale
-        trees = vary.graft(grafted, self.layout, trees, self._chance("graft", strength))
-        trees = vary.split(parted, self.layout, trees, known, own, self._chance("split", strength), scale)
-        trees = vary.prune(pruned, self.layout, trees, self._chance("prune", strength))
-        trees = vary.change_feature(asked, trees, known, own, self._chance("feature", strength))
-        trees = vary.shift(shifted, trees, known, self.settings.shift, strength)
-        return vary.stir(stirred, trees, self.settings.leaf, scale)
+        trees = vary.graft(numbers, self.layout, trees, self._chance("graft", strength))
+        trees = vary.split(numbers, self.layout, trees, quantiles, own, self._chance("split", strength), scale)
+        trees = vary.prune(numbers, self.layout, trees, self._chance("prune", strength))
+        trees = vary.change_feature(numbers, trees, quantiles, own, self._chance("feature", strength))
+        trees = vary.shift(numbers, trees, quantiles, self.settings.shift, strength)
+        return vary.stir(numbers, trees, self.settings.leaf, scale)
 
     def _regrown(self, genome: Forest, fresh: Forest, hit: Bool[Array, "units"]) -> Forest:
         market, state = jnp.split(hit, [self.settings.market_trees])

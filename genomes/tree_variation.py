@@ -1,4 +1,4 @@
-"""How trees vary: each operator a small pure function of its own randomness, mapped over agents by whoever calls it.
+"""How trees vary: each operator a small pure function of the numbers it is handed, mapped over agents by its caller.
 
 Thresholds are drawn and moved by rank among the quantiles of their input, so that a step is as large where values are
 dense as where they are rare. A node's *subtree* is what is decided from it on; in an oblivious tree that is its level
@@ -7,8 +7,9 @@ and all later ones, for every row.
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int32, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int32
 
+from genomes.numbers import Numbers
 from genomes.species import Quantiles
 from genomes.trees import Layout, Trees
 
@@ -34,12 +35,12 @@ _STEP = 0.25
 
 
 def grow(
-    key: PRNGKeyArray, layout: Layout, count: int, actions: int, quantiles: Quantiles, own: int, scale: float
+    numbers: Numbers, layout: Layout, count: int, actions: int, quantiles: Quantiles, own: int, scale: float
 ) -> Trees:
     """New trees: any inputs, thresholds uniform in rank, normal leaves.
 
     Args:
-        key: of the draw.
+        numbers: to draw from.
         layout: of the trees.
         count: how many.
         actions: values of a leaf.
@@ -47,41 +48,37 @@ def grow(
         own: how many inputs at the end are the account's; half of all questions ask for these, where there are any.
         scale: standard deviation of a leaf's values.
     """
-    ask, mark, spoke, blank = jax.random.split(key, 4)
     shape = (count, layout.nodes)
-    feature = _any_input(ask, shape, quantiles.shape[0], own)
+    feature = _any_input(numbers, shape, quantiles.shape[0], own)
     return Trees(
         feature=feature,
-        threshold=_at_rank(quantiles[feature], jax.random.uniform(mark, shape)),
-        nan_right=jax.random.bernoulli(blank, 0.5, shape),
-        leaf=scale * jax.random.normal(spoke, (count, layout.leaves, actions)),
+        threshold=_at_rank(quantiles[feature], numbers.uniform(*shape)),
+        nan_right=numbers.chance(0.5, *shape),
+        leaf=scale * numbers.normal(count, layout.leaves, actions),
     )
 
 
-def shift(key: PRNGKeyArray, trees: Trees, quantiles: Quantiles, rate: Rate, strength: Float[Array, ""]) -> Trees:
+def shift(numbers: Numbers, trees: Trees, quantiles: Quantiles, rate: Rate, strength: Float[Array, ""]) -> Trees:
     """Thresholds move by Gaussian steps in rank, each with chance `rate`."""
-    chance, step = jax.random.split(key)
     known = quantiles[trees.feature]
     rank = _rank_of(known, trees.threshold)
-    rank = jnp.clip(rank + _STEP * strength * jax.random.normal(step, rank.shape), 0.0, 1.0)
-    hit = jax.random.bernoulli(chance, rate, rank.shape) & (strength > 0)
+    rank = jnp.clip(rank + _STEP * strength * numbers.normal(*rank.shape), 0.0, 1.0)
+    hit = numbers.chance(rate, *rank.shape) & (strength > 0)
     return trees._replace(threshold=jnp.where(hit, _at_rank(known, rank), trees.threshold))
 
 
-def change_feature(key: PRNGKeyArray, trees: Trees, quantiles: Quantiles, own: int, chance: Float[Array, ""]) -> Trees:
+def change_feature(numbers: Numbers, trees: Trees, quantiles: Quantiles, own: int, chance: Float[Array, ""]) -> Trees:
     """Nodes ask a new question, each with that chance: any input, any threshold, either side for missing values."""
-    hits, ask, mark, blank = jax.random.split(key, 4)
-    hit = jax.random.bernoulli(hits, chance, trees.feature.shape)
-    return _ask(trees, hit, _any_input(ask, hit.shape, quantiles.shape[0], own), mark, blank, quantiles)
+    hit = numbers.chance(chance, *trees.feature.shape)
+    return _ask(numbers, trees, hit, quantiles, own)
 
 
-def graft(key: PRNGKeyArray, layout: Layout, trees: Trees, chance: Float[Array, ""]) -> Trees:
+def graft(numbers: Numbers, layout: Layout, trees: Trees, chance: Float[Array, ""]) -> Trees:
     """Trees receive the subtree at one node from another tree of the forest, each with that chance."""
-    hits, place, donors = jax.random.split(key, 3)
     count = trees.feature.shape[0]
-    hit = jax.random.bernoulli(hits, chance, (count,))
-    node = jax.random.randint(place, (count,), 0, layout.nodes)
-    donor = jax.random.randint(donors, (count,), 0, count)
+    hit = numbers.chance(chance, count)
+    node = numbers.below(layout.nodes, count)
+    donor = numbers.below(count, count)
     nodes = hit[:, None] & jnp.asarray(layout.below)[node]
     leaves = hit[:, None] & jnp.asarray(layout.under)[node]
     return Trees(
@@ -92,19 +89,18 @@ def graft(key: PRNGKeyArray, layout: Layout, trees: Trees, chance: Float[Array, 
     )
 
 
-def prune(key: PRNGKeyArray, layout: Layout, trees: Trees, chance: Float[Array, ""]) -> Trees:
+def prune(numbers: Numbers, layout: Layout, trees: Trees, chance: Float[Array, ""]) -> Trees:
     """The subtree at one node becomes a constant, the mean of its leaves, in each tree with that chance."""
-    hits, place = jax.random.split(key)
     count = trees.feature.shape[0]
-    hit = jax.random.bernoulli(hits, chance, (count,))
-    node = jax.random.randint(place, (count,), 0, layout.nodes)
+    hit = numbers.chance(chance, count)
+    node = numbers.below(layout.nodes, count)
     leaves = hit[:, None] & jnp.asarray(layout.under)[node]
     constant = jax.vmap(lambda leaf, level: _means(layout, leaf)[level])(trees.leaf, jnp.asarray(layout.level)[node])
     return trees._replace(leaf=jnp.where(leaves[..., None], constant, trees.leaf))
 
 
 def split(
-    key: PRNGKeyArray,
+    numbers: Numbers,
     layout: Layout,
     trees: Trees,
     quantiles: Quantiles,
@@ -116,14 +112,13 @@ def split(
 
     What it said moves one way on the left and as far the other way on the right.
     """
-    hits, place, ask, mark, blank, apart = jax.random.split(key, 6)
     constant = jax.vmap(lambda leaf: _constant(layout, leaf))(trees.leaf)
     count = trees.feature.shape[0]
-    node = jnp.argmax(jnp.where(constant, jax.random.uniform(place, constant.shape, minval=0.1), 0.0), axis=1)
-    hit = jax.random.bernoulli(hits, chance, (count,)) & constant.any(1)
+    node = jnp.argmax(jnp.where(constant, 1.0 + numbers.uniform(*constant.shape), 0.0), axis=1)
+    hit = numbers.chance(chance, count) & constant.any(1)
     chosen = hit[:, None] & (node[:, None] == jnp.arange(layout.nodes))
-    asking = _ask(trees, chosen, _any_input(ask, chosen.shape, quantiles.shape[0], own), mark, blank, quantiles)
-    step = scale * jax.random.normal(apart, (count, 1, trees.leaf.shape[-1]))
+    asking = _ask(numbers, trees, chosen, quantiles, own)
+    step = scale * numbers.normal(count, 1, trees.leaf.shape[-1])
     right = jnp.asarray(layout.side)[:, jnp.asarray(layout.level)[node]].T
     leaves = hit[:, None] & jnp.asarray(layout.under)[node]
     moved = trees.leaf + jnp.where(right[..., None], step, -step)
@@ -138,22 +133,21 @@ def regrow(trees: Trees, fresh: Trees, hit: Bool[Array, "trees"]) -> Trees:
     return grown
 
 
-def stir(key: PRNGKeyArray, trees: Trees, rate: Rate, scale: Float[Array, ""]) -> Trees:
+def stir(numbers: Numbers, trees: Trees, rate: Rate, scale: Float[Array, ""]) -> Trees:
     """Leaves' values make Gaussian steps of that scale, each with chance `rate`."""
-    chance, step = jax.random.split(key)
-    hit = jax.random.bernoulli(chance, rate, trees.leaf.shape)
-    return trees._replace(leaf=trees.leaf + jnp.where(hit, scale * jax.random.normal(step, trees.leaf.shape), 0.0))
+    hit = numbers.chance(rate, *trees.leaf.shape)
+    return trees._replace(leaf=trees.leaf + jnp.where(hit, scale * numbers.normal(*trees.leaf.shape), 0.0))
 
 
-def swap(key: PRNGKeyArray, first: Trees, second: Trees) -> Trees:
+def swap(numbers: Numbers, first: Trees, second: Trees) -> Trees:
     """Each tree whole from either parent, with equal chance."""
-    return regrow(first, second, jax.random.bernoulli(key, 0.5, first.feature.shape[:1]))
+    return regrow(first, second, numbers.chance(0.5, first.feature.shape[0]))
 
 
-def mean_of_kin(key: PRNGKeyArray, first: Trees, second: Trees) -> Trees:
+def mean_of_kin(numbers: Numbers, first: Trees, second: Trees) -> Trees:
     """Trees that ask for the same inputs in both parents are averaged, the others come whole from either."""
     kin = (first.feature == second.feature).all(1)
-    taken = swap(key, first, second)
+    taken = swap(numbers, first, second)
     mixed = taken._replace(threshold=mean(first.threshold, second.threshold), leaf=mean(first.leaf, second.leaf))
     return regrow(taken, mixed, kin)
 
@@ -164,20 +158,19 @@ def mean(first: Float[Array, "*shape"], second: Float[Array, "*shape"]) -> Float
     return jnp.where((first == second) | jnp.isnan(half_way), first, half_way)
 
 
-def _any_input(key: PRNGKeyArray, shape: tuple[int, ...], inputs: int, own: int) -> Int32[Array, "*shape"]:
+def _any_input(numbers: Numbers, shape: tuple[int, ...], inputs: int, own: int) -> Int32[Array, "*shape"]:
     """Inputs at random; of the account, which is the last `own` of them, every second where it may be asked for."""
-    market, account, which = jax.random.split(key, 3)
-    asked = jax.random.randint(market, shape, 0, inputs - own)
+    asked = numbers.below(inputs - own, *shape)
     if not own:
         return asked
-    its = jax.random.randint(account, shape, inputs - own, inputs)
-    return jnp.where(jax.random.bernoulli(which, 0.5, shape), its, asked)
+    return jnp.where(numbers.chance(0.5, *shape), inputs - own + numbers.below(own, *shape), asked)
 
 
-def _ask(trees: Trees, hit: Array, feature: Array, mark: PRNGKeyArray, blank: PRNGKeyArray, quantiles: Array) -> Trees:
+def _ask(numbers: Numbers, trees: Trees, hit: Bool[Array, "trees nodes"], quantiles: Quantiles, own: int) -> Trees:
     """The trees with new questions at the nodes that are hit."""
-    threshold = _at_rank(quantiles[feature], jax.random.uniform(mark, hit.shape))
-    missing = jax.random.bernoulli(blank, 0.5, hit.shape)
+    feature = _any_input(numbers, hit.shape, quantiles.shape[0], own)
+    threshold = _at_rank(quantiles[feature], numbers.uniform(*hit.shape))
+    missing = numbers.chance(0.5, *hit.shape)
     return trees._replace(
         feature=jnp.where(hit, feature, trees.feature),
         threshold=jnp.where(hit, threshold, trees.threshold),

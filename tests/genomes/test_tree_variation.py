@@ -11,6 +11,7 @@ import pytest
 from walker import each_tree
 
 from genomes import tree_variation as vary
+from genomes.numbers import spend
 from genomes.trees import Layout, Trees
 
 RNG = np.random.default_rng(0)
@@ -40,18 +41,22 @@ both = pytest.mark.parametrize("layout", LAYOUTS, ids=["ordinary", "oblivious"])
 def operator(name: str, layout: Layout) -> Callable[..., Any]:
     """The operator with all that is static about it, compiled once."""
     given: dict[str, Callable[..., Any]] = {
-        "grow": lambda key, q, own: vary.grow(key, layout, COUNT, ACTIONS, q, own, 0.5),
-        "shift": lambda key, t, rate, strength: vary.shift(key, t, QUANTILES, rate, strength),
-        "change_feature": lambda key, t, chance: vary.change_feature(key, t, QUANTILES, OWN, chance),
-        "graft": lambda key, t, chance: vary.graft(key, layout, t, chance),
-        "prune": lambda key, t, chance: vary.prune(key, layout, t, chance),
-        "split": lambda key, t, chance, scale: vary.split(key, layout, t, QUANTILES, OWN, chance, scale),
-        "stir": lambda key, t, rate, scale: vary.stir(key, t, rate, scale),
+        "grow": lambda numbers, q, own: vary.grow(numbers, layout, COUNT, ACTIONS, q, own, 0.5),
+        "shift": lambda numbers, t, rate, strength: vary.shift(numbers, t, QUANTILES, rate, strength),
+        "change_feature": lambda numbers, t, chance: vary.change_feature(numbers, t, QUANTILES, OWN, chance),
+        "graft": lambda numbers, t, chance: vary.graft(numbers, layout, t, chance),
+        "prune": lambda numbers, t, chance: vary.prune(numbers, layout, t, chance),
+        "split": lambda numbers, t, chance, scale: vary.split(numbers, layout, t, QUANTILES, OWN, chance, scale),
+        "stir": lambda numbers, t, rate, scale: vary.stir(numbers, t, rate, scale),
         "swap": vary.swap,
         "mean_of_kin": vary.mean_of_kin,
     }
     static = {"grow": (2,), "shift": (2,), "stir": (2,)}
-    return jax.jit(given[name], static_argnums=static.get(name, ()))
+
+    def drawn(key: jax.Array, *operands: Any) -> Any:
+        return spend(key, lambda numbers: given[name](numbers, *operands))
+
+    return jax.jit(drawn, static_argnums=static.get(name, ()))
 
 
 def key(seed: int) -> jax.Array:
@@ -229,7 +234,7 @@ def test_a_graft_is_a_subtree_of_another_tree_in_its_own_place(layout: Layout) -
     some = operator("graft", layout)(key(3), trees, jnp.float32(0.3))
     assert near(changed(trees, some)["leaf"].any((1, 2)).mean(), 0.3, COUNT)
     lone = jax.tree.map(lambda x: x[:1], trees)
-    assert same(vary.graft(key(4), layout, lone, FULL), lone), "there is no other tree"
+    assert same(spend(key(4), lambda numbers: vary.graft(numbers, layout, lone, FULL)), lone), "there is no other tree"
 
 
 @both
