@@ -147,6 +147,10 @@ def test_a_champion_handed_on_gives_the_values_it_gave_here(
     np.testing.assert_allclose(answer(out, rows), here, rtol=0, atol=1e-6)
     np.testing.assert_array_equal(answer(out, rows).argmax(1), here.argmax(1))
     assert len(np.unique(here.argmax(1))) == 3
+    if form == "xgboost":
+        again = read_model(out)
+        assert (again.link, again.features) == ("softmax", (*FEATURES, *ACCOUNT_VIEW))
+        assert json.loads(json.loads(out.read_text())["learner"]["attributes"]["classes"]) == ["neutral", "buy", "sell"]
     lines = said.splitlines()
     assert lines[0] == f"{out}: {form}, 6 trees, 7 columns"
     assert "  return_1, return_4, mean_distance_8, position, unrealised, drawdown, holding" in lines

@@ -118,25 +118,30 @@ def test_shares_are_of_the_spread_of_leaves(seed: int, outputs: int) -> None:
     assert total[feature] * spread(tree) == pytest.approx(after[feature] * spread(merged.trees[0]) + gone, abs=1e-9)
 
 
+VALUES = np.asarray([np.nan, -np.inf, *np.arange(-5, 5) / 4, np.inf], np.float32)
+"""One value of every kind that a question of `grown` can tell from others."""
+
+
 @settings(deadline=None, max_examples=60)
-@given(seed=SEEDS)
-def test_a_shown_tree_leads_every_row_to_what_it_is_told(seed: int) -> None:
+@given(seed=SEEDS, splits=st.integers(0, 9))
+def test_a_shown_tree_leads_every_row_to_what_it_is_told_and_shows_nothing_else(seed: int, splits: int) -> None:
     rng = np.random.default_rng(seed)
-    whole = ensemble_of(grown(rng), features=3)
+    whole = ensemble_of(grown(rng, splits=splits, features=2), features=2)
     lines = tree_lines(whole.trees[0], whole.features)
-    rows = rng.choice([np.nan, -np.inf, *np.arange(-5, 6) / 4, 0.1, np.inf], size=(80, 3)).astype(np.float32)
-    got = [walk(lines, dict(zip(whole.features, row.tolist(), strict=True))) for row in rows]
-    np.testing.assert_array_equal(got, whole.predict(rows)[:, 0])
+    rows = np.stack(np.meshgrid(VALUES, VALUES), axis=-1).reshape(-1, 2)
+    ends = [walk(lines, dict(zip(whole.features, row.tolist(), strict=True))) for row in rows]
+    np.testing.assert_array_equal([float(lines[end].split()[-1]) for end in ends], whole.predict(rows)[:, 0])
+    assert set(ends) == {place for place, line in enumerate(lines) if " ≥ " not in line}
 
 
-def walk(lines: list[str], row: dict[str, float]) -> float:
-    """What a reader of the lines finds for a row."""
+def walk(lines: list[str], row: dict[str, float]) -> int:
+    """The line that a reader of the lines ends in with a row."""
     at, indent = 0, 2
     while True:
         text = lines[at][indent:]
         text = text[6:] if text[:1] in "├└" else text
         if " ≥ " not in text:
-            return float(text)
+            return at
         name, _, rest = text.partition(" ≥ ")
         threshold, _, missing = rest.partition(" or ")
         value = row[name]
