@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from walker import Tree, each_tree, ends_instead, leaf_of, reached
 
+from genomes import tree_variation as vary
 from genomes.forest import Forest, ForestSpecies, Settings
 from genomes.species import Shape
 from genomes.trees import Layout, Trees
@@ -163,6 +164,26 @@ def test_without_any_rate_nothing_changes() -> None:
     own = species("oblivious")
     population = founders(own)
     assert not differs(population, mutants(own, 1, population, FULL, OFF))
+
+
+def test_a_level_is_not_constant_where_some_of_it_says_different_things() -> None:
+    """An oblivious tree asks one question a level: a split there would undo what the other half says."""
+    own = species("oblivious")
+    population = founders(own)
+    half = jnp.where(jnp.arange(8) < 4, 0, jnp.arange(8)).astype(jnp.float32)[:, None]
+    trees = [
+        kind._replace(leaf=jnp.broadcast_to(half, kind.leaf.shape)) for kind in (population.market, population.state)
+    ]
+    population = population._replace(market=trees[0], state=trees[1])
+    assert differs(population, mutants(own, 1, population, FULL, {**OFF, "split": 1.0})) <= {"leaf"}
+
+
+def test_means_of_numbers_whose_sum_is_none() -> None:
+    most = jnp.float32(np.finfo(np.float32).max)
+    for first, second in ((most, 0.75 * most), (-most, -0.5 * most), (most, most)):
+        mean = float(vary.mean(first, second))
+        assert min(first, second) <= mean <= max(first, second)
+        np.testing.assert_allclose(mean, float(first) / 2 + float(second) / 2, rtol=1e-6)
 
 
 def test_a_forest_of_new_trees_speaks_with_a_deviation_of_one() -> None:
