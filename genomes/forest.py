@@ -146,7 +146,7 @@ class ForestSpecies:
             market = self._varied(numbers, regrown.market, quantiles[: self.shape.features], 0, strength)
             state = self._varied(numbers, regrown.state, quantiles, self.shape.account, strength)
             moved = numbers.chance(self.settings.leaf, *genome.bias.shape)
-            step = strength * self._scale * numbers.normal(*genome.bias.shape)
+            step = strength * self.leaf_scale * numbers.normal(*genome.bias.shape)
             return self._settled(Forest(genome.bias + jnp.where(moved, step, 0.0), market, state))
 
         return spend(key, varied)
@@ -174,7 +174,7 @@ class ForestSpecies:
             apart = jnp.minimum(0.5 * jnp.abs(a.threshold - b.threshold), 1.0)
             asked.append(jnp.where(a.feature == b.feature, apart, 1.0).ravel())
             said.append((a.leaf - b.leaf).ravel())
-        return jnp.concatenate(asked).mean() + jnp.sqrt((jnp.concatenate(said) ** 2).mean()) / self._scale
+        return jnp.concatenate(asked).mean() + jnp.sqrt((jnp.concatenate(said) ** 2).mean()) / self.leaf_scale
 
     def damage(
         self,
@@ -236,7 +236,7 @@ class ForestSpecies:
         return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].name in learns, genome)
 
     @property
-    def _scale(self) -> float:
+    def leaf_scale(self) -> float:
         """Standard deviation of a new leaf's values."""
         return 1.0 / math.sqrt(self.units)
 
@@ -250,13 +250,13 @@ class ForestSpecies:
         known = quantiles[: self.shape.features]
         return Forest(
             jnp.zeros(actions),
-            vary.grow(numbers, self.layout, self.settings.market_trees, actions, known, 0, self._scale),
-            vary.grow(numbers, self.layout, self.settings.state_trees, actions, quantiles, own, self._scale),
+            vary.grow(numbers, self.layout, self.settings.market_trees, actions, known, 0, self.leaf_scale),
+            vary.grow(numbers, self.layout, self.settings.state_trees, actions, quantiles, own, self.leaf_scale),
         )
 
     def _varied(self, numbers: Numbers, trees: Trees, quantiles: Quantiles, own: int, strength: Array) -> Trees:
         """Trees of one kind after all operators but regrowth."""
-        scale = strength * self._scale
+        scale = strength * self.leaf_scale
         trees = vary.graft(numbers, self.layout, trees, self._chance("graft", strength))
         trees = vary.split(numbers, self.layout, trees, quantiles, own, self._chance("split", strength), scale)
         trees = vary.prune(numbers, self.layout, trees, self._chance("prune", strength))

@@ -13,18 +13,21 @@ from arena.settings import Settings
 from experiments.founders.brains import brain
 from experiments.founders.libraries import LIBRARIES, Source
 from experiments.founders.training import SOURCES, TrainingSettings, founding_models
-from genomes.forest import ForestSpecies
+from genomes.forest import Forest, ForestSpecies
 from genomes.species import Genome
 from markets.errors import UserError
 from markets.preparation import Market
 from markets.settings import shown
 
-__all__ = ["RANDOM", "check_founders", "founding_brains", "suited_layout"]
+__all__ = ["RANDOM", "check_founders", "founding_brains", "in_proportion", "suited_layout"]
 
 RANDOM = "random"
 """Where founders come from unless somebody says otherwise: every brain is drawn."""
 
 _FOREST = "forest"
+
+_MOST = 20
+"""Doublings or halvings at most."""
 
 
 def check_founders(source: object, species: Mapping[str, Any], settings: TrainingSettings) -> str:
@@ -104,11 +107,32 @@ def founding_brains(
             replicate=replicate,
         )
         names = _named(source, training, len(models))
-        made = [brain(model, species, whose=whose) for model, whose in zip(models, names, strict=True)]
+        made = [in_proportion(brain(m, species, whose=w), species) for m, w in zip(models, names, strict=True)]
         own.append(jax.tree.map(lambda *leaves: np.stack(leaves), *made))
         notes.append(note)
     brains = jax.tree.map(lambda *leaves: np.stack(leaves), *own)
     return tuple(brains if index == place else None for index in range(len(plan.names))), notes
+
+
+def in_proportion(genome: Forest, species: ForestSpecies) -> Forest:
+    """The genome with all it says doubled or halved until its leaves set actions as far apart as those of new trees.
+
+    What it decides is the same, to the bit, for a power of two rounds nothing. But a mutation's step, a tree that grows
+    anew and the leaves of other parents then weigh as much beside it as beside a forest that grew here.
+    """
+    leaf = np.concatenate([genome.market.leaf, genome.state.leaf])
+    apart = leaf - leaf.mean(axis=-1, keepdims=True)
+    spoken = np.sqrt(np.mean(apart[np.abs(apart).max(axis=(1, 2)) > 0] ** 2)) if apart.any() else 0.0
+    if not (spoken > 0 and np.isfinite(spoken)):
+        return genome
+    factor = np.float32(2.0 ** np.clip(np.round(np.log2(species.leaf_scale / spoken)), -_MOST, _MOST))
+    told = jax.tree.map(lambda part: part * factor, (genome.bias, genome.market.leaf, genome.state.leaf))
+    if not all(np.isfinite(part).all() for part in told):
+        return genome
+    bias, market, state = told
+    return genome._replace(
+        bias=bias, market=genome.market._replace(leaf=market), state=genome.state._replace(leaf=state)
+    )
 
 
 def _kind(source: str) -> Source:

@@ -43,6 +43,7 @@ class Recipe:
         depth: questions on the way to a leaf at most.
         rounds: of boosting at most.
         trees: side by side in a round, for each class (a forest has many, and one round).
+        leaf: least share of the examples that a leaf holds.
         learning_rate: weight of a round.
         subsample: share of the examples that a round sees.
         columns: share of the features that a node (CatBoost: a level) may ask for.
@@ -55,6 +56,7 @@ class Recipe:
     depth: int
     rounds: int
     trees: int
+    leaf: float
     learning_rate: float
     subsample: float
     columns: float
@@ -148,6 +150,7 @@ def _fit_xgboost(recipe: Recipe, earlier: Examples, later: Examples, path: Path)
         "device": recipe.device,
         "max_depth": recipe.depth,
         "num_parallel_tree": recipe.trees,
+        "min_child_weight": recipe.leaf * _curvature(earlier),
         "eta": recipe.learning_rate,
         "subsample": recipe.subsample,
         "colsample_bynode": recipe.columns,
@@ -171,6 +174,15 @@ def _fit_xgboost(recipe: Recipe, earlier: Examples, later: Examples, path: Path)
     return kept
 
 
+def _curvature(earlier: Examples) -> float:
+    """Second derivative of all examples' loss by one class's score, where all classes are as likely, as XGBoost has it.
+
+    Weights have a mean of 1; subsampling does not reach the sum that a leaf is held to.
+    """
+    chance = 1.0 / len(earlier.classes)
+    return 2.0 * chance * (1.0 - chance) * len(earlier.label)
+
+
 def _xgboost_gpu() -> str | None:
     import xgboost
 
@@ -190,6 +202,7 @@ def _fit_lightgbm(recipe: Recipe, earlier: Examples, later: Examples, path: Path
         "max_depth": recipe.depth,
         "num_leaves": 2**recipe.depth,
         "learning_rate": recipe.learning_rate,
+        "min_data_in_leaf": max(1, round(recipe.leaf * recipe.subsample * len(earlier.label))),
         "bagging_fraction": recipe.subsample,
         "bagging_freq": 1,
         "feature_fraction_bynode": recipe.columns,
@@ -233,6 +246,7 @@ def _fit_catboost(recipe: Recipe, earlier: Examples, later: Examples, path: Path
         "iterations": recipe.rounds,
         "depth": recipe.depth,
         "learning_rate": recipe.learning_rate,
+        "l2_leaf_reg": max(1.0, recipe.leaf * recipe.subsample * len(earlier.label)),
         "bootstrap_type": "Bernoulli",
         "subsample": recipe.subsample,
         "boosting_type": "Plain",

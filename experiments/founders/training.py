@@ -46,6 +46,9 @@ class TrainingSettings:
         horizons: bars from fill to exit that labels are made with, taken in turn by the models.
         stopping: share of the examples, the later ones, that say when to stop.
         patience: rounds without a gain on those after which a model is done.
+        leaf: least share of the examples that a leaf holds (of their curvature for XGBoost; for CatBoost the weight of
+            a prior at nothing). So few numbers are fitted that what is right by luck on the training part stays small,
+            on which evolution goes on to judge.
         learning_rate: weight of a round; with few trees each has to say something.
         subsample: share of the examples a round sees.
         columns: share of the features a node may ask for.
@@ -55,10 +58,11 @@ class TrainingSettings:
     """
 
     models: int = setting(8, ge=1, le=1024)
-    horizons: tuple[int, ...] = setting((8, 16, 32, 64), ge=1, le=100_000)
+    horizons: tuple[int, ...] = setting((4, 8, 16, 32), ge=1, le=100_000)
     stopping: float = setting(0.25, gt=0.0, lt=1.0)
     patience: int = setting(5, ge=1)
-    learning_rate: float = setting(0.3, gt=0.0, le=1.0)
+    leaf: float = setting(0.1, ge=0.0, lt=0.5)
+    learning_rate: float = setting(0.15, gt=0.0, le=1.0)
     subsample: float = setting(0.7, gt=0.0, le=1.0)
     columns: float = setting(0.7, gt=0.0, le=1.0)
     examples: int = setting(100_000, ge=2 * _LEAST)
@@ -220,6 +224,7 @@ def _fit(
         depth=depth,
         rounds=1 if forest else rounds,
         trees=rounds if forest else 1,
+        leaf=settings.leaf,
         learning_rate=1.0 if forest else settings.learning_rate,
         subsample=settings.subsample,
         columns=settings.columns,
