@@ -119,9 +119,10 @@ class ForestSpecies:
 
     @property
     def work(self) -> float:
-        """A comparison for each question, a choice for each leaf and action; of state trees they come bar by bar."""
-        tree = self.layout.nodes + (self.layout.leaves - 1) * len(self.shape.actions)
-        return tree * (4.0 * self.settings.market_trees + 40.0 * self.settings.state_trees)
+        """A comparison for each question and a choice for each leaf and action; bar by bar, of state trees, dearer."""
+        questions, choices = self.layout.nodes, (self.layout.leaves - 1) * len(self.shape.actions)
+        market, state = 4.0 * questions + 7.0 * choices, 350.0 * questions + 21.0 * choices
+        return self.settings.market_trees * market + self.settings.state_trees * state
 
     @property
     def units(self) -> int:
@@ -172,6 +173,7 @@ class ForestSpecies:
         asked, said = [jnp.zeros(0)], [(first.bias - second.bias).ravel()]
         for a, b in ((first.market, second.market), (first.state, second.state)):
             apart = jnp.minimum(0.5 * jnp.abs(a.threshold - b.threshold), 1.0)
+            apart = jnp.where(a.threshold == b.threshold, 0.0, apart)  # infinite ones of saved models too
             asked.append(jnp.where(a.feature == b.feature, apart, 1.0).ravel())
             said.append((a.leaf - b.leaf).ravel())
         return jnp.concatenate(asked).mean() + jnp.sqrt((jnp.concatenate(said) ** 2).mean()) / self.leaf_scale

@@ -80,22 +80,26 @@ class Study:
     check: bool
 
 
-def make_study(config: Mapping[str, Any]) -> Study:
+def make_study(config: Mapping[str, Any], *, founded: bool = False) -> Study:
     """A study from resolved configuration.
+
+    Args:
+        config: resolved and plain. One from before there were founders has no group `training`: it is all defaults.
+        founded: whether its founders are there already, so that no library and no file has to be.
 
     Raises:
         UserError: the first key that is unknown, of the wrong type, or impossible.
     """
-    missing = [key for key in _OWN if key not in config]
+    missing = [key for key in _OWN if key not in config and key != "training"]
     if missing:
         raise UserError(f"{missing[0]}: missing from the configuration; it has no default here")
     species = _species(config.get("species"))
     source = species.pop("founders", RANDOM)
     if not species:
         raise UserError(f"species: none takes part; there are: {', '.join(sorted(SPECIES))}")
-    training = build(TrainingSettings, config["training"], "training")
-    founders = check_founders(source, species, training)
-    if isinstance(species.get("forest"), Mapping):
+    training = build(TrainingSettings, config.get("training"), "training")
+    founders = check_founders(source, species, training, founded=founded)
+    if isinstance(species.get("forest", 0), Mapping | None):
         species["forest"] = suited_layout(founders, species["forest"])
     for key, kind, right in (
         ("runs_dir", str, "a folder"),

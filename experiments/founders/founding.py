@@ -3,7 +3,7 @@
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from arena.plan import Plan
 from arena.settings import Settings
 from experiments.founders.brains import brain
+from experiments.founders.files import named_files
 from experiments.founders.libraries import LIBRARIES, Source
 from experiments.founders.training import SOURCES, TrainingSettings, founding_models
 from genomes.forest import Forest, ForestSpecies
@@ -30,13 +31,16 @@ _MOST = 20
 """Doublings or halvings at most."""
 
 
-def check_founders(source: object, species: Mapping[str, Any], settings: TrainingSettings) -> str:
+def check_founders(
+    source: object, species: Mapping[str, Any], settings: TrainingSettings, *, founded: bool = False
+) -> str:
     """See that founders can come from where they are wanted from, before anything is made ready.
 
     Args:
         source: the key `species.founders`.
         species: that take part, by name.
         settings: the group `training`.
+        founded: whether founders are there already, so that no library and no file has to be.
 
     Returns:
         The source.
@@ -50,25 +54,34 @@ def check_founders(source: object, species: Mapping[str, Any], settings: Trainin
         raise UserError(f"species.founders: {shown(source)} is not one of {', '.join((RANDOM, *SOURCES))}")
     if _FOREST not in species:
         raise UserError(f"species.founders: {source} founds forests, and none take part; add species=forest")
+    if founded:
+        return source
     if source != "file":
-        library = LIBRARIES[_kind(source)]
+        library = LIBRARIES[cast(Source, source)]
         if importlib.util.find_spec(library.module) is None:
             raise UserError(
                 f"species.founders: {library.name} is not installed; pip install 'lineage-arena[trees]', or choose "
                 f"{RANDOM}"
             )
         return source
-    paths = [settings.path] if isinstance(settings.path, str) else list(settings.path or ())
-    if not paths:
-        raise UserError("training.path: founders from a file need one; name a saved model, or a list of them")
-    for path in paths:
-        if not Path(path).is_file():
+    for path in named_files(settings.path):
+        try:
+            file, folder = Path(path).is_file(), Path(path).is_dir()
+        except OSError as error:  # a name that is too long, or a folder above that nobody may look into
+            raise UserError(f"training.path: {path}: cannot be read ({error.strerror}); name a saved model") from None
+        if folder:
+            raise UserError(f"training.path: {path}: is a folder; name a file in it")
+        if not file:
             raise UserError(f"training.path: {path}: no such file")
     return source
 
 
-def suited_layout(source: str, forest: Mapping[str, Any]) -> dict[str, Any]:
-    """A forest's settings with the layout that the founders' trees need, where nobody asked for one."""
+def suited_layout(source: str, forest: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A forest's settings with the layout that the founders' trees need, where nobody asked for one.
+
+    An empty group (None) is all defaults.
+    """
+    forest = forest or {}
     named = forest.get("layout") is not None
     return {**forest, "layout": forest.get("layout") if named or source in (RANDOM, "catboost") else "ordinary"}
 
@@ -115,10 +128,14 @@ def founding_brains(
 
 
 def in_proportion(genome: Forest, species: ForestSpecies) -> Forest:
-    """The genome with all it says doubled or halved until its leaves set actions as far apart as those of new trees.
+    """The genome with all it says doubled or halved until it sets actions about as far apart as new leaves deviate.
+
+    Compared are, over the trees that say anything, the root mean square of each leaf's deviation from its mean over the
+    actions, and the deviation of one value of a new leaf. Of three values drawn alone the former is √(2/3) = 0.82 of
+    the latter, so that founders come out that much wider than new trees, give or take the rounding to a power of two.
 
     What it decides is the same, to the bit, for a power of two rounds nothing. But a mutation's step, a tree that grows
-    anew and the leaves of other parents then weigh as much beside it as beside a forest that grew here.
+    anew and the leaves of other parents then weigh about as much beside it as beside a forest that grew here.
     """
     leaf = np.concatenate([genome.market.leaf, genome.state.leaf])
     apart = leaf - leaf.mean(axis=-1, keepdims=True)
@@ -135,12 +152,6 @@ def in_proportion(genome: Forest, species: ForestSpecies) -> Forest:
     )
 
 
-def _kind(source: str) -> Source:
-    return next(kind for kind in LIBRARIES if kind == source)
-
-
 def _named(source: str, training: TrainingSettings, count: int) -> list[str]:
     """Whose each model is, for messages."""
-    if source != "file" or training.path is None:
-        return [source] * count
-    return [training.path] if isinstance(training.path, str) else list(training.path)
+    return named_files(training.path) if source == "file" else [source] * count

@@ -23,7 +23,7 @@ from markets.preparation import Market
 from markets.rules import BrokerRules
 from markets.settings import setting
 
-__all__ = ["SOURCES", "TrainingSettings", "founding_models"]
+__all__ = ["SOURCES", "TrainingSettings", "founding_models", "training_device"]
 
 SOURCES: tuple[str, ...] = (*LIBRARIES, "file")
 """Where founders may come from, beside chance."""
@@ -46,13 +46,13 @@ class TrainingSettings:
         horizons: bars from fill to exit that labels are made with, taken in turn by the models.
         stopping: share of the examples, the later ones, that say when to stop.
         patience: rounds without a gain on those after which a model is done.
-        leaf: least share of the examples that a leaf holds (of their curvature for XGBoost; for CatBoost the weight of
-            a prior at nothing). So few numbers are fitted that what is right by luck on the training part stays small,
+        leaf: least share of a round's examples that a leaf holds (of their curvature for XGBoost; for CatBoost the
+            weight of a prior at nothing). So few numbers are fitted that what is right by luck on the training part stays small,
             on which evolution goes on to judge.
         learning_rate: weight of a round; with few trees each has to say something.
         subsample: share of the examples a round sees.
         columns: share of the features a node may ask for.
-        examples: most examples a model is fitted to, drawn at random.
+        examples: most examples of each part, the earlier and the later, drawn at random.
         device: `auto` takes a GPU where the library can use one.
         path: saved models, for founders from files: one, or a list.
     """
@@ -106,7 +106,7 @@ def founding_models(
 
     Raises:
         UserError: a library that is not installed, too few examples, too few trees, no GPU where one is asked for, or
-            files that cannot be read or matched.
+            files that cannot be read or matched; a library that fails, but on a GPU that nobody asked for.
     """
     if source == "file":
         return read_files(settings.path, market.features, where=f"{_WHERE}.path")
@@ -121,28 +121,35 @@ def founding_models(
         _Lesson.drawn(index, parts, market, settings, np.random.SeedSequence([seed, replicate, index]))
         for index in range(settings.models)
     ]
-    device, says = _device(library, settings)
+    device, says = training_device(library, settings)
     try:
         models = [_fit(lesson, kind, library, settings, device, depth, trees) for lesson in lessons]
-    except UserError:
-        raise
-    except Exception as error:
+    except _FitError as error:
         if device == "cpu" or settings.device == "gpu":
             raise
-        says = f"the CPU (the GPU failed: {str(error).strip().splitlines()[0][:80]})"
+        says = f"the CPU (the GPU failed: {error.first[:80]})"
         models = [_fit(lesson, kind, library, settings, "cpu", depth, trees) for lesson in lessons]
     found = [dataclasses.replace(model, features=market.features) for model, _ in models]
     return found, _note(kind, found, [kept for _, kept in models], lessons, says)
 
 
+class _FitError(UserError):
+    """A library gave up; whatever it raised, in one line."""
+
+    def __init__(self, library: Library, device: str, error: Exception) -> None:
+        self.first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        place, right = ("CPU", "another library") if device == "cpu" else ("GPU", f"{_WHERE}.device=cpu")
+        super().__init__(f"species.founders: {library.name} failed on the {place}: {self.first}; try {right}")
+
+
 @dataclasses.dataclass(frozen=True)
 class _Lesson:
-    """What one model is fitted to.
+    """What one model is fitted to; at most `TrainingSettings.examples` of each part.
 
     Attributes:
         seed: of the library's draws.
         earlier: examples it is fitted to.
-        later: examples that say when to stop, all of them.
+        later: examples that say when to stop.
     """
 
     seed: int
@@ -160,11 +167,19 @@ class _Lesson:
     ) -> "_Lesson":
         random = np.random.default_rng(entropy)
         earlier, later = parts[settings.horizons[index % len(settings.horizons)]]
-        return cls(
+        drawn = cls(
             seed=int(random.integers(2**31)),
             earlier=examples_of(earlier, market, most=settings.examples, random=random),
             later=examples_of(later, market, most=settings.examples, random=random),
         )
+        classes = drawn.earlier.classes
+        if len(classes) < 2 or not np.isin(drawn.later.label, classes).any():
+            raise UserError(
+                f"{_WHERE}.examples: at {earlier.horizon} bars, {settings.examples} of {len(earlier)} earlier examples "
+                f"and as many of {len(later)} later ones say too little of rare labels to tell any apart; draw more, "
+                "or choose another of training.horizons"
+            )
+        return drawn
 
 
 def _see_enough(both: tuple[Labels, Labels], horizon: int) -> tuple[Labels, Labels]:
@@ -177,15 +192,21 @@ def _see_enough(both: tuple[Labels, Labels], horizon: int) -> tuple[Labels, Labe
         )
     classes = np.unique(earlier.label)
     if len(classes) < 2 or not np.isin(later.label, classes).any():
+        alike = f"every earlier example is {CLASSES[classes[0]]}" if len(classes) < 2 else "no later one is like any"
         raise UserError(
-            f"{_WHERE}.horizons: at {horizon} bars, every earlier example is {CLASSES[classes[0]]}, so nothing can be "
-            "told apart; choose longer horizons where costs are high, shorter ones where prices only rise or fall"
+            f"{_WHERE}.horizons: at {horizon} bars, {alike}, so nothing can be told apart; choose longer horizons where "
+            "costs are high, shorter ones where prices only rise or fall"
         )
     return both
 
 
-def _device(library: Library, settings: TrainingSettings) -> tuple[str, str]:
-    """The device as the library calls it, and as people do."""
+def training_device(library: Library, settings: TrainingSettings) -> tuple[str, str]:
+    """The device as the library calls it, and as people do.
+
+    Raises:
+        UserError: no GPU where one is asked for, or a library that is not there.
+    """
+    library.load()
     if settings.device == "cpu":
         return "cpu", "the CPU (training.device)"
     with quiet():
@@ -238,8 +259,11 @@ def _fit(
     )
     with tempfile.TemporaryDirectory(prefix="arena-") as folder:
         path = Path(folder) / "model"
-        with quiet():
-            kept = library.fit(recipe, earlier, later, path)
+        try:
+            with quiet():
+                kept = library.fit(recipe, earlier, later, path)
+        except Exception as error:  # whatever a library raises
+            raise _FitError(library, device, error) from error
         return _whole(read_model(path), classes), kept
 
 

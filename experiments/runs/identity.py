@@ -15,7 +15,7 @@ from arena.plan import Plan
 from experiments.configuration.keys import flatten
 from experiments.founders.founding import RANDOM
 from experiments.founders.libraries import LIBRARIES, Source
-from experiments.founders.training import TrainingSettings
+from experiments.founders.training import TrainingSettings, training_device
 from markets.bars import Bars
 from markets.errors import UserError
 
@@ -66,6 +66,11 @@ def run_id(config: Mapping[str, Any], data: str, bits: Mapping[str, Any]) -> str
             (kept.get(group) or {}).pop(name, None)  # an empty group is all defaults
         else:
             kept.pop(group, None)
+    species = kept.get("species") or {}
+    if species.get("founders", RANDOM) in (RANDOM, "file"):
+        kept.pop("training", None)  # nothing is trained
+    if species.get("founders") == RANDOM:
+        species.pop("founders")  # as if nobody had asked
     text = json.dumps({"config": kept, "data": data, "bits": dict(bits)}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -91,18 +96,19 @@ def fixed_bits(plan: Plan) -> dict[str, Any]:
 
 
 def founders_mark(source: str, training: TrainingSettings) -> dict[str, str]:
-    """What fixes the bits of founders that other libraries make: the library's version, or the files' content.
+    """What fixes the bits of founders that other libraries make: its version and device, or the files' content.
 
     Empty where founders are drawn.
 
     Raises:
-        UserError: a file that cannot be read.
+        UserError: a file that cannot be read, or no GPU where one is asked for.
     """
     if source == RANDOM:
         return {}
     if source != "file":
-        module = LIBRARIES[cast(Source, source)].module
-        return {"founders": f"{module} {importlib.metadata.version(module)}"}
+        library = LIBRARIES[cast(Source, source)]
+        device, _ = training_device(library, training)
+        return {"founders": f"{library.module} {importlib.metadata.version(library.module)} {device}"}
     paths = [training.path] if isinstance(training.path, str) else training.path or ()
     try:
         return {"founders": " ".join(hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in paths)}

@@ -49,9 +49,17 @@ __all__ = ["Job"]
 
 
 class Job:
-    """One study with everything made ready that does not depend on where it is written."""
+    """One study with everything made ready that does not depend on where it is written.
 
-    def __init__(self, study: Study, outcome: Outcome | None = None) -> None:
+    Args:
+        study: the study.
+        outcome: told how the run ended, for a sweep.
+        founders: what fixes the bits of its founders, where they are there already.
+    """
+
+    def __init__(
+        self, study: Study, outcome: Outcome | None = None, *, founders: Mapping[str, str] | None = None
+    ) -> None:
         use_cores(study.settings.device.count)
         self.study = study
         self.outcome = outcome or Outcome()
@@ -63,7 +71,8 @@ class Job:
             self.supply, self.market = load_market(study)
             self.plan = make_plan(study.settings, len(self.market.features))
             self.data = data_hash(self.supply.bars)
-            self.bits = {**fixed_bits(self.plan), **founders_mark(study.founders, study.training)}
+            own = founders_mark(study.founders, study.training) if founders is None else founders
+            self.bits = {**fixed_bits(self.plan), **own}
             self.id = run_id(study.config, self.data, self.bits)
         self.processes.compare({"bars": self.data, **self.bits})
         if self.processes.count > 1:

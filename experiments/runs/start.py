@@ -6,6 +6,7 @@ from typing import Any
 
 from experiments.configuration.compose import compose
 from experiments.configuration.study import make_study
+from experiments.runs.checkpoint import last_checkpoint
 from experiments.runs.directory import RunDirectory
 from experiments.runs.estimate import check_room
 from experiments.runs.identity import run_id
@@ -61,13 +62,15 @@ def resume(directory: RunDirectory, device: Mapping[str, Any] | None = None) -> 
         begun = config.get("device") or {}
         if not isinstance(begun, Mapping):
             raise UserError(f"device: expected a group of keys, got {shown(begun)}")
-        study = make_study({**config, "device": {**begun, **(device or {})}})
+        kept = directory.founders.exists() or last_checkpoint(directory) is not None
+        study = make_study({**config, "device": {**begun, **(device or {})}}, founded=kept)
     except UserError as error:
         named = str(error).startswith(str(directory.config))
         raise UserError(str(error) if named else f"{directory.config}: {error}") from None
-    job = Job(study)
+    bits = manifest.get("bits", {})
+    job = Job(study, founders={key: bits[key] for key in ("founders",) if key in bits} if kept else None)
     known = manifest.get("run_id", job.id)
-    if known not in (job.id, run_id(study.config, job.data, manifest.get("bits", {}))):
+    if known not in (job.id, run_id(study.config, job.data, bits)):
         changed = "bars" if manifest.get("data_hash") != job.data else "configuration"
         raise UserError(
             f"{directory.root}: its {changed} changed since it was run {known}; bring back what it was made with, "

@@ -98,3 +98,18 @@ def test_the_hash_of_bars_sees_every_part_of_them() -> None:
 def test_the_source_has_one_hash() -> None:
     assert source_hash() == source_hash()
     assert len(source_hash()) == 64
+
+
+def test_what_is_said_of_training_counts_only_where_something_is_trained() -> None:
+    forest = {"species": {"forest": {}, "founders": "random"}, "training": {"models": 8, "path": None}}
+    known = run_id(forest, "bars", {})
+    assert known == run_id({"species": {"forest": {}}}, "bars", {}), "as before there were founders"
+    assert known == run_id({**forest, "training": {"models": 4, "path": "x"}}, "bars", {})
+    trained = {**forest, "species": {"forest": {}, "founders": "lightgbm"}}
+    more = {**trained, "training": {"models": 4, "path": None}}
+    assert len({known, run_id(trained, "bars", {}), run_id(more, "bars", {})}) == 3
+    given = {**forest, "species": {"forest": {}, "founders": "file"}}
+    assert run_id(given, "bars", {"founders": "1"}) == run_id(
+        {**given, "training": {"models": 4, "path": "elsewhere"}}, "bars", {"founders": "1"}
+    )
+    assert run_id(given, "bars", {"founders": "1"}) != run_id(given, "bars", {"founders": "2"})
