@@ -35,7 +35,8 @@ def found(plan: Plan, tape: Tape, given: Sequence[Genome | None] = ()) -> ArenaS
         tape: its market.
         given: brains that founders of a species begin with, leaves [markets, models, …], in the order of species; None,
             or nothing at all, for those whose brains are drawn. On each island the first agents have one each as it is,
-            and all others one of them after a mutation of their own strength.
+            and all others one of them after a mutation of their own strength. Where an island has fewer agents than
+            there are models, the next island of the replicate goes on with those that are left.
     """
     windows = tape.validation.shape[1]
     brains = (*given, *(None for _ in plan.names[len(given) :]))
@@ -48,6 +49,7 @@ def found(plan: Plan, tape: Tape, given: Sequence[Genome | None] = ()) -> ArenaS
 def _found(plan: Plan, windows: int, quantiles: Array, brains: Sequence[Genome | None]) -> ArenaState:
     market = plan.market_of(jnp.arange(plan.places), quantiles.shape[0])
     seen = input_quantiles(quantiles)[market]
+    island = jnp.arange(plan.places) % plan.islands
     seeds = jnp.uint32(plan.settings.seed) + jnp.arange(plan.places, dtype=jnp.uint32) // plan.islands
     batch = (plan.places, plan.slots)
     each = plan.places * plan.slots
@@ -59,7 +61,7 @@ def _found(plan: Plan, windows: int, quantiles: Array, brains: Sequence[Genome |
         genes = jax.vmap(jax.vmap(lambda key: init_genes(key, plan.settings.genes)))(pairs[..., 1])
         populations.append(
             Population(
-                genome=_brains(setup.species, pairs[..., 0], genes.mutation, seen, market, brains[index]),
+                genome=_brains(setup.species, pairs[..., 0], genes.mutation, seen, market, island, brains[index]),
                 genes=genes,
                 id=ids,
                 born=jnp.zeros(batch, jnp.int32),
@@ -91,14 +93,17 @@ def _brains(
     strength: Float[Array, "places slots"],
     quantiles: Float[Array, "places inputs points"],
     market: Int32[Array, "places"],
+    island: Int32[Array, "places"],
     given: Genome | None,
 ) -> Genome:
-    """Brains of all founders of a species, leaves [places, slots, …]."""
+    """Brains of all founders of a species, leaves [places, slots, …]; an island's number counts in its replicate."""
     if given is None:
         return jax.vmap(jax.vmap(species.init, (0, None)))(keys, quantiles)
     models = jax.tree.leaves(given)[0].shape[1]
-    slot = jnp.arange(keys.shape[1])
-    own = jax.tree.map(lambda leaf: leaf[market[:, None], slot % models], given)
+    slots = keys.shape[1]
+    slot = jnp.arange(slots)
+    turn = slot if slots >= models else slots * island[:, None] + slot
+    own = jax.tree.map(lambda leaf: leaf[market[:, None], turn % models], given)
     varied = jax.vmap(jax.vmap(species.mutate, (0, 0, 0, None)))(keys, own, strength, quantiles)
 
     def settle(as_it_is: Array, other: Array) -> Array:

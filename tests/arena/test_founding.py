@@ -76,6 +76,18 @@ def test_the_first_agents_of_each_island_have_the_brains_of_their_market(world: 
             assert all(np.array_equal(a, b) for a, b in pairs) == (slot < MODELS)
 
 
+def test_islands_with_fewer_agents_than_models_take_turns(world: Any, drawn: ArenaState) -> None:
+    plan, market = world
+    pool = jax.tree.map(lambda x: np.concatenate([x[[0, ISLANDS]], x[[1, ISLANDS + 1]]], axis=1), forests(plan, drawn))
+    brains = jax.tree.map(lambda x: x[:, : SLOTS + 2], pool)
+    order = [brains if name == "forest" else None for name in plan.names]
+    own = forests(plan, jax.device_get(found(plan, market.tape, order)))
+    for place, whose in enumerate(market_of_places(plan)):
+        for slot in range(SLOTS):
+            model = (place % ISLANDS * SLOTS + slot) % (SLOTS + 2)
+            jax.tree.map(np.testing.assert_array_equal, one(own, (place, slot)), one(brains, (whose, model)))
+
+
 def test_others_are_varied_from_one_of_them_each_on_its_own(world: Any, given: Any) -> None:
     plan, _ = world
     brains, state = given
