@@ -46,6 +46,9 @@ __all__ = ["Arm", "FoundersStudy", "Terms", "caption", "evolve_arms", "judge_arm
 
 _EDGE, _FRESH = 8.0, 2
 
+_OWN_KEYS = {"species.founders": "--from", "market.edge": "--edge", "evolution.replicates": "--seeds"}
+"""Keys that the study gives both arms, and what says them instead."""
+
 
 @dataclasses.dataclass(frozen=True)
 class FoundersStudy:
@@ -99,15 +102,15 @@ def make_terms(study: FoundersStudy) -> Terms:
     """
     if study.source not in LIBRARIES:
         raise UserError(f"--from: {study.source} is no library that trains founders; there are: {', '.join(LIBRARIES)}")
-    layout = suited_layout(study.source, {})["layout"]
-    own = ["species=forest", "record.fitness=archive"]
-    own += [f"species.forest.layout={layout}"] if layout else []
-    fixed = [*own, *study.overrides, f"evolution.replicates={study.seeds}"]
-    begun = [*fixed, f"species.founders={study.source}"]
-    made = make_study(compose_run(begun))
-    see_judgeable(made, "founders", "the founders study judges one symbol an account")
-    if set(made.settings.species) != {"forest"}:
+    own, layout = ["species=forest", "record.fitness=archive"], suited_layout(study.source, {})["layout"]
+    last = [*study.overrides, f"evolution.replicates={study.seeds}"]
+    begun = compose_run([*own, *last, f"species.founders={study.source}"])  # no layout yet: there may be no forests
+    _see_own_keys(study.overrides)
+    if set(begun["species"]) != {"forest", "founders"}:
         raise UserError("species: the founders study breeds forests alone; leave it out, or give species=forest")
+    made = make_study(begun)
+    see_judgeable(made, "founders", "the founders study judges one symbol an account")
+    fixed = [*own, *([f"species.forest.layout={layout}"] if layout else []), *last]
     part = None
     if made.market.made_up:
         fixed.append(f"market.edge={_EDGE if study.edge is None else study.edge}")
@@ -121,6 +124,17 @@ def make_terms(study: FoundersStudy) -> Terms:
     for config in configs:
         make_study(config)
     return Terms((configs[0], configs[1]), part)
+
+
+def _see_own_keys(overrides: tuple[str, ...]) -> None:
+    """See that no override is of a key that the study would overrule."""
+    for line in overrides:
+        key, _, value = line.partition("=")
+        option = _OWN_KEYS.get(key.strip().lstrip("+"))
+        if option is not None:
+            raise UserError(
+                f"{line}: the founders study gives both arms this key; say {option} {value.strip()} instead"
+            )
 
 
 def make_arms(study: FoundersStudy, terms: Terms) -> tuple[Arm, Arm]:

@@ -168,7 +168,8 @@ def test_a_second_start_evolves_nothing_and_its_exit_code_is_what_the_table_says
     assert said.splitlines()[-8:] == again.splitlines()[-8:]
     assert_frame_equal(pl.read_parquet(path), before)
     for better, want in ((1e-3, 0), (-1e-3, 1)):
-        shift = pl.when(player="evolved").then(better).otherwise(1e-5 * pl.col("seed"))
+        others = pl.when(player="evolved_random").then(1e-4).otherwise(0.0) + 1e-5 * pl.col("seed")
+        shift = pl.when(player="evolved").then(better).otherwise(others)
         parts = before.with_columns(log_return=shift.cast(pl.Float64)).partition_by("seed")
         monkeypatch.setattr(founders, "judge_arms", lambda *args, parts=parts: iter(parts))
         assert arena(*words(folder, "--fresh", "1"))[0] == want
@@ -253,6 +254,10 @@ def test_what_would_run_can_be_looked_at_first(tmp_path: Path) -> None:
         (["--from", "file"], "--from: file is no library that trains founders"),
         (["archive=none"], "archive.enabled: without an archive there are no champions to judge"),
         (["species=[forest,qnetwork]"], "species: the founders study breeds forests alone"),
+        (["species.founders=catboost"], "species.founders=catboost: the founders study gives both arms this key; say "),
+        (["++species.founders=catboost"], "say --from catboost instead"),
+        (["market.edge=4"], "say --edge 4 instead"),
+        (["evolution.replicates=3"], "say --seeds 3 instead"),
         (["market.symbols=2", "market.mode=basket"], "market.mode: the founders study judges one symbol an account"),
         (["device.coordinator=node1:4711", "device.processes=2", "device.process=0"], "runs in one process"),
         (["force=true"], "force: the founders study goes on with what is there"),
@@ -270,6 +275,12 @@ def test_what_cannot_be_judged_is_refused(tmp_path: Path, wrong: list[str], comp
     assert len(why.splitlines()) == 1
     assert not said
     assert not (tmp_path / "runs").exists()
+
+
+def test_other_species_are_refused_before_forests_are_given_a_layout(tmp_path: Path) -> None:
+    code, _, why = arena("founders", "species=qnetwork", f"runs_dir={tmp_path / 'runs'}")
+    assert code == 2
+    assert why == "arena: species: the founders study breeds forests alone; leave it out, or give species=forest\n"
 
 
 def test_arms_of_different_lengths_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
