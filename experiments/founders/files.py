@@ -14,7 +14,7 @@ from experiments.exchange.ensemble import LEAF, Ensemble
 from experiments.exchange.reading import read_model
 from markets.errors import UserError
 
-__all__ = ["input_names", "match_features", "read_files"]
+__all__ = ["input_names", "match_features", "named_files", "read_files"]
 
 _UNNAMED = re.compile(r"(f|Column_|)[0-9]+")
 """What the libraries call columns without a name."""
@@ -28,6 +28,18 @@ def input_names(features: Sequence[str]) -> tuple[str, ...]:
     A number of the account that shares its name with a user's column is called `account_…`.
     """
     return (*features, *(f"account_{name}" if name in features else name for name in ACCOUNT_VIEW))
+
+
+def named_files(path: str | Sequence[str] | None, *, where: str = "training.path") -> list[str]:
+    """The files that a key names, one or several.
+
+    Raises:
+        UserError: it names none, or one of them is empty.
+    """
+    paths = [path] if isinstance(path, str) else list(path or ())
+    if not paths or not all(paths):
+        raise UserError(f"{where}: founders from a file need one; name a saved model, or a list of them")
+    return paths
 
 
 def read_files(
@@ -46,9 +58,7 @@ def read_files(
     Raises:
         UserError: no file is named, or one cannot be read or asks for what there is not.
     """
-    paths = [path] if isinstance(path, str) else list(path or ())
-    if not paths:
-        raise UserError(f"{where}: founders from a file need one; name a saved model, or a list of them")
+    paths = named_files(path, where=where)
     models = [match_features(read_model(Path(name)), features, whose=name) for name in paths]
     kinds = Counter(model.library for model in models)
     shown = ", ".join(f"{count} of {kind}" for kind, count in kinds.items())

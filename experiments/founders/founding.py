@@ -131,8 +131,8 @@ def in_proportion(genome: Forest, species: ForestSpecies) -> Forest:
     """The genome with all it says doubled or halved until it sets actions about as far apart as new leaves deviate.
 
     Compared are, over the trees that say anything, the root mean square of each leaf's deviation from its mean over the
-    actions, and the deviation of one value of a new leaf. Of three values drawn alone the former is √(2/3) = 0.82 of
-    the latter, so that founders come out that much wider than new trees, give or take the rounding to a power of two.
+    actions, and the standard deviation of one value of a new leaf. In new trees the former is √(2/3) = 0.82 of the
+    latter, so founders come out 1.2 times as wide as those, give or take the rounding to a power of two.
 
     What it decides is the same, to the bit, for a power of two rounds nothing. But a mutation's step, a tree that grows
     anew and the leaves of other parents then weigh about as much beside it as beside a forest that grew here.

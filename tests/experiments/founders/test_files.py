@@ -97,8 +97,8 @@ def test_saved_models_come_in_by_path_and_are_summed_up(tmp_path: Path) -> None:
     assert read_files(paths[0], _NAMES)[1] == "models from 1 file (1 of xgboost), at most 3 trees"
 
 
-@pytest.mark.parametrize("path", [None, ()])
-def test_a_file_must_be_named(path: tuple[str, ...] | None) -> None:
+@pytest.mark.parametrize("path", [None, (), "", ("a.json", "")])
+def test_a_file_must_be_named(path: str | tuple[str, ...] | None) -> None:
     with pytest.raises(UserError, match=r"^training.path: founders from a file need one"):
         read_files(path, _NAMES)
 
