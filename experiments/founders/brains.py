@@ -16,7 +16,7 @@ from experiments.exchange.ensemble import LEAF, Ensemble, Tree
 from experiments.founders.files import input_names
 from experiments.founders.labels import BUY, CLASSES, NEUTRAL, SELL
 from genomes.forest import Forest, ForestSpecies
-from genomes.trees import Layout, Trees
+from genomes.trees import DEEPEST, Layout, Trees
 from markets.errors import UserError
 
 __all__ = ["brain", "ensemble_of"]
@@ -150,9 +150,10 @@ def _complete(tree: Tree, layout: Layout, whose: str) -> "_Questions":
         UserError: it is too deep, or asks two questions in a level that may have one.
     """
     if tree.depth > layout.depth:
+        room = tree.depth <= DEEPEST
+        right = f"{_KEY}.depth={tree.depth}, or a model of depth {layout.depth}" if room else ""
         raise UserError(
-            f"{whose} asks {tree.depth} questions in a row; right is {_KEY}.depth={tree.depth}, or a model of depth "
-            f"{layout.depth}"
+            f"{whose} asks {tree.depth} questions in a row; right is {right or f'a model of depth at most {DEEPEST}'}"
         )
     feature = np.zeros(layout.nodes, np.int32)
     threshold = np.zeros(layout.nodes, np.float32)

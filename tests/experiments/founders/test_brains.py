@@ -265,6 +265,10 @@ def test_scores_without_a_direction_are_refused(change: dict, message: str) -> N
 def test_what_does_not_fit_the_genome_names_the_key_that_would_make_it_fit() -> None:
     with pytest.raises(UserError, match=r"^xgboost: tree 1 asks 4 questions in a row; right is species.forest.depth=4"):
         brain(ensemble(1, 3, 4, oblivious=True), species())
+    with pytest.raises(UserError, match=r"in a row; right is species.forest.depth=8, or a model of depth 3$"):
+        brain(ensemble(1, 8, oblivious=True), species())
+    with pytest.raises(UserError, match=r"tree 0 asks 9 questions in a row; right is a model of depth at most 8$"):
+        brain(ensemble(1, 9, oblivious=True), species())
     with pytest.raises(
         UserError, match=r"^m: has 6 trees for species.forest.market_trees=5; right is species.forest.mar"
     ):
