@@ -43,7 +43,7 @@ class Recipe:
         depth: questions on the way to a leaf at most.
         rounds: of boosting at most.
         trees: side by side in a round, for each class (a forest has many, and one round).
-        leaf: least share of the examples that a leaf holds.
+        leaf: least share of the examples of its round that a leaf holds.
         learning_rate: weight of a round.
         subsample: share of the examples that a round sees.
         columns: share of the features that a node (CatBoost: a level) may ask for.
@@ -150,7 +150,7 @@ def _fit_xgboost(recipe: Recipe, earlier: Examples, later: Examples, path: Path)
         "device": recipe.device,
         "max_depth": recipe.depth,
         "num_parallel_tree": recipe.trees,
-        "min_child_weight": recipe.leaf * _curvature(earlier),
+        "min_child_weight": recipe.leaf * recipe.subsample * _curvature(earlier),
         "eta": recipe.learning_rate,
         "subsample": recipe.subsample,
         "colsample_bynode": recipe.columns,
@@ -177,7 +177,7 @@ def _fit_xgboost(recipe: Recipe, earlier: Examples, later: Examples, path: Path)
 def _curvature(earlier: Examples) -> float:
     """Second derivative of all examples' loss by one class's score, where all classes are as likely, as XGBoost has it.
 
-    Weights have a mean of 1; subsampling does not reach the sum that a leaf is held to.
+    Weights have a mean of 1. The sum that a leaf is held to is over the examples that its round sees alone.
     """
     chance = 1.0 / len(earlier.classes)
     return 2.0 * chance * (1.0 - chance) * len(earlier.label)

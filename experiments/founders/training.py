@@ -47,8 +47,8 @@ class TrainingSettings:
         stopping: share of the examples, the later ones, that say when to stop.
         patience: rounds without a gain on those after which a model is done.
         leaf: least share of a round's examples that a leaf holds (of their curvature for XGBoost; for CatBoost the
-            weight of a prior at nothing). So few numbers are fitted that what is right by luck on the training part stays small,
-            on which evolution goes on to judge.
+            weight of a prior at nothing). So few numbers are fitted that what is right by luck on the training part
+            stays small, on which evolution goes on to judge.
         learning_rate: weight of a round; with few trees each has to say something.
         subsample: share of the examples a round sees.
         columns: share of the features a node may ask for.
@@ -192,10 +192,10 @@ def _see_enough(both: tuple[Labels, Labels], horizon: int) -> tuple[Labels, Labe
         )
     classes = np.unique(earlier.label)
     if len(classes) < 2 or not np.isin(later.label, classes).any():
-        alike = f"every earlier example is {CLASSES[classes[0]]}" if len(classes) < 2 else "no later one is like any"
+        alike = f"every earlier example is {CLASSES[classes[0]]}" if len(classes) < 2 else "no later label came before"
         raise UserError(
-            f"{_WHERE}.horizons: at {horizon} bars, {alike}, so nothing can be told apart; choose longer horizons where "
-            "costs are high, shorter ones where prices only rise or fall"
+            f"{_WHERE}.horizons: at {horizon} bars, {alike}, so nothing can be told apart; choose longer horizons "
+            "where costs are high, shorter ones where prices only rise or fall"
         )
     return both
 

@@ -65,7 +65,7 @@ def lesson(count: int = 400, classes: int = 3, *, seed: int = 0, noise: float = 
 def recipe(source: Source, **changes: object) -> Recipe:
     """A small model of a source."""
     forest = source == "xgboost_rf"
-    own = Recipe(source, 3, 1 if forest else 4, 4 if forest else 1, 0.3, 0.8, 0.8, 9, 11)
+    own = Recipe(source, 3, 1 if forest else 4, 4 if forest else 1, 0.02, 0.3, 0.8, 0.8, 9, 11)
     return dataclasses.replace(own, **changes)  # type: ignore[arg-type]
 
 
@@ -260,11 +260,29 @@ def test_a_gpu_that_fails_leaves_it_to_the_cpu_and_says_so(
     monkeypatch.setattr(training, "LIBRARIES", {**LIBRARIES, "xgboost": broken})
     _, note = models(world, "xgboost", device="auto")
     assert note.startswith("2 xgboost models on the CPU (the GPU failed: out of memory), ")
-    with pytest.raises(RuntimeError, match="out of memory"):
+    with pytest.raises(
+        UserError, match=r"^species.founders: XGBoost failed on the GPU: out of memory; try training.device=cpu$"
+    ):
         models(world, "xgboost", device="gpu")
     monkeypatch.setattr(training, "LIBRARIES", {"xgboost": broken._replace(fit=true.fit)})
     monkeypatch.setattr(training, "_fit", lambda lesson, source, library, settings, device, depth, trees: fake(device))
     assert models(world, "xgboost", device="auto")[1].startswith("2 xgboost models on the GPU, ")
+
+
+@pytest.mark.parametrize(("error", "told"), [(ValueError("no\nmore"), "no"), (MemoryError(), "MemoryError")])
+def test_a_library_that_fails_on_the_cpu_is_named_in_one_line(
+    world: tuple[Settings, Market], monkeypatch: pytest.MonkeyPatch, error: Exception, told: str
+) -> None:
+    def fit(*_: object) -> int:
+        raise error
+
+    broken = LIBRARIES["lightgbm"]._replace(fit=fit, gpu=lambda: "cuda")
+    monkeypatch.setattr(training, "LIBRARIES", {"lightgbm": broken})
+    for device in ("cpu", "auto"):
+        with pytest.raises(
+            UserError, match=rf"^species.founders: LightGBM failed on the CPU: {told}; try another library$"
+        ):
+            models(world, "lightgbm", device=device)
 
 
 def fake(device: str) -> tuple[Ensemble, int]:
@@ -311,6 +329,40 @@ def test_what_cannot_be_learned_from_is_refused_in_one_line(world: tuple[Setting
     still = dataclasses.replace(market, tape=market.tape._replace(features=jnp.zeros_like(market.tape.features)))
     with pytest.raises(UserError, match=r"^features: none of them moves"):
         models((settings, still), "catboost")
+
+
+@pytest.mark.parametrize("kept", [[NEUTRAL] * 100, [NEUTRAL] * 50 + [BUY] * 50])
+def test_a_draw_that_loses_a_class_is_refused_in_one_line(
+    world: tuple[Settings, Market], monkeypatch: pytest.MonkeyPatch, kept: list[int]
+) -> None:
+    def drawn(labels: Labels, market: Market, *, most: int, random: np.random.Generator) -> Examples:
+        own = examples_of(labels, market, most=most, random=random)
+        first = not shown
+        shown.append(labels)
+        return dataclasses.replace(own, label=np.asarray(kept if first else [SELL] * len(own.label)))
+
+    shown: list[Labels] = []
+    monkeypatch.setattr(training, "examples_of", drawn)
+    with pytest.raises(UserError, match=r"^training.examples: at 4 bars, 100 of \d+ earlier examples .*; draw more, "):
+        models(world, "catboost", examples=100)
+
+
+@pytest.mark.parametrize("source", ["xgboost", "xgboost_rf", "xgboost_dart"])
+def test_a_leaf_of_xgboost_is_held_to_its_share_of_what_its_round_sees(source: Source, tmp_path: Path) -> None:
+    own, path = lesson(2_000, classes=2, noise=0.1), tmp_path / "model.json"
+    terms = recipe(source, leaf=0.4, subsample=0.5, depth=1, columns=1.0)
+    with quiet():
+        LIBRARIES[source].fit(terms, own, lesson(400, classes=2, seed=2, noise=0.1), path)
+    held = 0.4 * 0.5 * libraries._curvature(own)
+    trees = json.loads(path.read_text())["learner"]["gradient_booster"]
+    trees = trees.get("gbtree", trees)["model"]["trees"]
+    first = trees[:2]  # of the first round, where both classes are as likely
+    for tree in first:
+        root, *leaves = tree["sum_hessian"]
+        assert root == pytest.approx(held / 0.4, rel=0.1)  # the half of all that it sees
+        assert len(leaves) == 2  # there is room for a split
+        assert min(leaves) >= held
+        assert sum(leaves) == pytest.approx(root, rel=1e-4)
 
 
 def test_settings_say_what_is_wrong_with_them() -> None:
