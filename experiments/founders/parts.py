@@ -1,7 +1,8 @@
 """Examples in two parts of time: models are fitted to the earlier one, and the later one says when to stop.
 
 Between the two lies an embargo of the longest feature window and the horizon, in bars of each symbol: no label of the
-first part looks as far as any feature of the second looks back.
+first part looks as far as any feature of the same symbol in the second looks back. Of two symbols it holds only as far
+as their bars go together: where one has fewer bars in a day than another, its labels may look past the other's embargo.
 """
 
 import dataclasses
