@@ -77,9 +77,10 @@ class Ensemble:
     """Trees whose leaves are summed.
 
     A row's raw score is `scale · Σ leaves + base`, computed in `sums`. Rounding makes the order matter: a float32 sum
-    that is not scaled starts from the base and takes the leaves one by one (XGBoost, the arena); any other starts from
-    0 and has the base added last (CatBoost). A row goes left where x < threshold (`strict`) or x ≤ threshold, x rounded
-    to `inputs` first. NaN is missing.
+    that is not scaled starts from the base and takes the leaves one by one (XGBoost); any other starts from 0 and has
+    the base added last (CatBoost). The arena itself adds the base behind the trees of the market and before those of
+    the state, so that the values of its agents may differ in the last bit. A row goes left where x < threshold
+    (`strict`) or x ≤ threshold, x rounded to `inputs` first. NaN is missing.
 
     Attributes:
         library: that it is of: `xgboost`, `lightgbm`, `catboost` or `arena`.

@@ -3,8 +3,9 @@
 A `TreeEnsembleRegressor` of `ai.onnx.ml` 3, float32 in and out, shapes fixed, no operator beside it: what every
 runtime of the last years knows. Its values are raw scores, one of each action or class; the largest is the decision.
 
-The base is a first tree of one leaf, not `base_values`: a runtime adds those last, while the arena's sums start from
-the base, and float32 sums in another order differ in their last bits.
+The base is a first tree of one leaf, not `base_values`: a runtime adds those last, while a canonical ensemble's sums
+start from the base, and float32 sums in another order differ in their last bits. The arena's own sums have the base
+between the trees of the market and those of the state, so that its values may differ from these in the last bit.
 """
 
 import json
