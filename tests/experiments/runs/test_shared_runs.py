@@ -1,21 +1,45 @@
 """Two processes leave what one leaves, go on with its run and it with theirs, and end in order whatever happens."""
 
+import dataclasses
 import os
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import pytest
+import small_runs
 from safetensors.numpy import load_file
 from small_runs import SMALL, arena, assert_same, evolve
 
+from experiments.configuration.compose import compose
+from experiments.configuration.study import make_study
+from experiments.exchange.xgboost_json import to_xgboost
+from experiments.founders.brains import ensemble_of
 from experiments.runs.checkpoint import last_checkpoint
 from experiments.runs.directory import RunDirectory
+from experiments.runs.job import Job
+from genomes.forest import ForestSpecies
 
 WORLD = ("evolution.replicates=2", "terminal.progress=true")
 ENDLESS = "evolution.generations=100000"
+FORESTS = (
+    *(line for line in SMALL if not line.startswith(("species", "scars", "trust", "evolution.generations"))),
+    "scars=none",
+    "trust=none",
+    "species=forest",
+    "species.forest.layout=ordinary",
+    "species.forest.market_trees=6",
+    "species.forest.state_trees=0",
+    "species.forest.depth=1",
+    "evolution.generations=2",
+    "evolution.stops=false",
+    "archive.candidates=1",
+)
 
 pytestmark = [pytest.mark.usefixtures("cache", "no_table"), pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -31,7 +55,16 @@ def start(cache: Path, runs_dir: Path, *overrides: str, second: tuple[str, ...] 
     def one(number: int, own: tuple[str, ...]) -> subprocess.Popen[str]:
         place = (f"device.coordinator=127.0.0.1:{port}", "device.processes=2", f"device.process={number}")
         return subprocess.Popen(
-            [sys.executable, "-m", "experiments.cli", "evolve", *SMALL, *WORLD, f"runs_dir={runs_dir}", *overrides]
+            [
+                sys.executable,
+                "-m",
+                "experiments.cli",
+                "evolve",
+                *small_runs.SMALL,
+                *WORLD,
+                f"runs_dir={runs_dir}",
+                *overrides,
+            ]
             + [*place, *own],
             env={
                 **os.environ,
@@ -60,6 +93,16 @@ def await_generation(pair: Pair) -> None:
         if line.startswith("     0  "):
             return
     raise AssertionError(end(pair))
+
+
+@pytest.fixture
+def plainly_compiled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Programs, here and in processes started from here, are compiled no better than they have to be."""
+    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
+    before = jax.config.values["jax_disable_most_optimizations"]
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 def only_run(runs_dir: Path) -> RunDirectory:
@@ -109,6 +152,32 @@ def test_two_processes_make_the_run_that_one_makes_and_either_goes_on_with_the_o
     for run in (one, two):
         assert {part.stem.rpartition("-")[2] for part in run.table("births").iterdir()} == {"0"}
         assert {run.read_config()["device"][key] for key in ("coordinator", "processes", "process")} == {None}
+
+
+def test_two_processes_found_a_run_by_a_saved_model_as_one_does(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plainly_compiled: None
+) -> None:
+    monkeypatch.setattr("small_runs.SMALL", FORESTS)
+    job = Job(make_study(compose([*FORESTS, f"runs_dir={tmp_path}"])))
+    species = job.plan.rollouts[0].species
+    assert isinstance(species, ForestSpecies)
+    inputs = species.shape.features + species.shape.account
+    genome = jax.device_get(species.init(jax.random.key(1), jnp.tile(jnp.linspace(-2.0, 2.0, 9), (inputs, 1))))
+    few = genome._replace(market=jax.tree.map(lambda leaf: leaf[:2], genome.market))
+    model = dataclasses.replace(ensemble_of(few, species, job.market.features), features=job.market.features)
+    (tmp_path / "model.json").write_bytes(to_xgboost(model))
+
+    founded = ("species.founders=file", f"training.path={tmp_path / 'model.json'}")
+    ((code, said, complaint), (other_code, other_said, _)) = end(start(cache, tmp_path / "two", *founded))
+    assert (code, other_code, other_said) == (0, 0, ""), complaint
+    assert "models from 1 file (1 of xgboost)" in said
+    two = only_run(tmp_path / "two")
+    one, _ = evolve(tmp_path / "one", *WORLD, *founded)
+    assert one.root.name == two.root.name
+    first, second = (load_file(run.founders) for run in (one, two))
+    assert {name: leaf.tobytes() for name, leaf in first.items()} == {n: leaf.tobytes() for n, leaf in second.items()}
+    assert_same(one, two)
+    assert_same_state(one, two)
 
 
 def test_a_process_that_is_killed_ends_the_other_in_one_line(cache: Path, tmp_path: Path) -> None:
