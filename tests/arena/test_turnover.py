@@ -30,7 +30,7 @@ def people(**changes: Any) -> Population:
     keys = jax.random.split(jax.random.key(1), SLOTS)
     rng = np.random.default_rng(0)
     made = Population(
-        genome=jax.jit(jax.vmap(SPECIES.init))(keys),
+        genome=jax.jit(jax.vmap(SPECIES.init, (0, None)))(keys, QUANTILES),
         genes=jax.jit(jax.vmap(lambda key: init_genes(key, GeneSettings())))(keys),
         id=jnp.asarray(rng.permutation(SLOTS) + 100, jnp.uint32),
         born=jnp.zeros(SLOTS, jnp.int32),
