@@ -18,9 +18,9 @@ from arena import Arena, Settings, make_market
 from markets.synthetic import SyntheticSettings, simulate
 
 settings = Settings.build({
-    "evolution": {"agents": 32, "islands": 8, "migration": {"every": 2, "agents": 1}},
+    "evolution": {"agents": 16, "islands": 4, "migration": {"every": 2, "agents": 1}},
     "episodes": {"episodes": 4, "bars": 32, "validation": 4},
-    "species": {"qnetwork": {"hidden": [8]}},
+    "species": {"qnetwork": {"hidden": [8]}, "forest": {"depth": 2, "market_trees": 3, "state_trees": 1}},
     "scars": {"drawdown": 0.005, "count": 2},
 })
 market = make_market(simulate(SyntheticSettings(edge=8, bars=6000), 0), settings)
@@ -38,7 +38,7 @@ print(arena.plan.mesh.devices.size, digest.hexdigest())
 @pytest.mark.slow
 def test_any_number_of_devices_gives_the_same_bits() -> None:
     found = {}
-    for count in (1, 2, 4, 8):
+    for count in (1, 4):
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         done = subprocess.run(
             [sys.executable, "-c", PROGRAM, str(count)], capture_output=True, text=True, env=environment, check=True
