@@ -3,8 +3,9 @@
 import contextlib
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import polars as pl
@@ -18,13 +19,16 @@ from arena.schemas import TABLES
 from experiments.cli import main
 from experiments.runs import job
 from experiments.runs.directory import RunDirectory
+from experiments.runs.recording import Recorder
 
 __all__ = [
     "RECORDED",
     "SMALL",
+    "SMALL_FORESTS",
     "arena",
     "assert_same",
     "compiled_once",
+    "crashing",
     "evolve",
     "without_compiling_again",
     "without_table",
@@ -71,6 +75,15 @@ SMALL = (
 )
 """A study in which everything happens within six generations: scars, ruin, old age, migration, new champions."""
 
+SMALL_FORESTS = (
+    *(word for word in SMALL if not word.startswith("species.")),
+    "species=forest",
+    "species.forest.depth=2",
+    "species.forest.market_trees=3",
+    "species.forest.state_trees=1",
+)
+"""The same with forests."""
+
 RECORDED = tuple(name for name in TABLES if name != "timings")
 """The tables that two equal runs share."""
 
@@ -102,12 +115,27 @@ def arena(*words: str) -> tuple[int, str, str]:
     return code, out.getvalue(), err.getvalue()
 
 
-def evolve(runs_dir: Path, *overrides: str, code: int = 0) -> tuple[RunDirectory, str]:
-    """Evolve the small study with overrides; the run's directory and what was said."""
-    answered, said, complaint = arena("evolve", *SMALL, f"runs_dir={runs_dir}", *overrides)
+def evolve(runs_dir: Path, *overrides: str, code: int = 0, study: Sequence[str] = SMALL) -> tuple[RunDirectory, str]:
+    """Evolve the small study, or another, with overrides; the run's directory and what was said."""
+    answered, said, complaint = arena("evolve", *study, f"runs_dir={runs_dir}", *overrides)
     assert answered == code, complaint or said
     last = said.splitlines()[-1]
     return RunDirectory(Path(last.rpartition("arena resume ")[2])), said
+
+
+@contextlib.contextmanager
+def crashing(generation: int) -> Iterator[None]:
+    """Somebody stops every run for good while that generation is written."""
+    true_add = Recorder.add
+
+    def crash(self: Recorder, record: Any, timing: dict[str, float]) -> Any:
+        if int(record.generation) == generation:
+            raise KeyboardInterrupt
+        return true_add(self, record, timing)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Recorder, "add", crash)
+        yield
 
 
 def without_table(monkeypatch: pytest.MonkeyPatch) -> None:

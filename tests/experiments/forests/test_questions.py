@@ -50,7 +50,7 @@ def grown(rng: np.random.Generator, *, outputs: int = 1, splits: int = 7, featur
 
 def ensemble_of(*trees: Tree, features: int, link: str = "identity") -> Ensemble:
     base = np.zeros(trees[0].value.shape[1])
-    return Ensemble("arena", tuple("abcdef"[:features]), trees, base, link=link)  # type: ignore[arg-type]
+    return Ensemble("arena", tuple("abcdef"[:features]), trees, base, link=link)
 
 
 def test_shares_are_what_questions_decide() -> None:

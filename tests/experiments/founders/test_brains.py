@@ -26,8 +26,8 @@ _POOL = np.asarray([0.0, -0.0, 1e-45, -1e-45, 1.5, -1.5, np.inf, -np.inf, np.fin
 
 def species(layout: str = "ordinary", **changes: object) -> ForestSpecies:
     """A species of small forests."""
-    settings = Settings(layout=layout, depth=3, market_trees=5, state_trees=2)  # type: ignore[arg-type]
-    return make(dataclasses.replace(settings, **changes), Shape(_FEATURES, _ACCOUNT))  # type: ignore[arg-type]
+    settings = Settings(layout=layout, depth=3, market_trees=5, state_trees=2)
+    return make(dataclasses.replace(settings, **changes), Shape(_FEATURES, _ACCOUNT))
 
 
 def grown(random: np.random.Generator, depth: int, outputs: int, inputs: int, *, oblivious: bool) -> Tree:
@@ -80,7 +80,7 @@ def ensemble(
     trees = tuple(grown(random, depth, outputs, inputs, oblivious=oblivious) for depth in depths)
     names = (*_NAMES, *ACCOUNT_VIEW)[:inputs]
     base = random.normal(size=outputs).astype(np.float32).astype(np.float64)
-    return dataclasses.replace(Ensemble("xgboost", names, trees, base), **changes)  # type: ignore[arg-type]
+    return dataclasses.replace(Ensemble("xgboost", names, trees, base), **changes)
 
 
 def rows_for(model: Ensemble, seed: int = 0, count: int = 400) -> NDArray[np.float32]:
@@ -111,7 +111,7 @@ def answers(own: ForestSpecies, genome: Forest, rows: NDArray[np.float32]) -> ND
     account = np.zeros((len(rows), _ACCOUNT), np.float32)
     if rows.shape[1] > _FEATURES:
         account = rows[:, _FEATURES:]
-    return np.asarray(compiled(own)(jax.tree.map(jnp.asarray, genome), rows[:, :_FEATURES], account))  # type: ignore[operator]
+    return np.asarray(compiled(own)(jax.tree.map(jnp.asarray, genome), rows[:, :_FEATURES], account))
 
 
 @pytest.mark.parametrize("layout", ["ordinary", "oblivious"])
@@ -149,14 +149,14 @@ def random_genome(own: ForestSpecies) -> Forest:
     def kind(count: int, inputs: int) -> Trees:
         asked = (count, own.layout.nodes)
         return Trees(
-            feature=random.integers(inputs, size=asked, dtype=np.int32),  # type: ignore[arg-type]
-            threshold=random.normal(size=asked).astype(np.float32),  # type: ignore[arg-type]
-            nan_right=random.uniform(size=asked) < 0.5,  # type: ignore[arg-type]
-            leaf=random.normal(size=(count, own.layout.leaves, 3)).astype(np.float32),  # type: ignore[arg-type]
+            feature=random.integers(inputs, size=asked, dtype=np.int32),
+            threshold=random.normal(size=asked).astype(np.float32),
+            nan_right=random.uniform(size=asked) < 0.5,
+            leaf=random.normal(size=(count, own.layout.leaves, 3)).astype(np.float32),
         )
 
     bias = np.asarray([0.5, -1.0, 2.0], np.float32)
-    return Forest(bias, kind(5, _FEATURES), kind(2, _FEATURES + _ACCOUNT))  # type: ignore[arg-type]
+    return Forest(bias, kind(5, _FEATURES), kind(2, _FEATURES + _ACCOUNT))
 
 
 @pytest.mark.parametrize("layout", ["ordinary", "oblivious"])

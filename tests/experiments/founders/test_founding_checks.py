@@ -54,9 +54,9 @@ def forest(species: ForestSpecies, scale: float) -> Forest:
         nodes = (count, species.layout.nodes)
         leaf = (scale * random.normal(size=(count, species.layout.leaves, 3))).astype(np.float32)
         leaf[-1] = 0.0
-        return Trees(np.zeros(nodes, np.int32), np.zeros(nodes, np.float32), np.zeros(nodes, bool), leaf)  # type: ignore[arg-type]
+        return Trees(np.zeros(nodes, np.int32), np.zeros(nodes, np.float32), np.zeros(nodes, bool), leaf)
 
-    return Forest(np.ones(3, np.float32), kind(species.settings.market_trees), kind(species.settings.state_trees))  # type: ignore[arg-type]
+    return Forest(np.ones(3, np.float32), kind(species.settings.market_trees), kind(species.settings.state_trees))
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 300.0])

@@ -49,8 +49,8 @@ def models(world: tuple[Settings, Market], source: str, **changes: object) -> tu
     room = {"depth": 3, "trees": 9, "seed": 5} | {
         key: changes.pop(key) for key in ("depth", "trees", "seed") if key in changes
     }
-    own = TrainingSettings(**{"models": 2, "horizons": (4,), "columns": 1.0, "device": "cpu"} | changes)  # type: ignore[arg-type]
-    return founding_models(source, market, settings.broker, own, **room)  # type: ignore[arg-type]
+    own = TrainingSettings(**{"models": 2, "horizons": (4,), "columns": 1.0, "device": "cpu"} | changes)
+    return founding_models(source, market, settings.broker, own, **room)
 
 
 def lesson(count: int = 400, classes: int = 3, *, seed: int = 0, noise: float = 0.0) -> Examples:
@@ -66,7 +66,7 @@ def recipe(source: Source, **changes: object) -> Recipe:
     """A small model of a source."""
     forest = source == "xgboost_rf"
     own = Recipe(source, 3, 1 if forest else 4, 4 if forest else 1, 0.02, 0.3, 0.8, 0.8, 9, 11)
-    return dataclasses.replace(own, **changes)  # type: ignore[arg-type]
+    return dataclasses.replace(own, **changes)
 
 
 def digest(ensemble: Ensemble) -> str:
@@ -254,7 +254,7 @@ def test_a_gpu_that_fails_leaves_it_to_the_cpu_and_says_so(
     def fit(recipe: Recipe, *rest: object) -> int:
         if recipe.device != "cpu":
             raise RuntimeError("out of memory\nand more")
-        return true.fit(recipe, *rest)  # type: ignore[arg-type]
+        return true.fit(recipe, *rest)
 
     broken = Library("XGBoost", "xgboost", True, fit, lambda: "cuda")
     monkeypatch.setattr(training, "LIBRARIES", {**LIBRARIES, "xgboost": broken})

@@ -1,45 +1,24 @@
 """Runs of forests are kept, stopped and gone on with as any others are; their champions' genomes can be read back."""
 
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
 import pytest
-from small_runs import SMALL, arena, assert_same
+from small_runs import SMALL_FORESTS, arena, assert_same, crashing, evolve
 
 from experiments.forests.champions import find_champion, read_forest
 from experiments.runs.directory import RunDirectory
-from experiments.runs.recording import Recorder
 
-FORESTS = (
-    *(word for word in SMALL if not word.startswith("species.")),
-    "species=forest",
-    "species.forest.depth=2",
-    "species.forest.market_trees=3",
-    "species.forest.state_trees=1",
-    "terminal.progress=false",
-)
+QUIET = "terminal.progress=false"
 
 pytestmark = [pytest.mark.usefixtures("cache", "quick"), pytest.mark.slow]
 
 
-def test_a_run_of_forests_that_is_stopped_goes_on_to_the_same_tables(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    code, _, complaint = arena("evolve", *FORESTS, f"runs_dir={tmp_path / 'whole'}")
-    assert code == 0, complaint
-    whole = RunDirectory(next((tmp_path / "whole").iterdir()))
-    true_add = Recorder.add
-
-    def crash(self: Recorder, record: Any, timing: dict[str, float]) -> Any:
-        if int(record.generation) == 4:
-            raise KeyboardInterrupt
-        return true_add(self, record, timing)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Recorder, "add", crash)
-        words = (*FORESTS, f"runs_dir={tmp_path}/cut", "record.flush=1", "record.checkpoint=3")
+def test_a_run_of_forests_that_is_stopped_goes_on_to_the_same_tables(tmp_path: Path) -> None:
+    whole, _ = evolve(tmp_path / "whole", QUIET, study=SMALL_FORESTS)
+    with crashing(4):
+        words = (*SMALL_FORESTS, QUIET, f"runs_dir={tmp_path}/cut", "record.flush=1", "record.checkpoint=3")
         assert arena("evolve", *words)[0] == 130
     cut = RunDirectory(tmp_path / "cut" / whole.root.name)
     code, said, complaint = arena("resume", str(cut.root))

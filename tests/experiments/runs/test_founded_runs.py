@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_runs import SMALL, arena, assert_same, evolve
+from small_runs import SMALL_FORESTS, arena, assert_same, evolve
 
 from agents.observation import ACCOUNT_VIEW
 from experiments.configuration.compose import compose
@@ -22,19 +22,17 @@ from experiments.runs.job import Job
 from genomes.forest import Forest
 from genomes.trees import ordered
 
-FORESTS = [line for line in SMALL if "qnetwork" not in line] + [
-    "species=forest",
+FORESTS = (
+    *SMALL_FORESTS,
     "species.forest.layout=ordinary",
     "species.forest.market_trees=18",
-    "species.forest.state_trees=1",
-    "species.forest.depth=2",
     "market.edge=8",
     "evolution.generations=2",
     "record.checkpoint=1",
     "training.models=3",
     "training.horizons=[4,8]",
     "training.examples=1000",
-]
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cache", "quick")]
 
@@ -48,24 +46,17 @@ def carelessly() -> Iterator[None]:
     jax.config.update("jax_disable_most_optimizations", before)
 
 
-@pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The small study with forests instead of networks."""
-    monkeypatch.setattr("small_runs.SMALL", tuple(FORESTS))
-
-
-@pytest.mark.usefixtures("small")
 def test_a_run_is_founded_by_lightgbm_and_founded_alike_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("lightgbm")
-    run, said = evolve(tmp_path / "first", "species.founders=lightgbm")
+    run, said = evolve(tmp_path / "first", "species.founders=lightgbm", study=FORESTS)
     assert "3 lightgbm models on the CPU" in said
-    again, _ = evolve(tmp_path / "again", "species.founders=lightgbm")
+    again, _ = evolve(tmp_path / "again", "species.founders=lightgbm", study=FORESTS)
     assert run.root.name == again.root.name
     assert_same(run, again)
     births = run.read("births")
     assert births.filter(generation=0).height == 16
     assert births.filter(generation=0)["parent_id"].null_count() == 16
-    other, _ = evolve(tmp_path / "first", "species.founders=random")
+    other, _ = evolve(tmp_path / "first", "species.founders=random", study=FORESTS)
     assert other.root.name != run.root.name
     assert not other.founders.exists()
 
@@ -85,12 +76,11 @@ def test_a_run_is_founded_by_lightgbm_and_founded_alike_again(tmp_path: Path, mo
     assert "finished before" in said
 
 
-@pytest.mark.usefixtures("small")
 def test_the_first_agents_of_each_island_are_the_models_and_the_others_kin(tmp_path: Path) -> None:
     pytest.importorskip("catboost")
     overrides = [*FORESTS, f"runs_dir={tmp_path}", "species.founders=catboost"]
     job = Job(make_study(compose(overrides)))
-    run, _ = evolve(tmp_path, "species.founders=catboost", "evolution.generations=1")
+    run, _ = evolve(tmp_path, "species.founders=catboost", "evolution.generations=1", study=FORESTS)
     (brains,) = load_founders(run, job.plan)
     species = job.plan.rollouts[0].species
     study = job.study
@@ -115,7 +105,6 @@ def test_the_first_agents_of_each_island_are_the_models_and_the_others_kin(tmp_p
     assert job.like.populations[0].genome.bias.shape == (2, 8, 3)
 
 
-@pytest.mark.usefixtures("small")
 def test_a_saved_model_founds_a_run_and_its_content_is_part_of_what_the_run_is(tmp_path: Path) -> None:
     pytest.importorskip("xgboost")
     job = Job(make_study(compose([*FORESTS, f"runs_dir={tmp_path}"])))
@@ -132,13 +121,13 @@ def test_a_saved_model_founds_a_run_and_its_content_is_part_of_what_the_run_is(t
         (tmp_path / name).write_bytes(to_xgboost(alone))
     assert len(read_model(tmp_path / "one.json").trees) > 0
     given = ["species.founders=file"]
-    one, said = evolve(tmp_path / "runs", *given, f"training.path={tmp_path / 'one.json'}")
+    one, said = evolve(tmp_path / "runs", *given, f"training.path={tmp_path / 'one.json'}", study=FORESTS)
     assert "models from 1 file (1 of xgboost)" in said
-    other, _ = evolve(tmp_path / "runs", *given, f"training.path={tmp_path / 'other.json'}")
+    other, _ = evolve(tmp_path / "runs", *given, f"training.path={tmp_path / 'other.json'}", study=FORESTS)
     assert one.root.name != other.root.name
     moved = tmp_path / "elsewhere.json"
     moved.write_bytes((tmp_path / "one.json").read_bytes())
-    again, said = evolve(tmp_path / "runs", *given, f"training.path={moved}")
+    again, said = evolve(tmp_path / "runs", *given, f"training.path={moved}", study=FORESTS)
     assert again.root == one.root
     assert "finished before" in said
 
@@ -164,10 +153,9 @@ def test_what_cannot_found_a_run_is_told_before_anything_is_made_ready(
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.usefixtures("small")
 def test_founders_that_are_damaged_are_named(tmp_path: Path) -> None:
     pytest.importorskip("lightgbm")
-    run, _ = evolve(tmp_path, "species.founders=lightgbm")
+    run, _ = evolve(tmp_path, "species.founders=lightgbm", study=FORESTS)
     for path in (*run.checkpoints.iterdir(), *run.genomes.iterdir()):
         path.unlink()
     run.founders.write_bytes(run.founders.read_bytes()[:-8])

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from safetensors.numpy import load_file, save_file
-from small_runs import SMALL, arena, assert_same, evolve
+from small_runs import SMALL, arena, assert_same, crashing, evolve
 
 from arena.schemas import TABLES
 from experiments.runs import job
@@ -20,7 +20,6 @@ from experiments.runs.directory import RunDirectory
 from experiments.runs.files import TEMPORARY
 from experiments.runs.interruption import interruptible
 from experiments.runs.lock import only_one
-from experiments.runs.recording import Recorder
 from experiments.terminal import Progression
 
 QUIET = "terminal.progress=false"
@@ -38,17 +37,9 @@ def parts(run: RunDirectory, name: str = "births") -> list[str]:
 
 
 def test_a_crash_is_gone_on_from_the_last_checkpoint_to_the_same_tables(
-    reference: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reference: RunDirectory, tmp_path: Path
 ) -> None:
-    true_add = Recorder.add
-
-    def crash(self: Recorder, record: Any, timing: dict[str, float]) -> Any:
-        if int(record.generation) == 4:
-            raise KeyboardInterrupt
-        return true_add(self, record, timing)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Recorder, "add", crash)
+    with crashing(4):
         code, _, complaint = arena(
             "evolve", *SMALL, f"runs_dir={tmp_path}", QUIET, "record.flush=1", "record.checkpoint=3"
         )

@@ -294,4 +294,4 @@ def test_arms_of_different_lengths_are_not_compared(monkeypatch: pytest.MonkeyPa
     ends = iter([State(40), State(20)])
     monkeypatch.setattr(founders, "last_state", lambda job, directory: next(ends))
     with pytest.raises(founders.UserError, match=r"evolution\.generations: one arm went 40 .* give 40, and both"):
-        next(founders.judge_arms(founders.FoundersStudy("lightgbm", 2), (Stub(), Stub()), None))  # type: ignore[arg-type]
+        next(founders.judge_arms(founders.FoundersStudy("lightgbm", 2), (Stub(), Stub()), None))
