@@ -4,6 +4,7 @@
 #   make test                                every check that CI runs
 #   make test ARGS="tests/markets -k fill"   the same, with pytest's own arguments
 #   make format                              lay out the code as the checks want it
+#   make vendor                              fetch the report's drawing library anew (wants npm)
 #   make constraints                         resolve all dependencies anew into constraints.txt
 #   make clean                               remove .venv and every cache; runs/ stays
 #
@@ -22,7 +23,7 @@ XLA_CACHE := $(if $(CI),,JAX_COMPILATION_CACHE_DIR="$(CURDIR)/.pytest_cache/xla"
 CANDIDATES = $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python3.14 python)
 SUITABLE = import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
-.PHONY: help evolve test format constraints clean
+.PHONY: help evolve test format vendor constraints clean
 .DEFAULT_GOAL := help
 
 help:
@@ -41,6 +42,20 @@ test: $(VENV)/.installed-dev
 format: $(VENV)/.installed-dev
 	@$(BIN)/ruff check --fix --exit-zero --quiet .
 	@$(BIN)/ruff format .
+
+# What vendor.json names, from the official package alone; another version is its `version`, `integrity` and `sha256`.
+VENDOR := experiments/report/vendor
+said = $(shell sed -n 's/^ *"$(1)": "\(.*\)",\{0,1\}$$/\1/p' $(VENDOR)/vendor.json)
+
+vendor:
+	@rm -rf build/vendor && mkdir -p build/vendor
+	@cd build/vendor && npm pack --silent '$(call said,name)@$(call said,version)' >/dev/null
+	@test "sha512-$$(openssl dgst -sha512 -binary build/vendor/*.tgz | openssl base64 -A)" = '$(call said,integrity)' || \
+		{ echo "the package is not the one that $(VENDOR)/vendor.json names; nothing was changed" >&2; exit 1; }
+	@tar -xzf build/vendor/*.tgz -C build/vendor
+	@cp build/vendor/package/dist/$(call said,file) build/vendor/package/LICENSE build/vendor/package/NOTICE $(VENDOR)
+	@cp build/vendor/package/licenses/* $(VENDOR)/licenses
+	@rm -rf build/vendor
 
 # An environment of its own, so that only what our own bounds ask for decides.
 constraints: $(VENV)/.installed-dev
