@@ -104,9 +104,9 @@ def vendored() -> str:
     Raises:
         ValueError: it is not the file that `vendor.json` names.
     """
-    about = json.loads((_HERE / "vendor" / "vendor.json").read_text(encoding="utf-8"))
+    about: dict[str, str] = json.loads((_HERE / "vendor" / "vendor.json").read_text(encoding="utf-8"))
     path = _HERE / "vendor" / about["file"]
-    raw = path.read_bytes()
+    raw: bytes = path.read_bytes()
     if hashlib.sha256(raw).hexdigest() != about["sha256"]:
         raise ValueError(f"{path}: is not the file of {about['name']} {about['version']}; make vendor brings it back")
     return raw.decode("utf-8")
