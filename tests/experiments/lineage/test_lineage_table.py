@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arena.schemas import LINEAGE, TABLES
-from experiments.runs.lineage import lineage
+from experiments.lineage.table import lineage
 
 
 def births(parents: list[int | None], order: list[int] | None = None) -> pl.DataFrame:
