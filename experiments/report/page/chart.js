@@ -1,0 +1,149 @@
+// One way to put an ECharts chart into the page: made when it comes near the window, drawn again when the colours or the
+// width change, named for those who cannot see it, read bar by bar with the arrow keys, and with its numbers below.
+
+import { h, table } from "./dom.js";
+import { theme, onTheme, FONT } from "./theme.js";
+
+const TABLE_ROWS = 400;
+const liveCharts = new Set();
+const nearWindow = new IntersectionObserver(
+  (entries) => {
+    for (const entry of entries) if (entry.isIntersecting) entry.target.dispatchEvent(new CustomEvent("near"));
+  },
+  { rootMargin: "600px" },
+);
+const widths = new ResizeObserver((entries) => {
+  for (const entry of entries) entry.target.dispatchEvent(new CustomEvent("sized"));
+});
+
+onTheme(() => {
+  for (const one of liveCharts) one.update();
+});
+addEventListener("beforeprint", () => {
+  for (const one of liveCharts) one.show();
+});
+
+/** What all charts have in common: no animation, the page's type and thin lines. @param {object} colours */
+export function plainOption(colours) {
+  return {
+    animation: false,
+    backgroundColor: "transparent",
+    textStyle: { fontFamily: FONT, color: colours.soft, fontSize: 11 },
+    aria: { enabled: false },
+  };
+}
+
+/** An axis in the page's manner. @param {object} colours @param {object} more what differs */
+export function plainAxis(colours, more = {}) {
+  return {
+    type: "value",
+    axisLine: { show: false },
+    axisTick: { show: false },
+    splitLine: { lineStyle: { color: colours.hair, width: 1 } },
+    ...more,
+    axisLabel: { color: colours.soft, fontSize: 11, hideOverlap: true, ...more.axisLabel },
+  };
+}
+
+/** A tooltip drawn on the canvas (the page's policy allows no HTML of its own). @param {object} colours */
+export function plainTooltip(colours, more = {}) {
+  return {
+    renderMode: "richText",
+    confine: true,
+    transitionDuration: 0,
+    backgroundColor: colours.surface,
+    borderColor: colours.line,
+    borderWidth: 1,
+    padding: [8, 10],
+    textStyle: { color: colours.ink, fontSize: 12, fontFamily: FONT },
+    ...more,
+  };
+}
+
+/**
+ * A disclosure with numbers as a table, made when it is first opened.
+ * @param {() => Array<Array>} rows the first row holds the heads
+ * @param {string} label what the numbers are of
+ */
+export function numbers(rows, label) {
+  const body = h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Numbers: ${label}` });
+  const details = h("details", { class: "numbers" }, h("summary", null, "Numbers"), body);
+  details.addEventListener("toggle", () => {
+    if (!details.open) return;
+    const all = rows();
+    const count = all.length - 1;
+    const every = Math.ceil(count / TABLE_ROWS);
+    const shown = every > 1 ? all.filter((_, i) => i === 0 || (i - 1) % every === 0) : all;
+    body.replaceChildren(table(shown, { caption: every > 1 ? `${label}: every ${every}th of ${count.toLocaleString("en-US")} rows` : label }));
+  });
+  return details;
+}
+
+/**
+ * A chart in `element`.
+ *
+ * `option(colours, width)` gives ECharts its option; `table` the numbers below; `ready(instance)` is called once it
+ * exists; `reading`, where given, lets the arrow keys walk: `{ count(), at(index, instance) }`, `at` returns the words to say.
+ * @param {HTMLElement} element
+ * @param {{label: string, height?: number|((width: number) => number), option: Function, table?: Function, ready?: Function, reading?: object}} settings
+ * @returns {{element: HTMLElement, instance: object|null, update: () => void, show: () => void, remove: () => void}}
+ */
+export function chart(element, { label, height = 240, option, table: rows = null, ready = null, reading = null }) {
+  const canvas = h("div", { class: "canvas", role: "img", "aria-label": label, tabindex: reading ? 0 : null });
+  const voice = reading ? h("p", { class: "hidden", "aria-liveCharts": "polite" }) : null;
+  const tall = (width) => (typeof height === "function" ? height(width) : height);
+  canvas.style.height = `${tall(element.clientWidth || 600)}px`;
+  element.append(canvas, ...(voice ? [voice] : []), ...(rows ? [numbers(rows, label)] : []));
+
+  const one = {
+    element: canvas,
+    instance: null,
+    update() {
+      if (!one.instance) return;
+      const width = canvas.clientWidth;
+      canvas.style.height = `${tall(width)}px`;
+      one.instance.resize();
+      const colours = theme();
+      one.instance.setOption({ ...plainOption(colours), ...option(colours, width) }, { notMerge: true });
+    },
+    show() {
+      if (one.instance || !canvas.clientWidth) return;
+      one.instance = echarts.init(canvas, null, { renderer: "canvas" });
+      one.update();
+      ready?.(one.instance);
+    },
+    remove() {
+      nearWindow.unobserve(canvas);
+      widths.unobserve(canvas);
+      liveCharts.delete(one);
+      one.instance?.dispose();
+      one.instance = null;
+    },
+  };
+  let width = 0;
+  canvas.addEventListener("near", () => one.show());
+  canvas.addEventListener("sized", () => {
+    if (canvas.clientWidth === width) return;
+    width = canvas.clientWidth;
+    if (one.instance) one.update();
+    else if (width) nearWindow.observe(canvas);
+  });
+  if (reading) walk(canvas, voice, one, reading);
+  liveCharts.add(one);
+  nearWindow.observe(canvas);
+  widths.observe(canvas);
+  return one;
+}
+
+function walk(canvas, voice, one, reading) {
+  let at = -1;
+  canvas.addEventListener("keydown", (event) => {
+    const count = reading.count();
+    const leap = Math.max(1, Math.round(count / 20));
+    const moves = { ArrowRight: at + 1, ArrowLeft: at - 1, PageDown: at + leap, PageUp: at - leap, Home: 0, End: count - 1 };
+    if (!(event.key in moves) || !one.instance || !count) return;
+    event.preventDefault();
+    at = Math.min(count - 1, Math.max(0, moves[event.key]));
+    voice.textContent = reading.at(at, one.instance);
+  });
+}

@@ -1,0 +1,110 @@
+// Where the page begins: colours, the bar at the top, and every section mounted, each on its own, so that one that fails
+// says so in its place and the others stand.
+
+import { facts } from "./data.js";
+import { h, segmented } from "./dom.js";
+import { read, write, onAddress } from "./address.js";
+import { startTheme, chooseTheme, themeChoice } from "./theme.js";
+import { mountSummary } from "./summary.js";
+import { mountChampions } from "./champions.js";
+import { mountCurves } from "./curves.js";
+import { mountTree } from "./tree.js";
+import { mountClades } from "./clades.js";
+import { mountHeat } from "./heat.js";
+import { mountMissing } from "./missing.js";
+
+const MOUNTS = {
+  summary: { mount: mountSummary, short: "Run" },
+  champions: { mount: mountChampions, short: "Champions" },
+  curves: { mount: mountCurves, short: "Curves" },
+  tree: { mount: mountTree, short: "Lineage" },
+  clades: { mount: mountClades, short: "Clades" },
+  heat: { mount: mountHeat, short: "Regimes" },
+  missing: { mount: mountMissing, short: "Missing" },
+};
+
+function bar() {
+  const header = document.getElementById("top");
+  const links = [...document.querySelectorAll("main > section")].map((section) =>
+    h("a", { href: `#${section.id}`, "data-section": section.id, onclick: (event) => (event.preventDefault(), goTo(section.id)) }, MOUNTS[section.id]?.short ?? section.id),
+  );
+  const choices = [["auto", "Auto"], ["light", "Light"], ["dark", "Dark"]];
+  let themes = null;
+  const rebuilt = () => {
+    const fresh = segmented({ label: "Colours", options: choices, value: themeChoice(), choose: chooseTheme });
+    themes?.replaceWith(fresh);
+    themes = fresh;
+  };
+  rebuilt();
+  onAddress(rebuilt);
+  document.body.prepend(h("a", { class: "skip", href: "#main", onclick: skip }, "Skip to the content"));
+  header.append(h("nav", { "aria-label": "Sections" }, links), themes);
+  follow(links);
+}
+
+function skip(event) {
+  event.preventDefault();
+  const main = document.getElementById("main");
+  main.tabIndex = -1;
+  main.focus();
+}
+
+/** Scrolls to a section and gives its heading the focus. @param {string} id */
+function goTo(id) {
+  const section = document.getElementById(id);
+  if (!section) return;
+  const heading = section.querySelector("h2");
+  if (heading) {
+    heading.tabIndex = -1;
+    heading.focus({ preventScroll: true });
+  }
+  section.scrollIntoView({ block: "start" });
+  write("at", id);
+}
+
+function follow(links) {
+  const shown = new Map();
+  const watch = new IntersectionObserver(
+    (entries) => {
+      for (const entry of entries) shown.set(entry.target.id, entry.isIntersecting);
+      const now = links.find((link) => shown.get(link.dataset.section));
+      for (const link of links) {
+        if (link === now) link.setAttribute("aria-current", "true");
+        else link.removeAttribute("aria-current");
+      }
+    },
+    { rootMargin: "-25% 0px -60% 0px" },
+  );
+  for (const link of links) watch.observe(document.getElementById(link.dataset.section));
+}
+
+function absence(section, all) {
+  const why = (all.missing ?? []).filter((one) => one.part === section.id);
+  for (const one of why) section.append(h("p", { class: "absent" }, one.why));
+}
+
+function start() {
+  startTheme();
+  let all;
+  try {
+    all = facts();
+  } catch (error) {
+    document.getElementById("main").prepend(h("p", { class: "absent", role: "alert" }, `This report's facts cannot be read: ${error.message}`));
+    return;
+  }
+  for (const section of document.querySelectorAll("main > section")) {
+    if (section.id !== "missing") absence(section, all);
+    try {
+      MOUNTS[section.id]?.mount(section, all);
+    } catch (error) {
+      console.error(error);
+      section.append(h("p", { class: "absent", role: "alert" }, `This part could not be drawn: ${error.message}`));
+    }
+  }
+  bar();
+  document.documentElement.dataset.ready = "true";
+  const at = read("at");
+  if (at && at !== "summary") goTo(at);
+}
+
+start();
