@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 
-const PARTS = {
+const MISSING_PARTS = {
   run: "The run",
   standings: "Scores of champions",
   curves: "Learning curves",
@@ -26,7 +26,7 @@ export function mountMissing(section, facts) {
         "dl",
         { class: "missing" },
         missing.map((one) => [
-          h("dt", null, PARTS[one.part] ?? one.part, one.what ? h("span", { class: "small" }, ` ${one.what}`) : null),
+          h("dt", null, MISSING_PARTS[one.part] ?? one.part, one.what ? h("span", { class: "small" }, ` ${one.what}`) : null),
           h("dd", null, one.why),
         ]),
       ),
