@@ -4,7 +4,6 @@ A table is a folder of parts named by the generations they hold. A part is writt
 forces a flush before it, so a killed run has no torn part, no gap and no duplicate.
 """
 
-import re
 from pathlib import Path
 
 import jax
@@ -19,14 +18,11 @@ from arena.schemas import TABLES
 from experiments.configuration.study import RecordSettings
 from experiments.runs.directory import RunDirectory
 from experiments.runs.files import sync_folder, write_table
-from experiments.runs.parts import part_schema
+from experiments.runs.parts import PART, part_schema
 from experiments.runs.trees import generation_of, save_tree
 from markets.errors import UserError
 
 __all__ = ["Recorder", "check_parts", "forget_from"]
-
-# The last number is that of the process that wrote the part, which has always been process 0.
-_PART = re.compile(r"(\d{8,})-(\d{8,})-(\d+)\.parquet")
 
 
 class Recorder:
@@ -149,7 +145,7 @@ def _parts(run: RunDirectory, name: str) -> list[tuple[Path, tuple[int, int]]]:
     """
     found = []
     for path in sorted(run.table(name).glob("[!.]*.parquet")):
-        named = _PART.fullmatch(path.name)
+        named = PART.fullmatch(path.name)
         if named is None:
             raise UserError(f"{path}: no part of this run, whose names are <first>-<last>-<process>; move it away")
         found.append((path, (int(named[1]), int(named[2]))))
