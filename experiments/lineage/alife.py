@@ -55,7 +55,7 @@ def write_alife(table: pl.DataFrame, path: Path, *, both: bool = False) -> None:
         there = second.is_in(table["id"].implode()) & (second != pl.col("ancestor_id"))
         listed = pl.when(there).then(pair).otherwise(listed)
     root = pl.col("ancestor_id") == pl.col("id")
-    columns = (
+    columns: tuple[pl.Expr | str, ...] = (
         pl.col("id"),
         pl.when(root).then(pl.lit("[none]")).otherwise(listed).alias("ancestor_list"),
         pl.col("origin_time"),
@@ -68,7 +68,7 @@ def write_alife(table: pl.DataFrame, path: Path, *, both: bool = False) -> None:
             file.write(rows.write_csv(include_header=not start).encode())
 
 
-def read_alife(path: Path, tell: Callable[[str], object] = lambda line: None) -> pl.DataFrame:
+def read_alife(path: Path, tell: Callable[[str], object] | None = None) -> pl.DataFrame:
     """Read a phylogeny that any tool wrote to the ALife data standard.
 
     Rows may be in any order, ids need not be dense, `ancestor_list` may be `[none]`, `['none']`, `[NONE]`, `[]` or have
@@ -88,7 +88,7 @@ def read_alife(path: Path, tell: Callable[[str], object] = lambda line: None) ->
     Raises:
         UserError: no such table; the file and the row are named.
     """
-    text = _read(path)
+    text, say = _read(path), tell or (lambda _: None)
     table = pl.DataFrame({"id": _numbers(text, "id", path, "is no id; right is a whole number, each once")})
     if wrong := _first(table["id"].is_duplicated() & ~table["id"].is_first_distinct()):
         raise _wrong(path, wrong, f"agent {table['id'][wrong - 1]} stands in an earlier row too; right is each once")
@@ -107,12 +107,10 @@ def read_alife(path: Path, tell: Callable[[str], object] = lambda line: None) ->
     table = table[_places(table["id"].to_numpy(), tree.id)]
     levels = _levels(tree) if not born or not died else None
     if levels is not None and not born:
-        tell("origin_time is missing: births from the founder on, along the longest line, stand for it")
+        say("origin_time is missing: births from the founder on, along the longest line, stand for it")
         table = table.with_columns(origin_time=pl.Series(levels, dtype=pl.UInt32))
     if not died:
-        tell(
-            "destruction_time is missing: who has no child is taken to live, others to die at their last child's birth"
-        )
+        say("destruction_time is missing: who has no child is taken to live, others to die at their last child's birth")
         table = table.with_columns(destruction_time=_last_births(tree, table["origin_time"].to_numpy()))
     labels = [name for name in ("taxon_label",) if name in table.columns]
     table = table.with_columns(depth=pl.Series(depth(tree)))
@@ -176,7 +174,7 @@ def _times(text: pl.DataFrame, name: str, path: Path) -> pl.Series:
     """Generations, which tools may write as 3 or as 3.0; null for the living."""
     cells = text[name].fill_null("").str.strip_chars()
     numbers = cells.cast(pl.Float64, strict=False)
-    none = cells.str.to_lowercase().is_in(_LIVING) if name == "destruction_time" else pl.repeat(False, len(cells))
+    none = cells.str.to_lowercase().is_in(_LIVING if name == "destruction_time" else ())
     whole = (numbers == numbers.floor()) & numbers.is_between(0, _LAST)
     wrong = _first(~(none | whole.fill_null(value=False)))
     if wrong:
