@@ -84,7 +84,7 @@ def subtree_sums(parent: NDArray[np.integer[Any]], values: NDArray[Number], bloc
         inside = above < first
         if not inside.all():
             above, given = above[inside], given[inside]
-        np.add.at(total, above, given)
+        np.add.at(total[:first], above, given)  # apart from `given`, so that nothing is copied
     return total
 
 
