@@ -40,7 +40,7 @@ export function number(value, digits = 0) {
 
 /** +0.32, −0.05. */
 export function signed(value, digits = 2) {
-  return absent(value) ? DASH : grouped(value, digits, { signDisplay: "always" });
+  return absent(value) ? DASH : grouped(value, digits, { signDisplay: "exceptZero" });
 }
 
 /** 0.123 → "12.3 %". */
@@ -83,6 +83,11 @@ export function day(when) {
 /** "bull_trending" → "bull trending". */
 export function words(name) {
   return String(name).replaceAll("_", " ");
+}
+
+/** Its first letter made a capital. */
+export function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /** 1 agent, 2 agents. */

@@ -1,0 +1,129 @@
+// Small multiples over the generations: panels of one width and one axis, so that one crosshair runs through all of them
+// and the figures under it stand in each panel's head, where they hide nothing.
+
+import { h, number } from "./dom.js";
+import { chart, plainAxis } from "./chart.js";
+
+const GRID = { left: 46, right: 12, top: 8, bottom: 22 };
+
+/**
+ * A set of panels over the same generations.
+ *
+ * A panel: `{ title, note?, series: [{ name, values, colour(colours), dash?, width?, opacity?, step?, symbol?, points? , key? }], format(value), min?, zero? }`.
+ * `values` are one a generation; `points`, in their place, are [generation, value, words]. Series whose `key` is hidden are left out.
+ * @param {HTMLElement} place @param {{generations: number[], panels: object[], hidden: Set<string>}} what
+ * @returns {{update: () => void}}
+ */
+export function panelSet(place, { generations, panels, hidden }) {
+  const grid = h("div", { class: "panels" });
+  const made = panels.map((panel) => onePanel(grid, panel));
+  place.append(grid);
+  let at = -1;
+
+  function onePanel(parent, panel) {
+    const reading = h("p", { class: "readout" });
+    const figure = h("figure", null, h("figcaption", null, h("h4", null, panel.glyph && h("span", { class: `glyph ${panel.class ?? ""}`, "aria-hidden": "true" }, panel.glyph), panel.title)), reading);
+    parent.append(figure);
+    const shown = () => panel.series.filter((one) => !one.keys?.some((key) => hidden.has(key)));
+    const one = { panel, reading, shown };
+    one.chart = chart(figure, {
+      label: `${panel.title} over generations ${generations[0]} to ${generations[generations.length - 1]}`,
+      height: 150,
+      option: (colours) => panelOption(panel, shown(), generations, colours),
+      table: () => [["generation", ...shown().map((series) => series.name)], ...generations.map((generation, i) => [String(generation), ...shown().map((series) => valueAt(series, generation, i))])],
+      ready: (instance) => follow(instance),
+      reading: {
+        count: () => generations.length,
+        at: (index) => {
+          move(index);
+          return `generation ${generations[index]}: ${shown().map((series) => `${series.name} ${panel.format(valueAt(series, generations[index], index))}`).join(", ")}`;
+        },
+      },
+    });
+    one.chart.element.addEventListener("blur", () => move(-1));
+    return one;
+  }
+
+  function follow(instance) {
+    const zr = instance.getZr();
+    zr.on("mousemove", (event) => {
+      if (!instance.containPixel("grid", [event.offsetX, event.offsetY])) return;
+      const generation = instance.convertFromPixel({ xAxisIndex: 0 }, event.offsetX);
+      const step = generations.length > 1 ? generations[1] - generations[0] : 1;
+      move(Math.min(generations.length - 1, Math.max(0, Math.round((generation - generations[0]) / step))));
+    });
+    zr.on("globalout", () => move(-1));
+  }
+
+  function move(index) {
+    if (index === at) return;
+    at = index;
+    for (const { panel, chart: one, reading, shown } of made) {
+      const generation = generations[index];
+      reading.textContent = "";
+      if (index >= 0) {
+        reading.append(`${number(generation)}: `);
+        shown().forEach((series, i) => reading.append(i ? " · " : "", `${series.short ?? series.name} `, h("b", null, panel.format(valueAt(series, generation, index)))));
+      } else rest(panel, reading);
+      if (!one.instance) continue;
+      const x = index < 0 ? -1 : one.instance.convertToPixel({ xAxisIndex: 0 }, generation);
+      if (index < 0) one.instance.dispatchAction({ type: "updateAxisPointer", currTrigger: "leave" });
+      else one.instance.dispatchAction({ type: "updateAxisPointer", currTrigger: "mousemove", x, y: GRID.top + 20 });
+    }
+  }
+
+  for (const { panel, reading } of made) rest(panel, reading);
+  return {
+    update() {
+      for (const one of made) one.chart.update();
+    },
+  };
+}
+
+function rest(panel, reading) {
+  reading.textContent = panel.note ?? "";
+  if (panel.key) reading.append(...panel.key());
+}
+
+function valueAt(series, generation, index) {
+  if (!series.points) return series.values[index] ?? null;
+  let value = null;
+  for (const [when, what] of series.points) {
+    if (when > generation) break;
+    value = what;
+  }
+  return value;
+}
+
+function panelOption(panel, series, generations, colours) {
+  const last = generations[generations.length - 1];
+  return {
+    grid: GRID,
+    tooltip: { trigger: "axis", showContent: false, axisPointer: { type: "line", snap: false, lineStyle: { color: colours.faint, type: "solid", width: 1 } } },
+    xAxis: plainAxis(colours, { min: generations[0], max: last, splitLine: { show: false }, axisLine: { show: true, lineStyle: { color: colours.line } }, splitNumber: 4, minInterval: 1, axisLabel: { alignMaxLabel: "right" }, axisPointer: { label: { show: false } } }),
+    yAxis: plainAxis(colours, { splitNumber: 3, scale: !panel.zero, min: panel.zero ? 0 : undefined, axisLabel: { formatter: (value) => panel.axis?.(value) ?? panel.format(value) }, axisPointer: { show: false } }),
+    series: series.map((one) => lineOf(one, generations, last, colours, panel)),
+  };
+}
+
+function lineOf(one, generations, last, colours, panel) {
+  const colour = one.colour(colours);
+  const data = one.points ? [...one.points.map(([when, value]) => [when, value]), ...(one.points.length ? [[last, one.points[one.points.length - 1][1]]] : [])] : generations.map((generation, i) => [generation, one.values[i]]);
+  return {
+    type: "line",
+    name: one.name,
+    data,
+    step: one.step ? "end" : false,
+    stack: panel.stack ? "all" : undefined,
+    symbol: one.symbol ?? "none",
+    showSymbol: Boolean(one.symbol),
+    symbolSize: 5,
+    sampling: one.points ? undefined : "lttb",
+    silent: true,
+    lineStyle: { color: colour, width: (one.width ?? 1.5) * (one.values?.length > 400 ? 0.7 : 1), type: one.dash ?? "solid", opacity: one.opacity ?? 1 },
+    itemStyle: { color: colour },
+    areaStyle: panel.stack ? { color: colour, opacity: 0.75 } : undefined,
+    markLine: one.zero ? { silent: true, symbol: "none", label: { show: false }, lineStyle: { color: colours.faint, width: 1, type: "solid" }, data: [{ yAxis: 0 }] } : undefined,
+    z: one.z ?? 2,
+  };
+}
