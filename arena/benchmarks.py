@@ -23,7 +23,7 @@ from genomes.genes import Genes
 from genomes.species import Carry, Quantiles, Shape
 from markets.tape import Tape, rules_at, window
 
-__all__ = ["Follower", "evaluate", "follow", "hold", "play"]
+__all__ = ["Follower", "evaluate", "follow", "follower", "hold", "play"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,6 +134,12 @@ def follow(
     Returns:
         Stats of one agent, leaves [1, groups].
     """
+    setup, trader = follower(settings)
+    return evaluate(setup, trader, tape._replace(features=told[..., None]), first, settings.episodes.bars)
+
+
+def follower(settings: Settings) -> tuple[Rollout, Trader]:
+    """One agent that asks for the direction which the tape's only feature names, with all of its equity, no stops."""
     setup = Rollout(
         species=Follower(),
         rules=settings.broker,
@@ -144,8 +150,7 @@ def follow(
     )
     one = jnp.ones(1)
     genes = Genes(*(one for _ in Genes._fields))
-    trader = Trader(jnp.zeros((1, 1)), genes, forget((1,), 1, 1), jnp.zeros((1, REGIMES)))
-    return evaluate(setup, trader, tape._replace(features=told[..., None]), first, settings.episodes.bars)
+    return setup, Trader(jnp.zeros((1, 1)), genes, forget((1,), 1, 1), jnp.zeros((1, REGIMES)))
 
 
 def hold(settings: Settings, tape: Tape, first: Int32[Array, "episodes"], direction: float = 1.0) -> Stats:

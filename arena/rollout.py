@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int32
 
 from agents.decision import direction, order
 from agents.memory import Memory, MemorySettings, caution
@@ -20,12 +20,12 @@ from agents.trust import TrustSettings
 from arena.tally import REGIMES, Tally, count_bar, empty_tally, groups_of
 from genomes.genes import Genes
 from genomes.species import Species
-from markets.account import Account, Bar
+from markets.account import Account, Bar, Order, Outcome
 from markets.broker import open_account, step
 from markets.rules import BrokerRules
 from markets.tape import MarketWindow
 
-__all__ = ["Rollout", "Trace", "Trader", "roll_out"]
+__all__ = ["Acting", "Rollout", "Step", "Trace", "Trader", "act", "begin", "foresee", "roll_out"]
 
 
 class Trader(NamedTuple):
@@ -70,12 +70,93 @@ class Trace(NamedTuple):
     """The account as the agent saw it at the decision."""
 
 
-class _Carry(NamedTuple):
+class Acting(NamedTuple):
+    """What an episode hands from bar to bar; leaves [agents, episodes, …]."""
+
     account: Account
     brain: Any
-    peak: Array
-    held: Array
+    """The species' carry, [agents, …]."""
+    peak: Float[Array, "agents episodes"]
+    """Highest equity so far."""
+    held: Float[Array, "agents episodes instruments"]
+    """Bars the open position has been held."""
+
+
+class Step(NamedTuple):
+    """One bar of an episode: what was decided at its close, and what the next bar made of it."""
+
+    view: Float[Array, "agents episodes instruments view"]
+    wanted: Float[Array, "agents episodes instruments"]
+    ask: Order
+    outcome: Outcome
+
+
+class _Foreseen(NamedTuple):
+    """What does not depend on the account, of some bars; leaves [bars, …]."""
+
+    code: Any
+    factor: Float[Array, "bars agents episodes #instruments"]
+
+
+class _Carry(NamedTuple):
+    acting: Acting
     tally: Tally
+
+
+def begin(setup: Rollout, rules: BrokerRules, agents: int, episodes: int, instruments: int) -> Acting:
+    """Fresh accounts, before the first decision."""
+    account = open_account(rules, (agents, episodes), instruments, jnp.float32)
+    brain = jax.vmap(lambda _: setup.species.initial_carry(episodes * instruments))(jnp.arange(agents))
+    return Acting(account, brain, account.equity, jnp.zeros((agents, episodes, instruments)))
+
+
+def foresee(
+    setup: Rollout,
+    trader: Trader,
+    features: Float[Array, "history episodes instruments features"],
+    regime: Int32[Array, "bars episodes"],
+) -> _Foreseen:
+    """Encode a chunk of bars, and say how caution and trust scale exposure in it.
+
+    Args:
+        setup: what is static.
+        trader: the agents.
+        features: `setup.species.context` bars of history, then those of the chunk.
+        regime: of the chunk's bars.
+    """
+    flat = features.reshape(features.shape[0], -1, features.shape[-1])
+    code = jax.vmap(setup.species.encode, (0, None), 1)(trader.genome, flat)
+    return _Foreseen(code, _exposure_factor(setup, trader, features[setup.species.context :], regime))
+
+
+def act(
+    setup: Rollout, trader: Trader, before: Acting, now: _Foreseen, atr: Array, bar: Bar, rules: BrokerRules
+) -> tuple[Acting, Step]:
+    """Observe, decide and meet the next bar.
+
+    Args:
+        setup: what is static.
+        trader: the agents.
+        before: the episodes at the decision.
+        now: of this bar, without the axis of bars.
+        atr: at the decision [episodes, instruments].
+        bar: that the order meets.
+        rules: of the broker in each episode.
+    """
+    account, species = before.account, setup.species
+    agents, episodes, instruments = account.units.shape
+    view = account_view(account, bar.decision_close, atr, before.peak, before.held)
+    values, brain = jax.vmap(species.values)(
+        trader.genome, now.code, view.reshape(agents, episodes * instruments, -1), before.brain
+    )
+    wanted = direction(values, species.shape.actions).reshape(agents, episodes, instruments)
+    ask = order(wanted, account.units, now.factor, atr, trader.genes, stops=setup.stops)
+    outcome = step(account, ask, bar, rules)
+    after = outcome.account
+    turned = jnp.sign(after.units) != jnp.sign(account.units)
+    held = jnp.where(after.units == 0, 0.0, jnp.where(turned | outcome.closed.opened, 1.0, before.held + 1.0))
+    peak = jnp.maximum(before.peak, after.equity)
+    return Acting(after, brain, peak, held), Step(view, wanted, ask, outcome)
 
 
 def roll_out(
@@ -96,45 +177,26 @@ def roll_out(
     bars, episodes = market.regime.shape
     instruments = market.gain.shape[-1]
     agents = trader.genes.size.shape[0]
-    rows = episodes * instruments
     species, chunk = setup.species, setup.chunk
 
-    def bar_step(carry: _Carry, now: tuple[Any, Array, Array, Array, Bar]) -> tuple[_Carry, Trace | None]:
-        code, factor, regime, atr, bar = now
-        account = carry.account
-        view = account_view(account, bar.decision_close, atr, carry.peak, carry.held)
-        values, brain = jax.vmap(species.values)(trader.genome, code, view.reshape(agents, rows, -1), carry.brain)
-        wanted = direction(values, species.shape.actions).reshape(agents, episodes, instruments)
-        ask = order(wanted, account.units, factor, atr, trader.genes, stops=setup.stops)
-        outcome = step(account, ask, bar, rules)
-        after = outcome.account
-        turned = jnp.sign(after.units) != jnp.sign(account.units)
-        held = jnp.where(after.units == 0, 0.0, jnp.where(turned | outcome.closed.opened, 1.0, carry.held + 1.0))
+    def bar_step(carry: _Carry, now: tuple[_Foreseen, Array, Array, Bar]) -> tuple[_Carry, Trace | None]:
+        foreseen, regime, atr, bar = now
+        account = carry.acting.account
+        acting, (view, wanted, _, outcome) = act(setup, trader, carry.acting, foreseen, atr, bar, rules)
         # Held over the bar is what its open left, even if a stop or the end closed it before the bar was over.
         over = account.units + outcome.fills.units[0] + outcome.fills.units[1]
         exposure = over * bar.decision_close / jnp.maximum(account.equity, 1e-6 * setup.rules.cash)[..., None]
         tally = count_bar(carry.tally, outcome, groups_of(regime), account.alive.astype(jnp.float32), exposure)
-        peak = jnp.maximum(carry.peak, after.equity)
+        after = outcome.account
         kept = Trace(after.equity, after.units, wanted, view) if trace else None
-        return _Carry(after, brain, peak, held, tally), kept
+        return _Carry(acting, tally), kept
 
     def chunk_step(carry: _Carry, now: tuple[Array, Any]) -> tuple[_Carry, Trace | None]:
         first, (regime, atr, bar) = now
         features = lax.dynamic_slice_in_dim(market.features, first, species.context + chunk)
-        flat = features.reshape(species.context + chunk, rows, -1)
-        code = jax.vmap(species.encode, (0, None), 1)(trader.genome, flat)
-        factor = _exposure_factor(setup, trader, features[species.context :], regime)
-        return lax.scan(bar_step, carry, (code, factor, regime, atr, bar))
+        return lax.scan(bar_step, carry, (foresee(setup, trader, features, regime), regime, atr, bar))
 
-    account = open_account(rules, (agents, episodes), instruments, jnp.float32)
-    brain = jax.vmap(lambda _: species.initial_carry(rows))(jnp.arange(agents))
-    start = _Carry(
-        account,
-        brain,
-        account.equity,
-        jnp.zeros((agents, episodes, instruments)),
-        empty_tally(agents, episodes, instruments),
-    )
+    start = _Carry(begin(setup, rules, agents, episodes, instruments), empty_tally(agents, episodes, instruments))
     chunks = bars // chunk
     parts = jax.tree.map(lambda x: x.reshape(chunks, chunk, *x.shape[1:]), (market.regime, market.atr, market.bar))
     end, kept = lax.scan(chunk_step, start, (jnp.arange(chunks) * chunk, parts))

@@ -1,0 +1,135 @@
+"""Journeys: a few agents trade one long stretch of the tape, bar by bar, and everything that happened is kept.
+
+While agents are judged nothing is kept of single bars; a champion's curve and its trades come from rolling it out once
+more, through the same decisions and the same broker (`arena.rollout.act`), in one continuous episode. Stretches of all
+symbols are lanes beside each other; a long one is walked in equal pieces, so that one compiled program serves all of
+them and memory stays bounded.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float, Int32
+from numpy.typing import NDArray
+
+from arena.rollout import Acting, Rollout, Trader, act, begin, foresee
+from arena.tally import REGIMES
+from markets.account import Closed, Fills, Order
+from markets.tape import Tape, rules_at, window
+
+__all__ = ["Passed", "travel"]
+
+_PIECE = 4096
+"""Bars walked at once at most."""
+
+_ACCOUNT_BARS = 2**19
+"""Accounts (agents × lanes × instruments) times bars that are kept on the device at most: about 80 MiB."""
+
+
+class Passed(NamedTuple):
+    """What happened bar by bar; leaves [bars, agents, lanes, …], a bar being the one that an order met."""
+
+    equity: Float[Array, "bars agents lanes"]
+    """After the bar."""
+    units: Float[Array, "bars agents lanes instruments"]
+    """After the bar, signed."""
+    order: Order
+    """Decided at the close of the bar before."""
+    fills: Fills
+    """Leaves [bars, 4, agents, lanes, instruments]."""
+    closed: Closed
+    financing: Float[Array, "bars agents lanes"]
+    """Charged at the bar's close, positive when paid."""
+
+
+def travel(
+    setup: Rollout,
+    trader: Trader,
+    tape: Tape,
+    first: NDArray[np.int32],
+    stop: NDArray[np.int32],
+    *,
+    piece: int = _PIECE,
+) -> Iterator[tuple[int, Passed]]:
+    """Let agents trade each lane once, from its first row to its last, from flat, with one account a lane.
+
+    On rows of an unknown regime no order is given: nobody trades there.
+
+    Args:
+        setup: how they act.
+        trader: the agents, leaves [agents, …].
+        tape: the market.
+        first: row of the first decision of each lane [lanes]; `setup.species.context` rows before it are read.
+        stop: one past the last row of each lane [lanes]; the last row is met, and positions are closed there where the
+            rules say so.
+        piece: bars walked at once at most.
+
+    Yields:
+        How many bars came before, and the next ones in NumPy, as many as the longest lane has left. What a lane shows
+        beyond its own last row means nothing.
+    """
+    if len(first) != len(stop) or not len(first) or (stop - first < 2).any():
+        raise ValueError(f"lanes from {first} to {stop}; right is at least one, each of two rows or more")
+    lanes, instruments = len(first), tape.atr.shape[1]
+    agents = int(trader.genes.size.shape[0])
+    bars = _suited(piece, agents * lanes * instruments, setup.chunk)
+    start, end = jnp.asarray(first, jnp.int32), jnp.asarray(stop, jnp.int32)
+    acting = begin(setup, rules_at(setup.rules, tape, start), agents, lanes, instruments)
+    longest = int((stop - first).max()) - 1
+    for before in range(0, longest, bars):
+        acting, passed = _walk(setup, bars, trader, tape, start, end, acting, jnp.int32(before))
+        left = min(bars, longest - before)
+        yield before, jax.tree.map(lambda leaf, left=left: np.asarray(leaf)[:left], passed)
+
+
+def _suited(piece: int, accounts: int, chunk: int) -> int:
+    """Bars of a piece: halved until it fits, and a multiple of the chunk."""
+    bars = piece
+    while bars * accounts > _ACCOUNT_BARS and bars > chunk:
+        bars //= 2
+    return max(bars // chunk, 1) * chunk
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _walk(
+    setup: Rollout,
+    bars: int,
+    trader: Trader,
+    tape: Tape,
+    first: Int32[Array, "lanes"],
+    stop: Int32[Array, "lanes"],
+    acting: Acting,
+    before: Int32[Array, ""],
+) -> tuple[Acting, Passed]:
+    """The next bars of every lane."""
+    context, chunk = setup.species.context, setup.chunk
+    market = window(tape, first + before, bars, context)
+    rules = rules_at(setup.rules, tape, first)
+    met = first + before + jnp.arange(1, bars + 1, dtype=jnp.int32)[:, None]
+    market = market._replace(bar=market.bar._replace(last=met == stop - 1))
+
+    def bar_step(acting: Acting, now: tuple[Any, ...]) -> tuple[Acting, Passed]:
+        foreseen, regime, atr, bar = now
+        silent = jnp.where(regime < REGIMES, 0.0, jnp.nan)[:, None]
+        foreseen = foreseen._replace(factor=foreseen.factor + silent)
+        after, step = act(setup, trader, acting, foreseen, atr, bar, rules)
+        outcome = step.outcome
+        account = outcome.account
+        return after, Passed(account.equity, account.units, step.ask, outcome.fills, outcome.closed, outcome.financing)
+
+    def chunk_step(acting: Acting, now: tuple[Array, Any]) -> tuple[Acting, Passed]:
+        at, (regime, atr, bar) = now
+        features = lax.dynamic_slice_in_dim(market.features, at, context + chunk)
+        return lax.scan(bar_step, acting, (foresee(setup, trader, features, regime), regime, atr, bar))
+
+    chunks = bars // chunk
+    parts = jax.tree.map(lambda x: x.reshape(chunks, chunk, *x.shape[1:]), (market.regime, market.atr, market.bar))
+    with jax.default_matmul_precision("highest"):
+        after, passed = lax.scan(chunk_step, acting, (jnp.arange(chunks) * chunk, parts))
+    joined: Passed = jax.tree.map(lambda x: x.reshape(bars, *x.shape[2:]), passed)
+    return after, joined
