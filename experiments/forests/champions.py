@@ -3,28 +3,22 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import jax
-import jax.numpy as jnp
-
-from agents.memory import forget
 from agents.observation import ACCOUNT_VIEW
 from arena.rollout import Trader
 from arena.schemas import REGIME_NAMES
 from arena.settings import Settings
-from arena.tally import REGIMES
 from experiments.configuration.study import make_study
 from experiments.exchange.ensemble import Ensemble
 from experiments.founders.brains import ensemble_of
 from experiments.founders.founding import RANDOM, suited_layout
 from experiments.runs.champions import best_scores, replicates
 from experiments.runs.directory import RunDirectory
-from experiments.runs.trees import generation_of, load_tree, metadata_of
+from experiments.runs.genomes import champion_file, trader_form
+from experiments.runs.trees import load_tree, metadata_of
 from genomes.forest import ForestSpecies
-from genomes.genes import Genes
 from genomes.registry import make_species
-from genomes.species import Shape, genome_form
+from genomes.species import Shape
 from markets.errors import UserError
 
 __all__ = ["Champion", "ForestChampion", "find_champion", "read_forest"]
@@ -97,7 +91,7 @@ def find_champion(directory: RunDirectory, who: str, replicate: int | None = Non
             known = ", ".join(map(str, sorted({own for _, own in scores.values()})))
             raise UserError(f"--champion: agent {identity} never was a champion; those of now are: {known}")
     generation = int(rows[-1]["generation"])
-    path = _file(directory, identity, generation)
+    path = champion_file(directory, identity, generation)
     return Champion(
         id=identity,
         generation=generation,
@@ -126,7 +120,7 @@ def read_forest(directory: RunDirectory, champion: Champion) -> ForestChampion:
         raise UserError(f"{directory.config}: has no species.forest, so it is of another run; bring it back")
     species = make_species(_FOREST, settings.species[_FOREST], Shape(len(features), len(ACCOUNT_VIEW)))
     assert isinstance(species, ForestSpecies)
-    trader, _ = load_tree(champion.path, _form(species, settings, len(features)))
+    trader, _ = load_tree(champion.path, trader_form(species, settings.scars.memory))
     return ForestChampion(champion, trader, species, settings, _values(trader, species, features))
 
 
@@ -151,17 +145,6 @@ def _of_id(who: str, replicate: int | None) -> int:
     return int(who)
 
 
-def _file(directory: RunDirectory, identity: int, generation: int) -> Path:
-    """Where a champion lies as it was in that generation; see `Recorder` for how it came there."""
-    path = directory.genomes / f"{identity}.safetensors"
-    if path.exists() and generation_of(path) == generation:
-        return path
-    later = directory.genomes / f"{identity}-{generation}.safetensors"
-    if not later.exists():
-        raise UserError(f"{later if path.exists() else path}: missing; bring it back, or run the study anew")
-    return later
-
-
 def _settings(directory: RunDirectory) -> Settings:
     """What the run was made with; where its founders came from need not be there any more."""
     config = directory.read_config()
@@ -175,15 +158,6 @@ def _settings(directory: RunDirectory) -> Settings:
         return make_study(config).settings
     except UserError as error:
         raise UserError(f"{directory.config}: {error}") from None
-
-
-def _form(species: ForestSpecies, settings: Settings, features: int) -> Trader:
-    """What lies in a champion's file, by shapes and types alone."""
-    number = jax.ShapeDtypeStruct((), jnp.float32)
-    genes: Any = Genes._make(number for _ in Genes._fields)
-    memory = jax.eval_shape(lambda: forget((), settings.scars.memory.moments, features))
-    trust: Any = jax.ShapeDtypeStruct((REGIMES,), jnp.float32)
-    return Trader(genome_form(species), genes, memory, trust)
 
 
 def _values(trader: Trader, species: ForestSpecies, features: list[str]) -> Ensemble:

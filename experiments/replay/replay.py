@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from experiments.replay.metrics import CONVENTIONS, performance, spread_paid
 from experiments.replay.targets import Targets, align_targets
-from experiments.replay.trades import trades_of
+from experiments.replay.trades import marks_of, trades_of
 from markets.account import REASONS, Bar, Order, Outcome
 from markets.bars import CLOSE, Bars
 from markets.broker import open_account, step
@@ -145,19 +145,8 @@ def replay_aligned(own_bars: Bars, targets: Targets, rules: BrokerRules) -> Repl
     columns = {name: getattr(outcome.fills, name)[step_of, slot, 0] for name in _FILLS}
     fills = pl.DataFrame({"timestamp": time.gather(row), "reason": pl.Series(reasons, dtype=pl.String), **columns})
 
-    closed = outcome.closed
-    at_open = slot <= 1
-    profit = np.where(at_open, closed.profit_at_open[step_of, 0], closed.profit_after[step_of, 0])
-    trades = trades_of(
-        fills,
-        row,
-        slot,
-        ends=np.where(at_open, closed.ended_at_open[step_of, 0], closed.ended_after[step_of, 0]) & ~_reopens(slot, row),
-        opens=(slot == 1) & closed.opened[step_of, 0],
-        profit=profit,
-        financing=financing,
-        stamps=time,
-    )
+    marks = marks_of(row, slot, jax.tree.map(lambda leaf: leaf[step_of, 0], outcome.closed))
+    trades = trades_of(fills, row, slot, **marks._asdict(), financing=financing, stamps=time)
     yearly = periods_per_year(bars.time, rules.calendar)
     with np.errstate(all="ignore"):  # what is not finite is null in the metrics, or refused below
         measured = performance(
@@ -229,13 +218,6 @@ def _see_finite(bars: Bars, **columns: NDArray[np.float64]) -> None:
 
 def _stamp(time: np.datetime64) -> str:
     return f"{time.astype('datetime64[s]')}".replace("T", " ")
-
-
-def _reopens(slot: NDArray[np.int64], row: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Fills of an order from flat right after a resting exit at the same open: that exit ended the trade, not they."""
-    after_exit = np.zeros(len(slot), bool)
-    after_exit[1:] = (slot[1:] == 1) & (slot[:-1] == 0) & (row[1:] == row[:-1])
-    return after_exit
 
 
 def _quotes(bars: Bars, rules: BrokerRules) -> Bar:

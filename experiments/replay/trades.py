@@ -5,13 +5,15 @@ taken off between belongs to it. A flip's costs are shared between the two trade
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-__all__ = ["TRADES", "trades_of"]
+from markets.account import Closed
+
+__all__ = ["TRADES", "Marks", "marks_of", "trades_of"]
 
 TRADES: dict[str, pl.DataType | type[pl.DataType]] = {
     "entry_timestamp": pl.Datetime("us", "UTC"),  # open of the bar at whose open it began
@@ -64,6 +66,36 @@ class _Trade:
         self.commission += share * fill["commission"]
         self.slippage += share * fill["slippage"]
         self.fee += share * fill["fee"]
+
+
+class Marks(NamedTuple):
+    """What fills did to trades, [fills]."""
+
+    ends: NDArray[np.bool_]
+    """Whether a fill ended a trade."""
+    opens: NDArray[np.bool_]
+    """Whether it began one."""
+    profit: NDArray[np.floating]
+    """Of the trade it ended, in money."""
+
+
+def marks_of(row: NDArray[np.int64], slot: NDArray[np.int64], closed: Closed) -> Marks:
+    """What the fills of one instrument did to its trades.
+
+    Args:
+        row: of each fill's bar, [fills], in order.
+        slot: of each fill in its bar, [fills]: 0 and 1 at the open, 2 inside the bar, 3 at the close.
+        closed: what the broker says of each fill's bar, leaves [fills].
+    """
+    at_open = slot <= 1
+    # An order from flat right after a resting exit at the same open: that exit ended the trade, not the order.
+    reopens = np.zeros(len(slot), bool)
+    reopens[1:] = (slot[1:] == 1) & (slot[:-1] == 0) & (row[1:] == row[:-1])
+    return Marks(
+        ends=np.where(at_open, closed.ended_at_open, closed.ended_after) & ~reopens,
+        opens=(slot == 1) & np.asarray(closed.opened),
+        profit=np.where(at_open, closed.profit_at_open, closed.profit_after),
+    )
 
 
 def trades_of(
