@@ -1,0 +1,129 @@
+"""Runs to report on: a small real one of both species, and what can be wrong with a run's folder."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import polars as pl
+import pytest
+import yaml
+from small_runs import SMALL, evolve, without_table
+
+from experiments.configuration.compose import compose
+from experiments.runs.champions import best_scores
+from experiments.runs.directory import RunDirectory
+
+__all__ = ["BOTH", "BREAKS", "made_once", "make_small"]
+
+BOTH = (
+    *SMALL,
+    "species=[qnetwork,forest]",
+    "species.forest.depth=2",
+    "species.forest.market_trees=3",
+    "species.forest.state_trees=1",
+)
+"""The small study with networks and forests."""
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that one worker of a test session makes and all of them read.
+
+    Args:
+        factory: of the session.
+        name: of the folder.
+        make: fills it.
+    """
+    base = factory.getbasetemp()
+    home = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "report-runs"
+    home.mkdir(exist_ok=True)
+    with (home / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (home / name).is_dir():
+            shutil.rmtree(home / f"{name}.part", ignore_errors=True)
+            (home / f"{name}.part").mkdir()
+            make(home / f"{name}.part")
+            (home / f"{name}.part").rename(home / name)
+    return home / name
+
+
+def make_small(folder: Path, *overrides: str) -> None:
+    """Evolve the small study into that folder; its program is compiled with little care, which takes half the time."""
+    before = jax.config.values["jax_disable_most_optimizations"]
+    jax.config.update("jax_disable_most_optimizations", True)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            without_table(patch)
+            run, _ = evolve(folder / "runs", *overrides, study=BOTH)
+    finally:
+        jax.config.update("jax_disable_most_optimizations", before)
+    for path in list(run.root.iterdir()):
+        path.rename(folder / path.name)
+    shutil.rmtree(folder / "runs")
+
+
+def _without(name: str) -> Callable[[RunDirectory], None]:
+    return lambda run: shutil.rmtree(run.table(name))
+
+
+def _damaged(name: str) -> Callable[[RunDirectory], None]:
+    def damage(run: RunDirectory) -> None:
+        part = next(run.table(name).glob("*.parquet"))
+        part.write_bytes(part.read_bytes()[:40] + b"torn")
+
+    return damage
+
+
+def _without_champions(run: RunDirectory) -> None:
+    for part in run.table("archive").glob("*.parquet"):
+        pl.read_parquet(part).clear().write_parquet(part)
+    for path in run.genomes.iterdir():
+        path.unlink()
+
+
+def _without_a_genome(run: RunDirectory) -> None:
+    """The genome of the best all-rounder is gone."""
+    identity = best_scores(run)["all", 0][1]
+    for path in run.genomes.glob(f"{identity}*.safetensors"):
+        path.unlink()
+
+
+def _killed_at_the_start(run: RunDirectory) -> None:
+    """It never came to its first checkpoint."""
+    for folder in (*run.root.glob("*.parquet"), run.genomes, run.checkpoints):
+        shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
+        if folder != run.lineage:
+            folder.mkdir()
+    run.note(state="running", generations=0, finished=None)
+
+
+def _in_progress(run: RunDirectory) -> None:
+    """Half of it is done."""
+    run.lineage.unlink()
+    run.note(state="running", target=12, finished=None)
+
+
+def _without_bars(run: RunDirectory) -> None:
+    """It traded a file of bars that has been moved away."""
+    others = [word for word in BOTH if not word.startswith("market.")]
+    config = compose([*others, "market=bars", f"market.path={run.root}/gone.parquet"])
+    run.config.write_text(yaml.safe_dump(config), encoding="utf-8")
+
+
+BREAKS: dict[str, Callable[[RunDirectory], None]] = {
+    "no births": _without("births"),
+    "no deaths": _without("deaths"),
+    "no fitness": _without("fitness"),
+    "no timings": _without("timings"),
+    "damaged scars": _damaged("scars"),
+    "damaged births": _damaged("births"),
+    "no champions": _without_champions,
+    "no genome": _without_a_genome,
+    "no bars": _without_bars,
+    "no manifest": lambda run: run.manifest.unlink(),
+    "killed at the start": _killed_at_the_start,
+    "in progress": _in_progress,
+}
+"""What is done to a copy of a run, by a word on what is wrong with it then."""
