@@ -121,17 +121,16 @@ def _read(path: Path) -> pl.DataFrame:
     """The columns that mean something here, as text, null where empty."""
     try:
         head = pl.read_csv(path, infer_schema=False, n_rows=0).columns
-        names = [name.strip() for name in head]
-        known = [name for name, clean in zip(head, names, strict=True) if clean in (*ALIFE_COLUMNS, *_OURS)]
-        text = pl.read_csv(path, infer_schema=False, columns=known)
+        named = {name.strip(): name for name in reversed(head)}  # of two that differ in blanks the first
+        names = {given: name for name, given in named.items() if name in (*ALIFE_COLUMNS, *_OURS)}
+        text = pl.read_csv(path, infer_schema=False, columns=[*names]).rename(names)
     except pl.exceptions.NoDataError:
         raise UserError(f"{path}: is empty; {_RIGHT}") from None
     except pl.exceptions.PolarsError as error:
         raise UserError(f"{path}: cannot be read as CSV ({str(error).splitlines()[0]}); {_RIGHT}") from None
-    text.columns = [name.strip() for name in text.columns]
     for name in ("id", "ancestor_list"):
         if name not in text.columns:
-            raise UserError(f"{path}: has no column {name}, but {', '.join(names)}; {_RIGHT}")
+            raise UserError(f"{path}: has no column {name}, but {', '.join(head)}; {_RIGHT}")
     if not text.height:
         raise UserError(f"{path}: has no rows; {_RIGHT}")
     return text
