@@ -1,10 +1,31 @@
 """Lineage of a run: its table of who descends from whom, written beside what it was made from."""
 
+import polars as pl
+
 from experiments.lineage.table import lineage
 from experiments.runs.directory import RunDirectory
 from experiments.runs.files import write_table
+from markets.errors import UserError
 
-__all__ = ["write_lineage"]
+__all__ = ["read_lineage", "write_lineage"]
+
+
+def read_lineage(run: RunDirectory) -> pl.DataFrame:
+    """The lineage of a run as far as it is on record; the run may be going on.
+
+    Births and deaths are written one after the other, and a run may be killed in between, or write while they are read.
+    Whoever dies in generation g is replaced by one born in g + 1, so where one table is ahead of the other its last
+    generations are left out.
+
+    Raises:
+        UserError: a part of births or deaths is damaged, or there are no deaths where there must be.
+    """
+    births, deaths = run.read("births"), run.read("deaths")
+    born, died = (int(str(-1 if table.is_empty() else table["generation"].max())) for table in (births, deaths))
+    if born > 0 and died < 0:
+        raise UserError(run.lost(run.table("deaths"), f"it is empty, but agents were born up to generation {born}"))
+    last = min(born - 1, died)
+    return lineage(births.filter(pl.col("generation") <= last + 1), deaths.filter(pl.col("generation") <= last))
 
 
 def write_lineage(run: RunDirectory) -> None:
@@ -14,4 +35,4 @@ def write_lineage(run: RunDirectory) -> None:
         UserError: a part of births or deaths is damaged.
         OSError: the disk is full, or the folder cannot be written.
     """
-    write_table(run.lineage, lineage(run.read("births"), run.read("deaths")), scratch=run.root)
+    write_table(run.lineage, read_lineage(run), scratch=run.root)
