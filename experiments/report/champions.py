@@ -1,7 +1,7 @@
 """The champions of a run: who holds which regime now, as it acted when it won it, and the line it comes from.
 
-An agent that won two regimes in different generations may have been scarred between; then it is two champions, each as
-it was.
+An agent that won regimes in different generations may have been scarred between; where it acted differently it is two
+champions, each as it was.
 """
 
 import dataclasses
@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 import polars as pl
 
@@ -94,7 +95,7 @@ def read_champions(sources: Sources) -> list[Champion]:
         Champion(identity, generation, replicate, dict(sorted(scores.items())))
         for (replicate, identity, generation), scores in held.items()
     ]
-    return sorted(made, key=lambda champion: (champion.replicate, min(champion.scores)))
+    return sorted(made, key=_place)
 
 
 def read_traders(sources: Sources, champions: list[Champion], settings: Settings) -> list[Champion]:
@@ -128,7 +129,27 @@ def read_traders(sources: Sources, champions: list[Champion], settings: Settings
             why = f"The genome of champion {champion.id} cannot be read: {sentence(error)}."
             sources.missing.add("champions", f"genomes/{champion.id}", why)
             read.append(champion)
-    return read
+    return _merged(read, trusted=settings.trust.enabled and settings.trust.scales_capital)
+
+
+def _merged(champions: list[Champion], *, trusted: bool) -> list[Champion]:
+    """The champions with those made one that are the same agent and act alike; the last of them stands for it.
+
+    Args:
+        champions: of which files may be missing.
+        trusted: whether trust changes what an agent does.
+    """
+    found: dict[tuple[int, int, bytes], Champion] = {}
+    for champion in sorted(champions, key=lambda own: own.generation):
+        acts = jax.tree.leaves(champion.trader if trusted or not champion.trader else champion.trader[:3])
+        key = (champion.replicate, champion.id, b"".join(np.asarray(leaf).tobytes() for leaf in acts))
+        scores = {**found[key].scores, **champion.scores} if key in found else champion.scores
+        found[key] = dataclasses.replace(champion, scores=dict(sorted(scores.items())))
+    return sorted(found.values(), key=_place)
+
+
+def _place(champion: Champion) -> tuple[int, int]:
+    return champion.replicate, min(champion.scores)
 
 
 def species_of(settings: Settings, name: str, features: int) -> Species:
