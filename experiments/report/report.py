@@ -1,0 +1,153 @@
+"""A run's report, from its folder to one HTML file: every part in turn, then the file, whole or not at all."""
+
+import datetime
+import importlib.metadata
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from arena.schemas import REGIME_NAMES
+from experiments.report.agents import CAUSES, OPERATORS, Agents, read_agents
+from experiments.report.archive import read_archive
+from experiments.report.clades import clades
+from experiments.report.curves import curves
+from experiments.report.heat import heat
+from experiments.report.html import document
+from experiments.report.packing import Packed
+from experiments.report.scores import read_scores
+from experiments.report.sources import NEEDS, Sources
+from experiments.report.summary import recorded_standings, run_facts
+from experiments.report.tree_facts import lineage_tree
+from experiments.runs.directory import RunDirectory
+from experiments.runs.files import write_whole
+from markets.errors import UserError
+
+__all__ = ["VERSION", "check_out", "report_facts", "write_report"]
+
+VERSION = 1
+"""Of what the facts mean, see docs/report.md."""
+
+Tell = Callable[[str, str], object]
+
+
+def _quiet(_label: str, _line: str) -> None:
+    """Say nothing."""
+
+
+def write_report(
+    directory: RunDirectory,
+    out: Path,
+    *,
+    only_records: bool = False,
+    made: datetime.datetime | None = None,
+    tell: Tell = _quiet,
+) -> None:
+    """Write the report on a run; the run may be at work, killed or damaged, and nothing else in its folder changes.
+
+    Args:
+        directory: of the run.
+        out: the file.
+        only_records: leave the market and the champions' brains alone, which takes most of the time.
+        made: the moment that the report says; now by default. All else is the same for the same run.
+        tell: is given a label and a line whenever something is done.
+
+    Raises:
+        UserError: the file cannot be where it is wanted.
+        OSError: the disk is full, or the folder cannot be written.
+    """
+    check_out(out)
+    facts, columns = report_facts(directory, only_records=only_records, tell=tell)
+    moment = made or datetime.datetime.now(datetime.UTC)
+    facts = {"version": VERSION, "made": moment.isoformat(timespec="seconds"), **facts}
+    text = document(facts, {name: packed.base64 for name, packed in columns.items()}, title=_title(facts["run"]))
+    raw = text.encode("utf-8")
+    write_whole(out, lambda temporary: temporary.write_bytes(raw))
+    tell("size", f"{len(raw) / 1e6:.1f} MB")
+
+
+def check_out(out: Path) -> None:
+    """See that a report may be written there.
+
+    Raises:
+        UserError: it may not.
+    """
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"{out}: does not end in .html; name a file that does")
+    if out.is_dir():
+        raise UserError(f"{out}: is a folder; right is the name of a file")
+    if os.path.lexists(out) and not out.is_file():
+        raise UserError(f"{out}: is no regular file; right is the name of a file")
+    if not out.parent.is_dir():
+        raise UserError(f"{out}: there is no folder {out.parent}; make it first")
+
+
+def report_facts(
+    directory: RunDirectory, *, only_records: bool = False, tell: Tell = _quiet
+) -> tuple[dict[str, Any], dict[str, Packed]]:
+    """Everything the page is told, but for the moment: the facts, and the packed columns by name."""
+    sources = Sources.of(directory)
+    agents = read_agents(sources)
+    scores = read_scores(sources, agents) if agents else None
+    archive = read_archive(sources, agents)
+    tell("tables", f"{sources.done:,} generations, {len(agents) if agents else 0:,} agents")
+    tree, columns = lineage_tree(sources, agents, scores, archive)
+    if tree is not None:
+        packed = sum(len(one.base64) for one in columns.values()) / 1e6
+        tell("lineage", f"{tree['rows']:,} agents, {packed:.1f} MB packed")
+    facts: dict[str, Any] = {
+        "arena": importlib.metadata.version("lineage-arena"),
+        "regimes": list(REGIME_NAMES),
+        **_words(sources, agents),
+        "run": run_facts(sources, agents),
+        "standings": recorded_standings(scores, agents, archive) or None,
+        "curves": curves(sources, agents, scores, archive),
+        "clades": clades(sources, agents),
+        "tree": tree,
+        "heat": heat(sources, agents, scores, archive),
+        "champions": None,
+    }
+    if only_records:
+        sources.missing.note(
+            "This report was made from the records alone, without the market: what champions did on the bars, and whom "
+            "they stand beside, is not in it."
+        )
+    _tell_missing(sources)
+    facts["missing"] = sources.missing.facts()
+    facts["notes"] = list(sources.missing.noted)
+    facts["columns"] = {name: one.description for name, one in columns.items()}
+    for line in _left_out(sources):
+        tell("missing", line)
+    return facts, columns
+
+
+def _tell_missing(sources: Sources) -> None:
+    """Complete the list of what is missing, once all parts have been made."""
+    if not sources.done:
+        for part in NEEDS:
+            if part != "run":
+                sources.missing.add(
+                    part, "tables", "Nothing is on record yet: tables are written every few generations."
+                )
+    sources.tell()
+
+
+def _left_out(sources: Sources) -> list[str]:
+    """What is missing, each once, for whoever made the report."""
+    return list(dict.fromkeys(f"{entry.what}: {entry.why}" for entry in sources.missing.found))
+
+
+def _words(sources: Sources, agents: Agents | None) -> dict[str, list[str]]:
+    """Names by index: species, operators, and causes of deaths and scars."""
+    if agents is not None:
+        words = {"species": agents.names, "operators": agents.operators, "causes": agents.causes}
+    else:
+        species = sources.frame("generations", ["generation", "species"])["species"].unique(maintain_order=True)
+        words = {"species": tuple(species), "operators": OPERATORS, "causes": CAUSES}
+    return {name: list(own) for name, own in words.items()}
+
+
+def _title(run: dict[str, Any]) -> str:
+    symbols = run["market"]["symbols"]
+    names = ", ".join(symbols[:3]) + (f" and {len(symbols) - 3} more" if len(symbols) > 3 else "")
+    return f"Run {run['id']}" + (f" · {names}" if names else "")

@@ -1,0 +1,138 @@
+"""The run in one screen: what it is, how far it is, what it was made with, who lived and died, and how fast it was."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from experiments.lineage.tree import depth
+from experiments.report.agents import Agents
+from experiments.report.archive import Archive
+from experiments.report.scores import BP, Scores
+from experiments.report.sources import Sources
+from experiments.report.thinning import plain
+
+__all__ = ["recorded_standings", "run_facts"]
+
+_SETTINGS_LEFT_OUT = ("runs_dir", "force", "check", "terminal")
+
+
+def run_facts(sources: Sources, agents: Agents | None) -> dict[str, Any]:
+    """What the run is; what is not known is None. Its market's dates are for whoever has its bars to add."""
+    config, manifest = sources.config, sources.manifest
+    timings = sources.frame("timings")
+    replicates, islands = sources.replicates
+    known = bool(config)
+    device = manifest.get("device")
+    return {
+        "id": str(manifest.get("run_id", sources.directory.root.resolve().name)),
+        "state": sources.state,
+        "done": sources.done,
+        "target": _whole(manifest.get("target")),
+        "seed": _whole(manifest.get("seed", config.get("seed"))),
+        "started": _text(manifest.get("started")),
+        "finished": _text(manifest.get("finished")),
+        "market": {"symbols": _symbols(manifest), "kind": _text(sources.setting("market", "name", default="")) or None},
+        "species": _species(sources, agents),
+        "islands": islands if known else None,
+        "replicates": replicates if known else None,
+        "device": f"{device.get('count', '?')} × {device.get('kind', '?')}" if isinstance(device, dict) else None,
+        "source": _text(manifest.get("source_hash")),
+        "versions": manifest["versions"] if isinstance(manifest.get("versions"), dict) else {},
+        "born": sum(frame.height for frame in sources.frames("births", ["id"])),
+        "died": _counts(sources, "deaths"),
+        "scars": _counts(sources, "scars"),
+        "deepest": int(depth(agents.tree).max()) if agents else None,
+        "agent_bars_per_second": _number(timings["agent_bars_per_second"].median()),
+        "compile_seconds": _number(timings["compile_seconds"].sum()) if timings.height else None,
+        "seconds": _number(timings["seconds"].sum()) if timings.height else None,
+        "settings": [[key, value] for key, value in _flat(config) if key.partition(".")[0] not in _SETTINGS_LEFT_OUT],
+    }
+
+
+def recorded_standings(scores: Scores | None, agents: Agents | None, archive: Archive) -> list[dict[str, Any]]:
+    """Champions of now by what was recorded of them, without anybody to compare them with.
+
+    Training is the agent's whole life, not the fixed windows that a played standing has; validation is the latest try.
+    A year's Sharpe ratio wants the market, so it is None here.
+    """
+    rows = []
+    for champion in archive.current.iter_rows(named=True):
+        row, regime = champion["row"], champion["regime"]
+        train, validation = dict.fromkeys(("bp", "sharpe", "drawdown", "trades", "bars")), None
+        if scores is not None and row >= 0:
+            of_life = scores.per_bar(np.array([row]), least=scores.least)[:, regime]
+            train = {**train, "bp": plain(of_life)[0], "bars": int(scores.bars[row, regime])}
+            tried = scores.validation.filter((pl.col("row") == row) & (pl.col("regime") == regime)).tail(1)
+            validation = _tried(tried.to_dicts()[0]) if tried.height else None
+        rows.append(
+            {
+                "regime": regime,
+                "replicate": champion["replicate"],
+                "player": "champion",
+                "id": champion["id"],
+                "species": int(agents.species[row]) if agents and row >= 0 else None,
+                "train": train,
+                "validation": validation or {**dict.fromkeys(train), "bp": round(BP * champion["score"], 3)},
+            }
+        )
+    return rows
+
+
+def _tried(row: Mapping[str, Any]) -> dict[str, Any]:
+    per_bar = BP * row["log_return"] / row["bars"] if row["bars"] else None
+    return {
+        "bp": None if per_bar is None else round(per_bar, 3),
+        "sharpe": None,
+        "drawdown": None if row["max_drawdown"] is None else round(row["max_drawdown"], 5),
+        "trades": row["trades"],
+        "bars": row["bars"],
+    }
+
+
+def _species(sources: Sources, agents: Agents | None) -> list[dict[str, Any]]:
+    """Each species, and how many agents of it live at a time."""
+    each = sources.setting("evolution", "agents", default=0) * sources.replicates[0]
+    return [{"name": name, "agents": each or None} for name in (agents.names if agents else ())]
+
+
+def _counts(sources: Sources, name: str) -> dict[str, int]:
+    """Rows of a table by cause, the most common first."""
+    table = sources.frame(name, ["cause", "generation"])["cause"].value_counts()
+    return dict(table.sort("count", "cause", descending=[True, False]).rows())
+
+
+def _symbols(manifest: Mapping[str, Any]) -> list[str]:
+    symbols = manifest.get("symbols")
+    return [str(symbol) for symbol in symbols] if isinstance(symbols, list) else []
+
+
+def _flat(config: Mapping[str, Any], above: str = "") -> list[tuple[str, Any]]:
+    """Keys of a nested configuration with dots, and their values as words or numbers."""
+    found: list[tuple[str, Any]] = []
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            found += _flat(value, f"{above}{key}.")
+        else:
+            simple = value is None or isinstance(value, bool | int | str) or _number(value) == value
+            found.append((f"{above}{key}", value if simple else _shown(value)))
+    return found
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_shown, value))}]"
+    return "{}" if value == {} else str(value)
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and np.isfinite(value) else None
