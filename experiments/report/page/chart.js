@@ -64,10 +64,11 @@ export function plainTooltip(colours, more = {}) {
  * A disclosure with numbers as a table, made when it is first opened.
  * @param {() => Array<Array>} rows the first row holds the heads
  * @param {string} label what the numbers are of
+ * @param {string} title of the disclosure
  */
-export function numbers(rows, label) {
+export function numbers(rows, label, title = "Numbers") {
   const body = h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Numbers: ${label}` });
-  const details = h("details", { class: "numbers" }, h("summary", null, "Numbers"), body);
+  const details = h("details", { class: "numbers" }, h("summary", null, title), body);
   details.addEventListener("toggle", () => {
     if (!details.open) return;
     const all = rows();
