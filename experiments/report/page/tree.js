@@ -61,10 +61,10 @@ function growTree(section, facts, table, scars) {
     stage.zoom(plot.left + plot.width / 2, plot.top + plot.height / 2, timeFactor, rowFactor, true);
   };
   const fit = () => stage.fly(stage.whole());
-  const tools = h("div", { class: "controls tree-tools" }, search.form, search.champions, treeZoomButtons(middle, fit));
+  const tools = h("div", { class: "controls tree-tools" }, search.form, search.champions, search.said, treeZoomButtons(middle, fit));
   const body = h("div", { class: "tree-body" }, h("div", { class: "tree-main" }, frame, overview.element, legend.element), panel.element);
   const lead = h("p", { class: "lead" }, "Time runs across in generations. Each line is an agent from its birth to its death; it leaves its parent’s line where it was born.");
-  section.append(...[lead, controls.element, tools, shown, search.said, body, treeKeys(), said]);
+  section.append(...[lead, controls.element, tools, shown, body, treeKeys(), said]);
   stage.over.setAttribute("aria-label", "Lineage tree. Arrow keys walk from agent to agent, Enter traces a line; all keys are listed below.");
 
   function painted({ spent, found, window }) {

@@ -119,8 +119,12 @@ function treeLineItem(tree, row, place, hands, self) {
     { value: place + 1, "data-row": row, "aria-current": self ? "true" : null },
     h("i", { class: `tree-shape ${treeShape(operator)}`, "aria-hidden": "true" }),
     h("button", { type: "button", class: "tree-link", "aria-label": `Agent ${columns.id[row]}`, onclick: () => hands.pin(row) }, String(columns.id[row])),
-    h("span", null, `generation ${columns.born[row]}, ${words(operator ?? "?")}`),
-    scars ? h("span", { class: "tree-scarred" }, `× ${many(scars, "scar")}`) : null,
-    won ? h("span", { class: "tree-won" }, `won ${treeRegimes(facts, won)}`) : null,
+    h(
+      "span",
+      null,
+      `generation ${columns.born[row]}, ${words(operator ?? "?")}`,
+      scars ? h("b", { class: "tree-scarred" }, ` × ${many(scars, "scar")}`) : null,
+      won ? h("b", { class: "tree-won" }, ` won ${treeRegimes(facts, won)}`) : null,
+    ),
   );
 }

@@ -4,7 +4,7 @@
 import { treeNone } from "./tree_layout.js";
 import { treePacked } from "./tree_raster.js";
 import { number, signed, words } from "./dom.js";
-import { REGIME_GLYPHS } from "./theme.js";
+import { mix, REGIME_GLYPHS } from "./theme.js";
 
 const STEPS = 63;
 
@@ -54,7 +54,7 @@ function treeByRegime(topology, facts) {
     colour: (theme) => theme.regime[r],
   }));
   kinds.push({ label: "several of them", glyph: "✚", colour: (theme) => theme.ink });
-  kinds.push({ label: "none", glyph: null, colour: (theme) => theme.faint });
+  kinds.push({ label: "none", glyph: null, colour: (theme) => mix(theme.faint, theme.page, 0.4) });
   return { by: "regime", bins, kinds, scale: null };
 }
 

@@ -17,7 +17,7 @@ export function treeShape(operator) {
  * @param {CanvasRenderingContext2D} pen
  * @param {string} shape of `treeShape`
  * @param {number} x @param {number} y @param {number} r half its size
- * @param {string} colour @param {string} ground colour behind, for a rim
+ * @param {string} colour @param {string|null} ground colour behind, for a rim
  */
 export function treeMark(pen, shape, x, y, r, colour, ground) {
   pen.beginPath();
@@ -29,13 +29,17 @@ export function treeMark(pen, shape, x, y, r, colour, ground) {
     pen.lineTo(x - 1.25 * r, y);
     pen.closePath();
   } else pen.arc(x, y, r, 0, 2 * Math.PI);
-  pen.lineWidth = 3;
-  pen.strokeStyle = ground;
-  pen.stroke();
+  if (ground) {
+    pen.lineWidth = 3;
+    pen.strokeStyle = ground;
+    pen.stroke();
+  }
   if (shape === "ring") {
     pen.lineWidth = 1.2;
-    pen.fillStyle = ground;
-    pen.fill();
+    if (ground) {
+      pen.fillStyle = ground;
+      pen.fill();
+    }
     pen.strokeStyle = colour;
     pen.stroke();
   } else {

@@ -9,10 +9,10 @@ import { many, number, words } from "./dom.js";
 
 /** What the tree may show: [key, label of the list, words of the sentence]. */
 export const TREE_SHOWS = [
-  ["lines", "Champions and the living", "champions and the living, with their ancestors"],
-  ["living", "The living", "the living and their ancestors"],
-  ["champions", "Champions", "all who ever were champions, and their ancestors"],
-  ["all", "All that ever lived", "all that ever lived"],
+  ["lines", "Champions and the living", "champions and living agents"],
+  ["living", "The living", "living agents"],
+  ["champions", "Champions", "agents that were champions"],
+  ["all", "All that ever lived", "agents"],
 ];
 
 /** How rows are ordered: [key, label]. */
@@ -79,12 +79,12 @@ export function treeRecolour(tree) {
 export function treeWords(tree) {
   const { facts, filter, selected, columns } = tree;
   const total = facts.tree.born_total ?? columns.length;
-  const what = TREE_SHOWS.find(([key]) => key === filter.show)[2];
+  const [, , what] = TREE_SHOWS.find(([key]) => key === filter.show);
+  const all = selected.matched === columns.length;
   const limits = [];
   if (filter.species !== null) limits.push(`of species ${words(facts.species[filter.species])}`);
-  if (filter.from !== null || filter.to !== null) limits.push(`alive in generations ${filter.from ?? 0} to ${filter.to ?? tree.last}`);
-  const narrowed = limits.length ? ` ${limits.join(", ")}` : "";
+  if (filter.from !== null || filter.to !== null) limits.push(`in generations ${filter.from ?? 0} to ${filter.to ?? tree.last}`);
   const ancestors = selected.kept - selected.matched;
-  const led = filter.show === "all" && !ancestors ? "" : ` (${number(selected.matched)}${limits.length ? narrowed : ""}, and ${many(ancestors, "ancestor")})`;
-  return `${number(selected.kept)} of ${many(total, "agent")}: ${what}${led}.`;
+  const matched = all ? "all that ever lived" : [number(selected.matched), what, ...limits].join(" ");
+  return `${number(selected.kept)} of ${many(total, "agent")}: ${matched}${ancestors ? `, and ${many(ancestors, "ancestor")} of theirs` : ""}.`;
 }

@@ -5,20 +5,27 @@ import { FONT, faded } from "./theme.js";
 import { treeGlyphs, treeMark, treePlaces, treeScarMark, treeShape, treeText } from "./tree_marks.js";
 import { treeClip, treeCursor, treePlace, TREE_NEAR } from "./tree_paint.js";
 
-/** The way from a founder to a node as one stroke, from birth to birth and to the node's end. */
-function treeWay(layout, line, at, plot) {
+/**
+ * The way from a founder to a node as one stroke, from birth to birth and on to generation `stop`. Of a part of the way
+ * (`line[0]` is no founder) the first node's own line is left out.
+ */
+function treeWay(layout, line, at, plot, stop) {
   const path = new Path2D();
   const high = plot.top + plot.height + 40;
   const cap = (value) => Math.max(plot.top - 40, Math.min(high, value));
+  const part = line.length === 2 && stop !== undefined;
   for (let j = 0; j < line.length; j++) {
     const v = line[j];
     const x0 = at.x(layout.born[v]);
-    const x1 = j + 1 < line.length ? at.x(layout.born[line[j + 1]]) : at.x(layout.end[v]);
+    const x1 = at.x(j + 1 < line.length ? layout.born[line[j + 1]] : stop ?? layout.end[v]);
     const y = cap(at.y(layout.top[v]));
-    if (j === 0) path.moveTo(Math.max(-50, x0), y);
-    const round = j === 0 ? 0 : Math.min(5, (x1 - x0) / 2, Math.abs(y - cap(at.y(layout.top[line[j - 1]]))) / 2);
+    if (j === 0) {
+      path.moveTo(part ? x1 : Math.max(-50, x0), y);
+      if (part) continue;
+    }
+    const before = j === 0 ? y : cap(at.y(layout.top[line[j - 1]]));
+    const round = Math.min(5, (x1 - x0) / 2, Math.abs(y - before) / 2);
     if (round > 0.5) {
-      const before = cap(at.y(layout.top[line[j - 1]]));
       path.lineTo(x0, y - Math.sign(y - before) * round);
       path.quadraticCurveTo(x0, y, x0 + round, y);
     } else path.lineTo(x0, y);
@@ -45,9 +52,9 @@ export function treeOver(pen, tree, window, plot, lines) {
   const { layout, theme } = tree;
   const at = treePlace(window, plot);
   pen.clearRect(0, 0, plot.full, plot.tall);
-  if (tree.pointer) treeCursor(pen, theme, plot, tree.pointer.x);
+  if (tree.pointer) treeCursor(pen, theme, window, plot, tree.pointer.x);
   pen.save();
-  treeClip(pen, plot);
+  treeClip(pen, plot, 10);
   const traced = tree.pinned >= 0 ? layout.node[tree.pinned] : -1;
   const hovered = tree.hovered >= 0 ? layout.node[tree.hovered] : -1;
   if (traced < 0) treeChampionLines(pen, tree, at, plot);
@@ -58,24 +65,33 @@ export function treeOver(pen, tree, window, plot, lines) {
   treeLabels(pen, tree, at, plot, traced);
 }
 
-/** Lines of those who hold a regime now, stronger than the others. */
+/** Lines of those who hold a regime now, stronger than the others; each ancestor in its own colour. */
 function treeChampionLines(pen, tree, at, plot) {
   const { layout, theme, colourOf } = tree;
+  const far = new Map();
   for (const row of tree.holders) {
-    const node = layout.node[row];
-    if (node < 0) continue;
-    const way = treeWay(layout, treeNodesTo(layout, node), at, plot);
-    pen.lineJoin = "round";
-    pen.lineWidth = 4.5;
-    pen.strokeStyle = faded(theme.page, 0.85);
-    pen.stroke(way);
+    for (let v = layout.node[row], x = v < 0 ? 0 : layout.end[v]; v >= 0; x = layout.born[v], v = layout.parent[v]) {
+      if ((far.get(v) ?? -1) >= x) break;
+      far.set(v, x);
+    }
   }
-  for (const row of tree.holders) {
-    const node = layout.node[row];
-    if (node < 0) continue;
-    pen.lineWidth = 2;
-    pen.strokeStyle = colourOf(row);
-    pen.stroke(treeWay(layout, treeNodesTo(layout, node), at, plot));
+  const whole = new Path2D();
+  const byColour = new Map();
+  for (const [v, x] of [...far].sort((a, b) => a[0] - b[0])) {
+    const part = treeWay(layout, layout.parent[v] < 0 ? [v] : [layout.parent[v], v], at, plot, x);
+    const hue = colourOf(layout.row[v]);
+    if (!byColour.has(hue)) byColour.set(hue, new Path2D());
+    byColour.get(hue).addPath(part);
+    whole.addPath(part);
+  }
+  pen.lineJoin = "round";
+  pen.lineWidth = 4.5;
+  pen.strokeStyle = faded(theme.page, 0.85);
+  pen.stroke(whole);
+  pen.lineWidth = 2;
+  for (const [hue, path] of byColour) {
+    pen.strokeStyle = hue;
+    pen.stroke(path);
   }
 }
 
@@ -122,18 +138,18 @@ function treeEmphasis(pen, tree, node, at, plot, strong) {
     treeMark(pen, treeShape(facts.operators[columns.operator[layout.row[node]]]), at.x(layout.born[node]), at.y(layout.top[node]), 3.5, theme.ink, theme.page);
     return;
   }
-  let lastX = -100;
-  let lastY = -100;
-  for (const v of line) {
+  for (const [j, v] of line.entries()) {
     const row = layout.row[v];
     const x = at.x(layout.born[v]);
     const y = at.y(layout.top[v]);
-    const close = Math.hypot(x - lastX, y - lastY) < 9;
-    treeMark(pen, treeShape(facts.operators[columns.operator[row]]), x, y, close ? 2 : 4, colourOf(row), theme.page);
-    for (let j = scarStarts[row]; j < scarStarts[row + 1]; j++) treeScarMark(pen, at.x(scars.generation[j] + 0.5), y, 3.4, theme.ink, theme.page);
-    if (!close) {
-      lastX = x;
-      lastY = y;
+    if (x < -20 || x > plot.full || y < -20 || y > plot.tall) continue;
+    // Where births crowd, marks shrink and lose their rims, and scars stand above the line.
+    const gap = (u) => Math.hypot(x - at.x(layout.born[u]), y - at.y(layout.top[u]));
+    const room = Math.min(j > 0 ? gap(line[j - 1]) : 20, j + 1 < line.length ? gap(line[j + 1]) : 20);
+    treeMark(pen, treeShape(facts.operators[columns.operator[row]]), x, y, Math.max(1.6, Math.min(4, room / 3)), colourOf(row), room < 10 ? null : theme.page);
+    for (let k = scarStarts[row]; k < scarStarts[row + 1]; k++) {
+      const crowded = at.perTime < 9;
+      treeScarMark(pen, at.x(scars.generation[k] + 0.5), crowded ? y - 7 : y, crowded ? 2.2 : 3.4, theme.ink, theme.page);
     }
   }
   pen.font = `11px ${FONT}`;
@@ -141,7 +157,7 @@ function treeEmphasis(pen, tree, node, at, plot, strong) {
   pen.textAlign = "left";
   for (const v of line) {
     const won = columns.won[layout.row[v]];
-    if (won) treeGlyphs(pen, won, at.x(layout.born[v]) + 6, at.y(layout.top[v]) - 6, theme);
+    if (won && v !== node) treeGlyphs(pen, won, at.x(layout.born[v]) + 6, at.y(layout.top[v]) - 6, theme);
   }
 }
 
@@ -197,7 +213,7 @@ function treeLabels(pen, tree, at, plot, traced) {
     pen.lineTo(left - 3, places[i]);
     pen.stroke();
     pen.font = `12px ${FONT}`;
-    const from = treeGlyphs(pen, columns.holds[row], left, places[i], theme);
+    const from = treeGlyphs(pen, columns.holds[row] || (pinned ? columns.won[row] : 0), left, places[i], theme);
     pen.font = `${pinned ? 600 : 400} 12px ${FONT}`;
     treeText(pen, String(columns.id[row]), from + 2, places[i], pinned ? theme.accent : theme.ink, theme.page);
   });

@@ -99,10 +99,10 @@ export function treePlace(window, plot) {
   };
 }
 
-/** Keep what follows inside the plot. */
-export function treeClip(pen, plot, more = 0) {
+/** Keep what follows inside the plot, and some pixels around it. */
+export function treeClip(pen, plot, more) {
   pen.beginPath();
-  pen.rect(plot.left - 6, plot.top - 6, plot.width + 12 + more, plot.height + 12);
+  pen.rect(plot.left - more, plot.top - more, plot.width + 2 * more, plot.height + 2 * more);
   pen.clip();
 }
 
@@ -140,7 +140,7 @@ function treeNearLines(pen, scene, found, at, plot) {
     path.lineTo(Math.min(plot.left + plot.width, Math.max(x0 + 1, at.x(end[v]))), y);
   }
   pen.save();
-  treeClip(pen, plot);
+  treeClip(pen, plot, 0);
   pen.lineWidth = 1.25;
   for (const [packed, path] of byColour) {
     pen.strokeStyle = `rgb(${packed & 255},${(packed >> 8) & 255},${(packed >> 16) & 255})`;
@@ -173,12 +173,22 @@ function treeAxis(pen, theme, window, plot, at) {
   pen.fillText("generation", plot.left + plot.width + 10, foot + 8);
 }
 
-/** Thin upright lines at the axis' numbers would cross thousands of lines; the upper canvas shows one at the pointer. */
-export function treeCursor(pen, theme, plot, x) {
+/** An upright line at the pointer with its generation: a grid would cross thousands of lines. */
+export function treeCursor(pen, theme, window, plot, x) {
+  const foot = plot.top + plot.height;
   pen.strokeStyle = mix(theme.page, theme.soft, 0.35);
   pen.lineWidth = 1;
   pen.beginPath();
   pen.moveTo(Math.round(x) + 0.5, plot.top);
-  pen.lineTo(Math.round(x) + 0.5, plot.top + plot.height);
+  pen.lineTo(Math.round(x) + 0.5, foot + 5);
   pen.stroke();
+  const text = String(Math.floor(window.time0 + ((x - plot.left) / plot.width) * (window.time1 - window.time0)));
+  pen.font = `600 11px ${FONT}`;
+  pen.textBaseline = "top";
+  pen.textAlign = "center";
+  const wide = pen.measureText(text).width + 10;
+  pen.fillStyle = theme.page;
+  pen.fillRect(x - wide / 2, foot + 6, wide, 16);
+  pen.fillStyle = theme.ink;
+  pen.fillText(text, x, foot + 8);
 }

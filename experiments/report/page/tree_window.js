@@ -86,7 +86,7 @@ export function treeBetween(a, b, part) {
 /** A window in which a node's subtree, or at least the node, can be read. */
 export function treeAround(layout, node, whole, height) {
   const rows = height / 18;
-  const times = Math.max(2 * SHORTEST, 3 * (layout.end[node] - layout.born[node]), 0.3 * (whole.time1 - whole.time0));
+  const times = Math.max(2 * SHORTEST, 3 * (layout.end[node] - layout.born[node]), 12, 0.12 * (whole.time1 - whole.time0));
   const time = (layout.born[node] + layout.end[node]) / 2;
   const row = layout.top[node] + 0.5;
   return { time0: time - times / 2, time1: time + times / 2, row0: row - rows / 2, row1: row + rows / 2 };
