@@ -2,7 +2,7 @@
 // regimes each won and the scars each bore.
 
 import { h, svg, number, many, words, capital } from "./dom.js";
-import { chart, plainAxis } from "./chart.js";
+import { chart, generationAxis } from "./chart.js";
 import { REGIME_SYMBOLS, REGIME_GLYPHS } from "./theme.js";
 
 /** ECharts symbols of the operators by name. */
@@ -97,7 +97,7 @@ function lineOption(line, colours) {
   const wounds = line.filter((one) => one.scars).map((one) => ({ value: [one.born, 0], symbolSize: 5 + 3 * Math.min(4, Math.sqrt(one.scars)) }));
   return {
     grid: { left: 58, right: 20, top: 26, bottom: 24 },
-    xAxis: plainAxis(colours, { min: first, max: Math.max(last, first + 1), minInterval: 1, splitLine: { show: false }, axisLabel: { formatter: (value) => number(value) } }),
+    xAxis: generationAxis(colours, first, last, 8),
     yAxis: { type: "category", data: LANES.map(capital), axisLine: { show: false }, axisTick: { show: false }, axisLabel: { color: colours.soft, fontSize: 11 }, splitLine: { show: false } },
     series: [
       { name: "line", type: "line", data: [[first, 1], [last, 1]], symbol: "none", silent: true, lineStyle: { color: colours.line, width: 1.5 } },

@@ -45,6 +45,24 @@ export function plainAxis(colours, more = {}) {
   };
 }
 
+/**
+ * An axis of generations, its last one labelled where there is room.
+ * @param {object} colours @param {number} first @param {number} last @param {number} labels about how many
+ */
+export function generationAxis(colours, first, last, labels = 4) {
+  const rough = Math.max(1, (last - first) / labels);
+  const size = 10 ** Math.floor(Math.log10(rough));
+  const interval = size * [1, 2, 5, 10].find((one) => one * size >= rough * 0.99);
+  const rest = (last - first) % interval;
+  return plainAxis(colours, {
+    min: first,
+    max: Math.max(last, first + 1),
+    interval,
+    splitLine: { show: false },
+    axisLabel: { alignMaxLabel: "right", showMaxLabel: rest === 0 || rest > interval * 0.55, formatter: (value) => value.toLocaleString("en-US") },
+  });
+}
+
 /** A tooltip drawn on the canvas (the page's policy allows no HTML of its own). @param {object} colours */
 export function plainTooltip(colours, more = {}) {
   return {
@@ -91,7 +109,7 @@ export function numbers(rows, label, title = "Numbers") {
  */
 export function chart(element, { label, height = 240, option, table: rows = null, ready = null, reading = null }) {
   const canvas = h("div", { class: "canvas", role: "img", "aria-label": label, tabindex: reading ? 0 : null });
-  const voice = reading ? h("p", { class: "hidden", "aria-liveCharts": "polite" }) : null;
+  const voice = reading ? h("p", { class: "hidden", "aria-live": "polite" }) : null;
   const tall = (width) => (typeof height === "function" ? height(width) : height);
   canvas.style.height = `${tall(element.clientWidth || 600)}px`;
   element.append(canvas, ...(voice ? [voice] : []), ...(rows ? [numbers(rows, label)] : []));

@@ -4,7 +4,7 @@
 import { h, number, percent, many, segmented } from "./dom.js";
 import { mix } from "./theme.js";
 import { read, write } from "./address.js";
-import { chart, plainAxis } from "./chart.js";
+import { chart, generationAxis, plainAxis } from "./chart.js";
 import { reason } from "./summary.js";
 
 /** Mounts the Muller plot. @param {HTMLElement} section @param {object} facts */
@@ -117,7 +117,7 @@ function cladesOption(facts, clades, order, totals, unit, colours, width) {
   const places = {};
   return {
     grid: { left: 52, right: width < 560 ? 10 : 108, top: 10, bottom: 26 },
-    xAxis: plainAxis(colours, { min: generations[0], max: generations[last], minInterval: 1, splitLine: { show: false }, axisLabel: { alignMaxLabel: "right", formatter: (value) => number(value) } }),
+    xAxis: generationAxis(colours, generations[0], generations[last], width < 560 ? 4 : 8),
     yAxis: plainAxis(colours, { min: 0, max: share ? 1 : undefined, interval: share ? 0.25 : undefined, splitNumber: 4, splitLine: { show: false }, axisLabel: { formatter: (value) => (share ? `${Math.round(value * 100)} %` : number(value)) } }),
     series: order.map((k) => {
       const clade = clades.clades[k];

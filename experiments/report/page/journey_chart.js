@@ -196,7 +196,7 @@ export function barWords(bars, row, facts) {
     ["", position > 0 ? `long ${number(position, 2)}` : position < 0 ? `short ${number(-position, 2)}` : "flat"],
   ];
   if (regime) said.push(["", regime.replaceAll("_", " ")]);
-  const trade = bars.trades.find((one) => one.entry <= row && row <= one.exit);
+  const trade = bars.trades.find((one) => one.entry <= row && row < one.exit) ?? bars.trades.find((one) => one.exit === row);
   if (trade) said.push(["trade ", tradeWords(trade, facts)]);
   return said;
 }

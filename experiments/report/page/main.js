@@ -49,8 +49,8 @@ function skip(event) {
   main.focus();
 }
 
-/** Scrolls to a section and gives its heading the focus. @param {string} id */
-function goTo(id) {
+/** Scrolls to a section and gives its heading the focus. @param {string} id @param {"auto"|"instant"} behavior */
+function goTo(id, behavior = "auto") {
   const section = document.getElementById(id);
   if (!section) return;
   const heading = section.querySelector("h2");
@@ -58,7 +58,7 @@ function goTo(id) {
     heading.tabIndex = -1;
     heading.focus({ preventScroll: true });
   }
-  section.scrollIntoView({ block: "start" });
+  section.scrollIntoView({ block: "start", behavior });
   write("at", id);
 }
 
@@ -104,7 +104,7 @@ function start() {
   bar();
   document.documentElement.dataset.ready = "true";
   const at = read("at");
-  if (at && at !== "summary") goTo(at);
+  if (at && at !== "summary") goTo(at, "instant");
 }
 
 start();

@@ -2,7 +2,7 @@
 // and the figures under it stand in each panel's head, where they hide nothing.
 
 import { h, number } from "./dom.js";
-import { chart, plainAxis } from "./chart.js";
+import { chart, generationAxis, plainAxis } from "./chart.js";
 
 const GRID = { left: 46, right: 12, top: 8, bottom: 22 };
 
@@ -22,7 +22,7 @@ export function panelSet(place, { generations, panels, hidden }) {
 
   function onePanel(parent, panel) {
     const reading = h("p", { class: "readout" });
-    const figure = h("figure", null, h("figcaption", null, h("h4", null, panel.glyph && h("span", { class: `glyph ${panel.class ?? ""}`, "aria-hidden": "true" }, panel.glyph), panel.title)), reading);
+    const figure = h("figure", null, h("figcaption", null, h("h3", null, panel.glyph && h("span", { class: `glyph ${panel.class ?? ""}`, "aria-hidden": "true" }, panel.glyph), panel.title)), reading);
     parent.append(figure);
     const shown = () => panel.series.filter((one) => !one.keys?.some((key) => hidden.has(key)));
     const one = { panel, reading, shown };
@@ -100,7 +100,7 @@ function panelOption(panel, series, generations, colours) {
   return {
     grid: GRID,
     tooltip: { trigger: "axis", showContent: false, axisPointer: { type: "line", snap: false, lineStyle: { color: colours.faint, type: "solid", width: 1 } } },
-    xAxis: plainAxis(colours, { min: generations[0], max: last, splitLine: { show: false }, axisLine: { show: true, lineStyle: { color: colours.line } }, splitNumber: 4, minInterval: 1, axisLabel: { alignMaxLabel: "right" }, axisPointer: { label: { show: false } } }),
+    xAxis: { ...generationAxis(colours, generations[0], last), axisLine: { show: true, onZero: false, lineStyle: { color: colours.line } }, axisPointer: { label: { show: false } } },
     yAxis: plainAxis(colours, { splitNumber: 3, scale: !panel.zero, min: panel.zero ? 0 : undefined, axisLabel: { formatter: (value) => panel.axis?.(value) ?? panel.format(value) }, axisPointer: { show: false } }),
     series: series.map((one) => lineOf(one, generations, last, colours, panel)),
   };

@@ -19,7 +19,7 @@ export function mountSummary(section, facts) {
   const run = facts.run;
   if (run) {
     section.querySelector("h2")?.append(" ", h("span", { class: `state ${run.state}` }, stateOf(run)));
-    section.append(h("p", { class: "lead" }, sentence(run, facts)), statistics(run), spans(run.market));
+    section.append(h("p", { class: "lead" }, sentence(run, facts)), statistics(run), spans(run.market) ?? "");
   }
   if (facts.standings?.length) section.append(standings(facts));
   else section.append(h("p", { class: "absent" }, reason(facts, "standings") ?? "There are no champions yet."));
@@ -116,7 +116,10 @@ function standingsTable(facts, replicate) {
   const best = rows.some((row) => row.player === "oracle");
   const player = (regime, name) => rows.find((row) => row.regime === regime && row.player === name && (row.replicate ?? 0) === replicate) ?? (name === "champion" ? undefined : rows.find((row) => row.regime === regime && row.player === name));
   const scale = scaleOf(rows);
-  const heads = ["champion", "hold", ...(best ? ["best"] : []), "Sharpe", "drawdown", "trades"];
+  const has = (name, key) => rows.some((row) => row.player === name && SPLITS.some(([part]) => Number.isFinite(row[part]?.[key])));
+  const held = has("buy and hold", "bp");
+  const sharpe = has("champion", "sharpe");
+  const heads = ["champion", ...(held ? ["hold"] : []), ...(best ? ["best"] : []), ...(sharpe ? ["Sharpe"] : []), "drawdown", "trades"];
   const head = h(
     "thead",
     null,
@@ -134,9 +137,9 @@ function standingsTable(facts, replicate) {
       return [
         h("td", { class: `${part} first`, "data-label": title }, dots({ champion: at(champion).bp, hold: at(hold).bp, oracle: at(oracle).bp, others: others.map((row) => at(row).bp) }, scale, `${words(name)}, ${title}`)),
         cell("champion", signed(at(champion).bp), "strong"),
-        cell("buy and hold", signed(at(hold).bp)),
+        held ? cell("buy and hold", signed(at(hold).bp)) : null,
         best ? cell("best possible", signed(at(oracle).bp)) : null,
-        cell("Sharpe", number(at(champion).sharpe, 2)),
+        sharpe ? cell("Sharpe", number(at(champion).sharpe, 2)) : null,
         cell("drawdown", percent(at(champion).drawdown)),
         cell("trades", number(at(champion).trades)),
       ];
