@@ -71,7 +71,7 @@ function growTree(section, facts, table, scars) {
     section.dataset.frameMs = spent.toFixed(1);
     if (found) {
       section.dataset.visited = found.visited;
-      overview.draw(window, tree.theme);
+      overview.draw(window, tree.theme, pinnedPlace());
       stage.over.classList.toggle("still", stage.atWhole());
     }
     section.dataset.window = treeWindowText(window);
@@ -128,6 +128,11 @@ function growTree(section, facts, table, scars) {
   }
 
   const drawn = (row) => tree.layout.node[row] >= 0;
+  const pinnedPlace = () => {
+    const node = tree.pinned < 0 ? -1 : tree.layout.node[tree.pinned];
+    return node < 0 ? null : { time: tree.layout.end[node], row: tree.layout.top[node] };
+  };
+
 
   function visit(row) {
     if (drawn(row)) stage.fly(treeAround(tree.layout, tree.layout.node[row], stage.whole(), stage.plot().height));
@@ -280,7 +285,7 @@ function growTree(section, facts, table, scars) {
   onAddress(restore);
   new ResizeObserver(() => {
     overview.refresh({ layout: tree.layout, paint: tree.paint, theme: tree.theme }, stage.whole());
-    overview.draw(stage.window(), tree.theme);
+    overview.draw(stage.window(), tree.theme, pinnedPlace());
   }).observe(overview.element);
 
   function restore() {

@@ -81,14 +81,3 @@ export function treeGlyphs(pen, bits, x, y, theme) {
   }
   return x;
 }
-
-/**
- * Places for labels that want to stand at heights `wanted` (rising), `apart` pixels from each other and within low … high.
- * @returns {number[]}
- */
-export function treePlaces(wanted, apart, low, high) {
-  const places = [...wanted];
-  for (let i = 0; i < places.length; i++) places[i] = Math.max(places[i], i ? places[i - 1] + apart : low);
-  for (let i = places.length - 1; i >= 0; i--) places[i] = Math.min(places[i], i + 1 < places.length ? places[i + 1] - apart : high);
-  return places;
-}

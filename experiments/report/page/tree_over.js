@@ -2,7 +2,8 @@
 // names and marks of agents that are near.
 
 import { FONT, faded } from "./theme.js";
-import { treeGlyphs, treeMark, treePlaces, treeScarMark, treeShape, treeText } from "./tree_marks.js";
+import { treeBits } from "./tree_agent.js";
+import { treeGlyphs, treeMark, treeScarMark, treeShape, treeText } from "./tree_marks.js";
 import { treeClip, treeCursor, treePlace, TREE_NEAR } from "./tree_paint.js";
 
 /**
@@ -99,7 +100,7 @@ function treeChampionLines(pen, tree, at, plot) {
 function treeNames(pen, tree, at, plot, lines, dimmed) {
   const { layout, columns, theme, scars, scarStarts, facts, colourOf } = tree;
   pen.save();
-  if (dimmed) pen.globalAlpha = 0.35;
+  if (dimmed) pen.globalAlpha = 0.65;
   pen.font = `10px ${FONT}`;
   pen.textBaseline = "alphabetic";
   pen.textAlign = "left";
@@ -182,39 +183,55 @@ function treeSecond(pen, tree, node, at) {
   pen.restore();
 }
 
-/** Names of the champions beside the tree, each with the shapes of what it holds, and of the traced agent. */
+/**
+ * Names of the champions and of the traced agent, with the shapes of what they won: beside the tree for those who live,
+ * at the end of their lines for others, none on another.
+ */
 function treeLabels(pen, tree, at, plot, traced) {
   const { layout, columns, theme } = tree;
   const shown = new Set(tree.holders);
   if (traced >= 0) shown.add(tree.pinned);
+  const right = plot.left + plot.width;
   const list = [];
   for (const row of shown) {
     const v = layout.node[row];
     if (v < 0) continue;
     const y = at.y(layout.top[v]);
     const x = at.x(layout.end[v]);
-    if (y < plot.top - 2 || y > plot.top + plot.height + 2 || x < plot.left || x > plot.left + plot.width + 2) continue;
-    list.push({ row, x, y });
+    if (y < plot.top - 2 || y > plot.top + plot.height + 2 || x < plot.left || x > right + 2) continue;
+    list.push({ row, x, y, left: x > right - 60 ? right + 10 : x + 8, pinned: row === tree.pinned });
   }
-  list.sort((a, b) => a.y - b.y);
-  const room = Math.floor((plot.height + 8) / 15);
-  const kept = list.length > room ? list.filter((one) => one.row === tree.pinned || list.indexOf(one) < room - 1) : list;
-  const places = treePlaces(kept.map((one) => one.y), 15, plot.top + 2, plot.top + plot.height - 2);
+  list.sort((a, b) => b.pinned - a.pinned || a.y - b.y);
   pen.textBaseline = "middle";
   pen.textAlign = "left";
-  kept.forEach(({ row, x, y }, i) => {
-    const pinned = row === tree.pinned;
-    const left = plot.left + plot.width + 10;
+  const taken = [];
+  for (const { row, x, y, left, pinned } of list) {
+    const bits = columns.holds[row] || (pinned ? columns.won[row] : 0);
+    const name = String(columns.id[row]);
+    pen.font = `${pinned ? 600 : 400} 12px ${FONT}`;
+    const wide = pen.measureText(name).width + 14 * treeBits(bits).length + 4;
+    const place = treeFree(taken, left, wide, y, plot.top + 2, plot.top + plot.height - 2);
+    if (place === null) continue;
+    taken.push({ left, right: left + wide, y: place });
     pen.strokeStyle = pinned ? theme.accent : theme.faint;
     pen.lineWidth = 1;
     pen.beginPath();
     pen.moveTo(x + 2, y);
-    pen.lineTo(left - 6, places[i]);
-    pen.lineTo(left - 3, places[i]);
+    pen.lineTo(left - 5, place);
+    pen.lineTo(left - 2, place);
     pen.stroke();
-    pen.font = `12px ${FONT}`;
-    const from = treeGlyphs(pen, columns.holds[row] || (pinned ? columns.won[row] : 0), left, places[i], theme);
-    pen.font = `${pinned ? 600 : 400} 12px ${FONT}`;
-    treeText(pen, String(columns.id[row]), from + 2, places[i], pinned ? theme.accent : theme.ink, theme.page);
-  });
+    const from = treeGlyphs(pen, bits, left, place, theme);
+    treeText(pen, name, from + (bits ? 2 : 0), place, pinned ? theme.accent : theme.ink, theme.page);
+  }
+}
+
+/** The height nearest to `y` at which a label hides no other one; null where there is none near. */
+function treeFree(taken, left, wide, y, low, high) {
+  for (let step = 0; step < 24; step++) {
+    for (const way of step ? [1, -1] : [1]) {
+      const place = Math.min(high, Math.max(low, y + way * step * 5));
+      if (taken.every((one) => one.right < left || one.left > left + wide || Math.abs(one.y - place) >= 15)) return place;
+    }
+  }
+  return null;
 }

@@ -40,8 +40,8 @@ export function treeOverview(centre) {
     picture = new ImageData(target.bytes, target.width, target.height);
   }
 
-  /** Paint the picture with the window on it. */
-  function draw(window, theme) {
+  /** Paint the picture with the window on it, and the pinned agent (its row and last generation) as a dot. */
+  function draw(window, theme, pinned = null) {
     if (!picture) return;
     pen.setTransform(1, 0, 0, 1, 0, 0);
     pen.putImageData(picture, 0, 0);
@@ -54,6 +54,12 @@ export function treeOverview(centre) {
     pen.fillRect(0, y1, size.wide, size.high - y1);
     pen.fillRect(0, y0, x0, y1 - y0);
     pen.fillRect(x1, y0, size.wide - x1, y1 - y0);
+    if (pinned) {
+      pen.beginPath();
+      pen.arc(x(pinned.time), y(pinned.row + 0.5), 3, 0, 2 * Math.PI);
+      pen.fillStyle = theme.accent;
+      pen.fill();
+    }
     // However small the window, its frame can be seen.
     const wide = Math.max(6, x1 - x0);
     const high = Math.max(5, y1 - y0);
