@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from experiments.exchange.ensemble import LEAF, Ensemble, Tree, levels
 
-__all__ = ["Asked", "asked_most", "is_oblivious", "tree_lines"]
+__all__ = ["Answer", "Asked", "Question", "asked_most", "is_oblivious", "simplified", "tree_lines"]
 
 _DEEPEST = 16
 """Questions in a row that are shown; further ones would not fit."""
@@ -61,29 +61,69 @@ def is_oblivious(tree: Tree) -> bool:
     return same and bool((tree.feature[last] == LEAF).all())
 
 
-def tree_lines(tree: Tree, features: Sequence[str]) -> list[str]:
-    """A tree, a question or an answer a line, of at most 80 columns.
+class Answer(NamedTuple):
+    """A leaf that rows come to."""
 
-    What cannot happen on the way to a question is not shown, nor are questions whose answer changes nothing.
+    node: int
+    """One of the tree's that says so."""
+
+
+class Question(NamedTuple):
+    """A question that decides something for some row."""
+
+    node: int
+    left: "Question | Answer | None"
+    right: "Question | Answer | None"
+    """None where questions go on beyond the deepest that was wanted."""
+
+
+def simplified(tree: Tree, deepest: int = _DEEPEST) -> "Question | Answer | None":
+    """A tree without what cannot happen on the way to a question, and without questions that change nothing.
+
+    Args:
+        tree: of a canonical ensemble.
+        deepest: questions in a row at most.
+
+    Returns:
+        The tree from its root on; it says of every row what the whole tree says.
+    """
+    return _Reader(tree).below(0, {}, deepest)
+
+
+def tree_lines(tree: Tree, features: Sequence[str]) -> list[str]:
+    """A tree, a question or an answer a line, of at most 80 columns; `simplified`.
 
     Args:
         tree: of a canonical ensemble.
         features: names of the columns.
     """
-    return [line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…" for line in _Reader(tree, features).lines()]
+    used = np.flatnonzero(tree.value.any(axis=0))
+
+    def lines(at: "Question | Answer | None", first: str, rest: str) -> Iterator[str]:
+        if at is None:
+            yield f"{first}… further questions"
+        elif isinstance(at, Answer):
+            answer = tree.value[at.node]
+            yield first + "  ".join(
+                _shown(answer[output]) for output in (used if len(used) == 1 else range(len(answer)))
+            )
+        else:
+            missing = "" if tree.missing_left[at.node] else " or missing"
+            yield f"{first}{features[tree.feature[at.node]]} ≥ {_shown(tree.threshold[at.node])}{missing}"
+            yield from lines(at.left, f"{rest}├ no  ", f"{rest}│ ")
+            yield from lines(at.right, f"{rest}└ yes ", f"{rest}  ")
+
+    shown = lines(simplified(tree), "  ", "  ")
+    return [line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…" for line in shown]
 
 
 class _Reader:
-    def __init__(self, tree: Tree, features: Sequence[str]) -> None:
-        self._tree, self._features = tree, features
-        self._same, self._answer = _constant(tree)
-        self._used = np.flatnonzero(tree.value.any(axis=0))
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._same, self._leaf = _constant(tree)
 
-    def lines(self) -> Iterator[str]:
-        """The whole tree."""
-        yield from self._below(0, "  ", "  ", {}, 0)
-
-    def _below(self, node: int, first: str, rest: str, bounds: _Bounds, level: int) -> Iterator[str]:
+    def below(self, node: int, bounds: _Bounds, room: int) -> "Question | Answer | None":
+        """What is asked and answered from a node on, of rows within some bounds."""
         tree = self._tree
         while not self._same[node]:  # pass over questions that are answered already
             left, right = self._sides(node, bounds)
@@ -91,15 +131,13 @@ class _Reader:
                 break
             node = int(tree.right[node] if left is None else tree.left[node])
         else:
-            yield f"{first}{self._says(node)}"
-            return
-        if level == _DEEPEST:
-            yield f"{first}… further questions"
-            return
-        missing = "" if tree.missing_left[node] else " or missing"
-        yield f"{first}{self._features[tree.feature[node]]} ≥ {_shown(tree.threshold[node])}{missing}"
-        yield from self._below(int(tree.left[node]), f"{rest}├ no  ", f"{rest}│ ", left, level + 1)
-        yield from self._below(int(tree.right[node]), f"{rest}└ yes ", f"{rest}  ", right, level + 1)
+            return Answer(int(self._leaf[node]))
+        if not room:
+            return None
+        no, yes = self.below(int(tree.left[node]), left, room - 1), self.below(int(tree.right[node]), right, room - 1)
+        if isinstance(no, Answer) and isinstance(yes, Answer) and (tree.value[no.node] == tree.value[yes.node]).all():
+            return no
+        return Question(node, no, yes)
 
     def _sides(self, node: int, bounds: _Bounds) -> tuple[_Bounds | None, _Bounds | None]:
         """The bounds of rows that turn left and right; None where none does."""
@@ -120,11 +158,6 @@ class _Reader:
         ]
         return made[0], made[1]
 
-    def _says(self, node: int) -> str:
-        answer = self._answer[node]
-        used = self._used if len(self._used) == 1 else range(len(answer))
-        return "  ".join(_shown(answer[output]) for output in used)
-
 
 def _decided(tree: Tree, *, centred: bool) -> NDArray[np.float64]:
     """What each node contributes to the spread of a tree's leaves [nodes]."""
@@ -138,15 +171,16 @@ def _decided(tree: Tree, *, centred: bool) -> NDArray[np.float64]:
     return found
 
 
-def _constant(tree: Tree) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Whether all leaves below a node say the same [nodes], and what one of them says [nodes, outputs]."""
-    same, answer = tree.feature == LEAF, tree.value.copy()
+def _constant(tree: Tree) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Whether all leaves below a node say the same [nodes], and which is one of them [nodes]."""
+    same, leaf = tree.feature == LEAF, np.arange(len(tree.feature))
     for level in reversed(levels(tree.left, tree.right)):
         inner = level[tree.feature[level] != LEAF]
         left, right = tree.left[inner], tree.right[inner]
-        same[inner] = same[left] & same[right] & (answer[left] == answer[right]).all(axis=1)
-        answer[inner] = answer[left]
-    return same, answer
+        alike = (tree.value[leaf[left]] == tree.value[leaf[right]]).all(axis=1)
+        same[inner] = same[left] & same[right] & alike
+        leaf[inner] = leaf[left]
+    return same, leaf
 
 
 def _shown(value: float) -> str:

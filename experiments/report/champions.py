@@ -26,7 +26,7 @@ from genomes.registry import make_species
 from genomes.species import Shape, Species
 from markets.errors import UserError
 
-__all__ = ["GENE_UNITS", "Champion", "champion_facts", "read_champions", "read_traders", "species_of"]
+__all__ = ["GENE_UNITS", "Champion", "champion_facts", "read_champions", "read_traders", "short", "species_of"]
 
 GENE_UNITS = {
     "size": "× equity",
@@ -190,7 +190,7 @@ def champion_facts(
                 "born": began,
                 "died": None if ended < 0 else ended,
                 "operator": born.get(identity, {}).get("operator"),
-                "strength": _short(born.get(identity, {}).get("mutation_strength")),
+                "strength": short(born.get(identity, {}).get("mutation_strength")),
                 "species": _index(species, born.get(identity, {}).get("species")),
                 "scars": hurt[identity],
                 "won": sorted(won.get(identity, ())),
@@ -210,9 +210,9 @@ def champion_facts(
                 "depth": len(line) - 1 if line else None,
                 "parent": own.get("parent_id"),
                 "operator": own.get("operator"),
-                "scores": {REGIME_NAMES[regime]: _short(_BP * score) for regime, score in champion.scores.items()},
-                "genes": None if trader is None else {k: _short(v) for k, v in trader.genes._asdict().items()},
-                "trust": None if trader is None else [_short(value) for value in np.asarray(trader.trust)],
+                "scores": {REGIME_NAMES[regime]: short(_BP * score) for regime, score in champion.scores.items()},
+                "genes": None if trader is None else {k: short(v) for k, v in trader.genes._asdict().items()},
+                "trust": None if trader is None else [short(value) for value in np.asarray(trader.trust)],
                 "scars": _scars(scars, champion.id),
                 "line": line or None,
             }
@@ -243,7 +243,7 @@ def _scars(scars: pl.DataFrame, identity: int) -> list[dict[str, Any]]:
             "time": row["time"].strftime("%Y-%m-%dT%H:%MZ"),
             "regime": _index(REGIME_NAMES, row["regime"]),
             "cause": row["cause"],
-            "severity": _short(row["severity"]),
+            "severity": short(row["severity"]),
             "units": row["units"],
         }
         for row in scars.filter(pl.col("id") == identity).sort("generation").iter_rows(named=True)
@@ -254,6 +254,6 @@ def _index(names: Any, name: str | None) -> int | None:
     return names.index(name) if name in names else None
 
 
-def _short(value: Any) -> float | None:
+def short(value: Any) -> float | None:
     """A number with six digits; None where it is undefined."""
     return float(f"{float(value):.6g}") if value is not None and np.isfinite(value) else None

@@ -170,8 +170,12 @@ def _filled(passed: Passed, before: int, bars: NDArray[np.int32]) -> _Fills:
     bar, slot, agent, lane, instrument = (index[inside] for index in (bar, slot, agent, lane, instrument))
     at = (bar, slot, agent, lane, instrument)
     closed = jax.tree.map(lambda leaf: leaf[bar, agent, lane, instrument], passed.closed)
-    own: list[Any] = [np.asarray(leaf)[at] for leaf in passed.fills[:3]]
-    return _Fills(before + 1 + bar, slot, agent, lane, instrument, *own, closed)
+    reason, units, price = (_host(leaf)[at] for leaf in passed.fills[:3])
+    return _Fills(before + 1 + bar, slot, agent, lane, instrument, reason, units, price, closed)
+
+
+def _host(leaf: Any) -> NDArray[Any]:
+    return np.asarray(leaf)
 
 
 def _trades(own: _Fills, bars: int, cash: float) -> pl.DataFrame:
