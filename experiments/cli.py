@@ -40,6 +40,7 @@ COMMANDS = (
     Command("runs", "experiments.commands.runs", "list the runs there are, with state and best scores"),
     Command("show", "experiments.commands.show", "show one run: how far it is, who was born, who its champions are"),
     Command("report", "experiments.commands.report", "write the report on a run: one HTML file that works offline"),
+    Command("lineage", "experiments.commands.lineage", "show or write who descends from whom, in a run or a file"),
     Command(
         "trees", "experiments.commands.trees", "look at a forest of a run or a file, or write it as ONNX or XGBoost"
     ),

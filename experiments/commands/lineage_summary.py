@@ -1,0 +1,164 @@
+"""What `arena lineage` says of a lineage: gathered as plain values, which are its JSON, and shown as tables."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from rich.table import Table
+
+from arena.schemas import REGIME_NAMES
+from experiments.lineage.filters import with_ancestors
+from experiments.lineage.lines import champion_lines
+from experiments.lineage.metrics import metrics
+from experiments.lineage.tree import Tree, alive, take
+from experiments.runs.champions import best_scores, replicates
+from experiments.runs.directory import RunDirectory
+from experiments.terminal import console, say
+
+__all__ = ["gather", "show"]
+
+_TABLES = 4  # replicates shown; the others are in the JSON
+_LINES = 10  # champions shown
+_LABEL = 35
+_SHORT = dict(zip(REGIME_NAMES, ("bull", "bear", "vol", "calm", "all"), strict=True))
+_COUNTS = ("time", "extinct", "out_degree_distribution")
+"""Of the metrics, what has no row of its own."""
+
+
+def gather(tree: Tree, table: pl.DataFrame, run: RunDirectory | None) -> dict[str, Any]:
+    """All there is to say.
+
+    Args:
+        tree: of the table.
+        table: of `LINEAGE`, in the tree's order of rows.
+        run: whose lineage it is, or a part of; None for a file.
+
+    Returns:
+        `agents, alive, founders, generations`, `replicates`: for each its number (None of a file) and `metrics` without
+        extinct lines and with them; and `champions`: their lines, the deepest first.
+    """
+    return {
+        "agents": len(tree),
+        "alive": int(alive(tree).sum()),
+        "founders": int(tree.is_root.sum()),
+        "generations": [int(tree.born.min()), int(max(tree.born.max(), tree.died.max()))],
+        "replicates": [
+            {
+                "replicate": number,
+                "metrics": [dataclasses.asdict(metrics(part, extinct=extinct)) for extinct in (False, True)],
+            }
+            for number, part in _parts(tree, table, run)
+        ],
+        "champions": [] if run is None else _champions(tree, table, run),
+    }
+
+
+def _parts(tree: Tree, table: pl.DataFrame, run: RunDirectory | None) -> Iterable[tuple[int | None, Tree]]:
+    """The tree of each replicate; what descends from founders that never meet says nothing together."""
+    count, islands = (1, 1) if run is None else replicates(run)
+    if count == 1:
+        yield None if run is None else 1, tree
+        return
+    whose = table["island"].to_numpy() // islands
+    for replicate in range(count):
+        mask = whose == replicate
+        if mask.any():
+            yield replicate + 1, take(tree, with_ancestors(tree, mask))
+
+
+def _champions(tree: Tree, table: pl.DataFrame, run: RunDirectory) -> list[dict[str, Any]]:
+    """The lines of the champions of now, with the replicate of each."""
+    holds: dict[int, list[str]] = {}
+    whose: dict[int, int] = {}
+    for (regime, replicate), (_, own) in best_scores(run).items():
+        holds.setdefault(own, []).append(regime)
+        whose[own] = replicate + 1
+    lines = champion_lines(tree, table, holds, run.read("archive"), run.read("scars"), names=REGIME_NAMES)
+    return [{"replicate": whose[line.id], **dataclasses.asdict(line)} for line in lines]
+
+
+def show(said: Mapping[str, Any], title: str) -> None:
+    """Print it.
+
+    Args:
+        said: of `gather`.
+        title: of the first line.
+    """
+    first, last = said["generations"]
+    say(title)
+    say(
+        f"{said['agents']:,} agents of {said['founders']:,} founders in generations {first} to {last}, "
+        f"{said['alive']:,} of them alive"
+    )
+    parts = said["replicates"]
+    for part in parts[:_TABLES]:
+        say()
+        whose = f"replicate {part['replicate']}: " if len(parts) > 1 else ""
+        say(f"{whose}metrics, with extinct lines left out and with them in")
+        console.print(_metrics(part["metrics"]))
+        for line in _degrees(part["metrics"]):
+            say(line)
+    if parts[_TABLES:]:
+        say(f"and {len(parts) - _TABLES} replicates more; --replicate shows one, --json all")
+    if said["champions"]:
+        say()
+        _show_champions(said["champions"], several=len(parts) > 1)
+
+
+def _metrics(both: Sequence[Mapping[str, Any]]) -> Table:
+    """A row a metric, a column for each way to look."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("metric", no_wrap=True, min_width=_LABEL)
+    for one in both:
+        table.add_column("extinct in" if one["extinct"] else "extinct out", justify="right", no_wrap=True, min_width=18)
+    for name in both[0]:
+        if name not in _COUNTS:
+            table.add_row(name, *(_number(one[name]) for one in both))
+    return table
+
+
+def _degrees(both: Sequence[Mapping[str, Any]]) -> list[str]:
+    """`out_degree_distribution` of each: how many agents have 0, 1, 2 … children."""
+    lines = ["out_degree_distribution: agents with 0, 1, 2 … children"]
+    for one in both:
+        counts = {int(degree): count for degree, count in one["out_degree_distribution"].items()}
+        shown = [f"{counts.get(degree, 0):,}" for degree in range(max(counts, default=0) + 1)]
+        more = f" … up to {len(shown) - 1}" if len(shown) > 9 else ""
+        lines.append(f"  {'extinct in' if one['extinct'] else 'extinct out':<11}  {'  '.join(shown[:9])}{more}")
+    return lines
+
+
+def _show_champions(lines: Sequence[Mapping[str, Any]], *, several: bool) -> None:
+    """A row a champion."""
+    say("champions, each with its line of first parents from its founder, the deepest first")
+    table = Table(box=None, pad_edge=False)
+    for name in ("champion of", *(["replicate"] if several else []), "line"):
+        table.add_column(name, no_wrap=True)
+    for name in ("born", "depth", "mut.", "cross.", "scars"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("line won", no_wrap=True)
+    for line in lines[:_LINES]:
+        table.add_row(
+            _names(line["holds"]),
+            *([str(line["replicate"])] if several else []),
+            f"{line['founder']} → {line['id']}",
+            *(f"{line[name]:,}" for name in ("born", "depth", "mutations", "crossovers", "scars")),
+            _names(line["won"]),
+        )
+    console.print(table)
+    if lines[_LINES:]:
+        say(f"and {len(lines) - _LINES} more; --json has all")
+
+
+def _names(regimes: Iterable[str]) -> str:
+    return " ".join(_SHORT[regime] for regime in regimes)
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, (int, np.integer)):
+        return f"{value:,}"
+    return f"{value:,.0f}" if abs(value) >= 1e6 else f"{value:,.6g}" if abs(value) >= 1000 else f"{value:.4g}"
