@@ -96,7 +96,7 @@ function lineOption(line, colours) {
   const wins = line.flatMap((one) => (one.won ?? []).map((regime, k) => ({ value: [one.born, 2], symbol: REGIME_SYMBOLS[regime], symbolOffset: [0, -k * 11], itemStyle: { color: colours.regime[regime] } })));
   const wounds = line.filter((one) => one.scars).map((one) => ({ value: [one.born, 0], symbolSize: 5 + 3 * Math.min(4, Math.sqrt(one.scars)) }));
   return {
-    grid: { left: 58, right: 20, top: 26, bottom: 24 },
+    grid: { outerBoundsMode: "none", left: 58, right: 20, top: 26, bottom: 24 },
     xAxis: generationAxis(colours, first, last, 8),
     yAxis: { type: "category", data: LANES.map(capital), axisLine: { show: false }, axisTick: { show: false }, axisLabel: { color: colours.soft, fontSize: 11 }, splitLine: { show: false } },
     series: [

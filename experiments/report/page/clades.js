@@ -116,7 +116,7 @@ function cladesOption(facts, clades, order, totals, unit, colours, width) {
   const whole = Math.max(...totals);
   const places = {};
   return {
-    grid: { left: 52, right: width < 560 ? 10 : 108, top: 10, bottom: 26 },
+    grid: { outerBoundsMode: "none", left: 52, right: width < 560 ? 10 : 108, top: 10, bottom: 26 },
     xAxis: generationAxis(colours, generations[0], generations[last], width < 560 ? 4 : 8),
     yAxis: plainAxis(colours, { min: 0, max: share ? 1 : undefined, interval: share ? 0.25 : undefined, splitNumber: 4, splitLine: { show: false }, axisLabel: { formatter: (value) => (share ? `${Math.round(value * 100)} %` : number(value)) } }),
     series: order.map((k) => {
@@ -129,7 +129,7 @@ function cladesOption(facts, clades, order, totals, unit, colours, width) {
         name: clade.pooled ? "pooled" : `founder ${clade.id}`,
         type: "line",
         stack: "all",
-        symbol: "none",
+        symbol: "none", 
         silent: true,
         data: generations.map((generation, t) => [generation, share ? (totals[t] ? clades.counts[k][t] / totals[t] : 0) : clades.counts[k][t]]),
         lineStyle: { width: 0.5, color: colours.page, opacity: 1 },

@@ -74,12 +74,13 @@ function regimePanels(facts, curves) {
       const common = { colour, dash: SPECIES_DASHES[one.species % SPECIES_DASHES.length] };
       const keys = (kind) => [kind, `species-${one.species}`];
       return [
-        { ...common, name: `${name}best`, values: one.best, keys: keys("best"), width: 1.75, zero: true },
-        { ...common, name: `${name}median`, values: one.median, keys: keys("median"), width: 1, opacity: 0.7 },
+        { ...common, name: `${name}best`, group: "best", values: one.best, keys: keys("best"), width: 1.75, zero: true },
+        { ...common, name: `${name}median`, group: "median", values: one.median, keys: keys("median"), width: 1, opacity: 0.7 },
       ];
     });
     const steps = (curves.archive ?? []).filter((one) => one.regime === regime).map((one) => ({
       name: replicates > 1 ? `validation ${one.replicate}` : "validation",
+      group: "validation",
       points: one.points,
       step: true,
       symbol: "circle",

@@ -92,10 +92,10 @@ function drawTree(place, tree, genome, index) {
     option: (colours, width) => ({
       series: [
         {
-          type: "tree", data: [data(colours)], left: 10, right: width < 560 ? 90 : 170, top: 12, bottom: 12, orient: "LR", edgeShape: "polyline", edgeForkPosition: "50%", expandAndCollapse: false, initialTreeDepth: -1, roam: false, symbol: "circle", symbolSize: 6, animation: false,
+          type: "tree", data: [data(colours)], left: 10, right: width < 560 ? 90 : 170, top: 12, bottom: 12, orient: "LR", expandAndCollapse: false, initialTreeDepth: -1, roam: false, symbol: "circle", symbolSize: 6, animation: false,
           label: { position: [10, -14], align: "left", verticalAlign: "middle", color: colours.ink, fontSize: 11, fontFamily: "inherit" },
           leaves: { label: { position: "right", verticalAlign: "middle", align: "left", distance: 6 } },
-          lineStyle: { color: colours.faint, width: 1, curveness: 0 },
+          lineStyle: { color: colours.faint, width: 1, curveness: 0.5 },
           emphasis: { focus: "ancestor", lineStyle: { color: colours.accent, width: 2 } },
         },
       ],
@@ -153,7 +153,7 @@ function drawAsked(place, trees) {
     label: "Features by how many questions ask about them",
     height: top.length * 20 + 8,
     option: (colours) => ({
-      grid: { left: 136, right: 34, top: 0, bottom: 4 },
+      grid: { outerBoundsMode: "none", left: 136, right: 34, top: 0, bottom: 4 },
       xAxis: plainAxis(colours, { show: false, min: 0 }),
       yAxis: { type: "category", inverse: true, data: top.map(([name]) => name), axisLine: { show: false }, axisTick: { show: false }, axisLabel: { interval: 0, color: colours.soft, fontSize: 11, width: 130, overflow: "truncate" } },
       series: [{ type: "bar", silent: true, barWidth: 7, data: top.map(([, n]) => n), itemStyle: { color: colours.faint, borderRadius: [0, 2, 2, 0] }, label: { show: true, position: "right", color: colours.soft, fontSize: 11 } }],

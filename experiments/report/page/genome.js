@@ -58,7 +58,7 @@ function drawLayer(grid, layer, first) {
     label: `Weights of ${words(layer.name)}: ${layer.inputs.length} inputs by ${outputs.length} outputs`,
     height: layer.inputs.length * CELL + (outputs.length <= COLUMNS_NAMED ? 64 : 12),
     option: (colours) => ({
-      grid: { left: first ? 138 : 104, right: 4, top: 2, bottom: outputs.length <= COLUMNS_NAMED ? 60 : 8 },
+      grid: { outerBoundsMode: "none", left: first ? 138 : 104, right: 4, top: 2, bottom: outputs.length <= COLUMNS_NAMED ? 60 : 8 },
       xAxis: { type: "category", data: outputs, axisLine: { show: false }, axisTick: { show: false }, axisLabel: { show: outputs.length <= COLUMNS_NAMED, rotate: 50, interval: 0, color: colours.soft, fontSize: 11 } },
       yAxis: { type: "category", inverse: true, data: order.map(name), axisLine: { show: false }, axisTick: { show: false }, axisLabel: { interval: 0, color: colours.soft, fontSize: 10.5, width: first ? 130 : 96, overflow: "truncate" } },
       visualMap: { show: false, min: -limit, max: limit, inRange: { color: [-1, -0.6, -0.3, 0, 0.3, 0.6, 1].map((t) => colours.diverging(t)) } },

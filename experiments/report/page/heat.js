@@ -103,9 +103,9 @@ function heatOption(facts, heat, order, split, limit, colours) {
   const marks = order.flatMap((i, x) => (heat.agents[i].champion ?? []).map((regime, k) => ({ value: [x, 0], symbol: "none", regime, k })));
   const gap = order.length > 120 ? 0 : 1;
   return {
-    grid: { left: LABELS, right: 8, top: 34, bottom: 4 },
+    grid: { outerBoundsMode: "none", left: LABELS, right: 8, top: 34, bottom: 4 },
     xAxis: { type: "category", data: order.map((i) => heat.agents[i].id), axisLine: { show: false }, axisTick: { show: false }, axisLabel: { show: false } },
-    yAxis: { type: "category", inverse: true, data: facts.regimes.map((name, i) => `${REGIME_GLYPHS[i]}  ${i === rows - 1 ? "All regimes" : capital(words(name))}`), axisLine: { show: false }, axisTick: { show: false }, axisLabel: { color: colours.soft, fontSize: 12, align: "left", margin: LABELS } },
+    yAxis: { type: "category", inverse: true, data: facts.regimes.map((name, i) => (i === rows - 1 ? "All regimes" : capital(words(name)))), axisLine: { show: false }, axisTick: { show: false }, axisLabel: { color: colours.soft, fontSize: 12, align: "left", margin: LABELS, formatter: (text, i) => `{g${i}|${REGIME_GLYPHS[i]}}${text}`, rich: Object.fromEntries(facts.regimes.map((_, i) => [`g${i}`, { color: colours.regime[i], width: 18, fontSize: 12 }])) } },
     visualMap: { show: false, seriesIndex: 0, min: -limit, max: limit, inRange: { color: [-1, -0.75, -0.5, -0.25, 0, 0.25, 0.5, 0.75, 1].map((t) => colours.diverging(t)) } },
     series: [
       { type: "heatmap", data: cells, progressive: 0, itemStyle: { borderWidth: gap, borderColor: colours.page }, emphasis: { itemStyle: { borderColor: colours.ink, borderWidth: 1 } } },

@@ -11,7 +11,7 @@ export const CANDLES = 320;
 export const TRADES_MARKED = 240;
 
 const BOXES = 6000;
-const ROOM = { left: 58, right: 14 };
+const ROOM = { outerBoundsMode: "none", left: 58, right: 14 };
 const GRIDS = [
   { name: "equity", top: 28, height: 150 },
   { name: "drawdown", top: 216, height: 56 },

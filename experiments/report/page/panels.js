@@ -4,7 +4,7 @@
 import { h, number } from "./dom.js";
 import { chart, generationAxis, plainAxis } from "./chart.js";
 
-const GRID = { left: 46, right: 12, top: 8, bottom: 22 };
+const GRID = { outerBoundsMode: "none", left: 46, right: 12, top: 8, bottom: 22 };
 
 /**
  * A set of panels over the same generations.
@@ -63,7 +63,7 @@ export function panelSet(place, { generations, panels, hidden }) {
       reading.textContent = "";
       if (index >= 0) {
         reading.append(`${number(generation)}: `);
-        shown().forEach((series, i) => reading.append(i ? " · " : "", `${series.short ?? series.name} `, h("b", null, panel.format(valueAt(series, generation, index)))));
+        reading.append(...figures(panel, shown(), generation, index));
       } else rest(panel, reading);
       if (!one.instance) continue;
       const x = index < 0 ? -1 : one.instance.convertToPixel({ xAxisIndex: 0 }, generation);
@@ -78,6 +78,13 @@ export function panelSet(place, { generations, panels, hidden }) {
       for (const one of made) one.chart.update();
     },
   };
+}
+
+/** What the lines say at a generation; those of one group side by side, in the order of the legend. */
+function figures(panel, shown, generation, index) {
+  const groups = new Map();
+  for (const series of shown) groups.set(series.group ?? series.name, [...(groups.get(series.group ?? series.name) ?? []), series]);
+  return [...groups].flatMap(([name, all], i) => [i ? " · " : "", `${all[0].short ?? name} `, h("b", null, all.map((series) => panel.format(valueAt(series, generation, index))).join(" / "))]);
 }
 
 function rest(panel, reading) {
@@ -115,7 +122,7 @@ function lineOf(one, generations, last, colours, panel) {
     data,
     step: one.step ? "end" : false,
     stack: panel.stack ? "all" : undefined,
-    symbol: one.symbol ?? "none",
+    symbol: one.symbol ?? "none", 
     showSymbol: Boolean(one.symbol),
     symbolSize: 5,
     sampling: one.points ? undefined : "lttb",
