@@ -77,9 +77,8 @@ def read_agents(sources: Sources) -> Agents | None:
     for name in ("parent_id", "second_parent_id"):
         there = births[name].is_in(known)
         if name == "parent_id" and births[name].is_not_null().ne(there.fill_null(False)).any():
-            sources.problems["births"][
-                "births.parquet", "Agents whose parents' births cannot be read are shown as if they were founders."
-            ] = None
+            for part in ("tree", "clades"):
+                sources.missing.add(part, "parents", "Agents whose parents' births are lost are shown as founders.")
         births = births.with_columns(pl.when(there).then(pl.col(name)).alias(name))
     if not births.height:
         return None

@@ -91,20 +91,12 @@ def _champions(archive: Archive) -> list[dict[str, Any]]:
 def _causes(sources: Sources, name: str, thinning: Thinning) -> dict[str, list[Any]]:
     """How many a generation, by cause."""
     table = sources.frame(name, ["generation", "cause"])
-    known = np.isfinite(_recorded(sources, name))
+    known = sources.known(name)
     found = {}
     for cause in sorted(table["cause"].drop_nulls().unique().to_list()):
         counts = np.bincount(table.filter(pl.col("cause") == cause)["generation"].to_numpy(), minlength=sources.done)
         found[cause] = plain(thinning.mean(np.where(known, counts[: sources.done], np.nan)), 2)
     return found
-
-
-def _recorded(sources: Sources, name: str) -> NDArray[np.float64]:
-    """[generations] 0 where a part holds the generation, NaN where none does."""
-    known = np.full(sources.done, np.nan)
-    for part in sources.parts[name]:
-        known[part.first : part.last + 1] = 0.0
-    return known
 
 
 def _speed(sources: Sources) -> NDArray[np.float64]:

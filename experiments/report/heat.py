@@ -29,7 +29,7 @@ def heat(sources: Sources, agents: Agents | None, scores: Scores | None, archive
     bar over an agent's life, times n / (n + λ), n the generations behind it and λ `fitness.shrinkage`. Those who have
     not been judged yet are passed over.
     """
-    if agents is None or scores is None:
+    if agents is None or scores is None or not scores.bars.any():
         return None
     held = archive.current.filter(pl.col("row") >= 0)["row"].to_list()
     former = archive.table.filter(pl.col("row") >= 0)["row"].to_list()[::-1]

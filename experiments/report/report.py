@@ -112,7 +112,7 @@ def report_facts(
             "This report was made from the records alone, without the market: what champions did on the bars, and whom "
             "they stand beside, is not in it."
         )
-    _tell_missing(sources)
+    _tell_missing(sources, facts["standings"])
     facts["missing"] = sources.missing.facts()
     facts["notes"] = list(sources.missing.noted)
     facts["columns"] = {name: one.description for name, one in columns.items()}
@@ -121,7 +121,7 @@ def report_facts(
     return facts, columns
 
 
-def _tell_missing(sources: Sources) -> None:
+def _tell_missing(sources: Sources, standings: object) -> None:
     """Complete the list of what is missing, once all parts have been made."""
     if not sources.done:
         for part in NEEDS:
@@ -129,6 +129,10 @@ def _tell_missing(sources: Sources) -> None:
                 sources.missing.add(
                     part, "tables", "Nothing is on record yet: tables are written every few generations."
                 )
+    elif standings is None and not sources.problems["archive"]:
+        sources.missing.add(
+            "standings", "archive.parquet", "There is no champion yet: nobody has come into the archive."
+        )
     sources.tell()
 
 

@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from arena.schemas import TABLES
 from experiments.report.missing import Missings
@@ -56,6 +58,7 @@ class Sources:
         parts: of each table, in order.
         missing: what was found to be missing so far.
         problems: by table, what cannot be read of it and why.
+        lost: parts that turned out to be unreadable.
     """
 
     directory: RunDirectory
@@ -66,6 +69,7 @@ class Sources:
     parts: Mapping[str, tuple[Part, ...]]
     missing: Missings = dataclasses.field(default_factory=Missings)
     problems: dict[str, dict[tuple[str, str], None]] = dataclasses.field(default_factory=dict)
+    lost: set[Path] = dataclasses.field(default_factory=set)
 
     @classmethod
     def of(cls, directory: RunDirectory) -> "Sources":
@@ -107,6 +111,13 @@ class Sources:
         empty = pl.DataFrame(schema={column: TABLES[name][column] for column in wanted})
         return pl.concat([empty, *self.frames(name, wanted)])
 
+    def known(self, name: str) -> NDArray[np.bool_]:
+        """[generations] whether a part that could be read holds the generation; asked after the table was read."""
+        known = np.zeros(self.done, np.bool_)
+        for part in self.parts[name]:
+            known[part.first : part.last + 1] = part.path not in self.lost
+        return known
+
     def setting(self, *keys: str, default: Any) -> Any:
         """A value of the configuration, such as `setting("fitness", "bars", default=1)`; of the default's kind."""
         found: Any = self.config
@@ -144,6 +155,7 @@ class Sources:
             self.problems[name][what, f"It cannot be read ({error}); {span} of it are left out."] = None
         else:
             return frame
+        self.lost.add(part.path)
         return None
 
     def _note_state(self) -> None:

@@ -1,0 +1,189 @@
+"""A report on a run that is at work, killed or damaged: all that can be read is in it, the rest is said."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from arena.schemas import TABLES
+from experiments.report.report import report_facts
+from experiments.report.sources import NEEDS, Sources
+from experiments.runs.directory import RunDirectory
+from experiments.runs.lock import only_one
+
+PARTS = ("curves", "clades", "tree", "heat", "standings")
+
+
+@pytest.fixture
+def run(small_run: Path, tmp_path: Path) -> RunDirectory:
+    """A copy of the small run, its generations in parts of two."""
+    copy = RunDirectory(tmp_path / "run")
+    shutil.copytree(small_run, copy.root)
+    for name in TABLES:
+        table = copy.read(name)
+        for path in copy.table(name).iterdir():
+            path.unlink()
+        for first in (0, 2, 4):
+            born = name == "births"  # children belong to the turn-over before
+            among = pl.col("generation").cast(pl.Int64) - (born & (pl.col("generation") > 0)).cast(pl.Int64)
+            table.filter(among.is_between(first, first + 1)).write_parquet(part(copy, name, first))
+    return copy
+
+
+def part(run: RunDirectory, name: str, first: int) -> Path:
+    return run.table(name) / f"{first:08d}-{first + 1:08d}-0.parquet"
+
+
+def facts_of(run: RunDirectory) -> dict[str, Any]:
+    return report_facts(run, only_records=True)[0]
+
+
+def whys(facts: dict[str, Any], what: str) -> dict[str, str]:
+    """Sentences on a file, by the part of the report that lacks it."""
+    return {entry["part"]: entry["why"] for entry in facts["missing"] if entry["what"] == what}
+
+
+def test_parts_of_any_length_are_one_run(run: RunDirectory, small_run: Path) -> None:
+    found, whole = facts_of(run), facts_of(RunDirectory(small_run))
+    assert found == whole
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_that_is_gone_is_said_where_it_is_missed(run: RunDirectory, name: str) -> None:
+    before = facts_of(run)
+    shutil.rmtree(run.table(name))
+    found = facts_of(run)
+    assert whys(found, f"{name}.parquet") == {
+        needing: "The table is not there." for needing, tables in NEEDS.items() if name in tables
+    }
+    lost = {"births": {"clades", "tree", "heat"}, "fitness": {"heat"}, "archive": {"standings"}}.get(name, set())
+    assert {kept for kept in PARTS if found[kept] is None} == lost
+    if name in ("scars", "timings"):
+        assert found["tree"]["fitness"] == before["tree"]["fitness"]
+        assert found["heat"] == before["heat"]
+
+
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("damage", ["torn", "foreign", "other generations", "gone"])
+def test_a_part_that_is_no_good_is_left_out_and_said(run: RunDirectory, name: str, damage: str) -> None:
+    path = part(run, name, 2)
+    table = pl.read_parquet(path)
+    spoil: dict[str, Callable[[], object]] = {
+        "torn": lambda: path.write_bytes(path.read_bytes()[:-30] + b"torn"),
+        "foreign": lambda: table.rename({"generation": "time_of_day"}).write_parquet(path),
+        "other generations": lambda: table.with_columns(pl.col("generation") + 4).write_parquet(path),
+        "gone": path.unlink,
+    }
+    empty = not table.height
+    spoil[damage]()
+    found = facts_of(run)
+    if damage == "other generations" and empty:
+        return
+    what = f"{name}.parquet" if damage == "gone" else f"{name}.parquet/{path.name}"
+    said = whys(found, what)
+    assert set(said) == {needing for needing, tables in NEEDS.items() if name in tables}
+    wanted = {
+        "torn": "It cannot be read (",
+        "foreign": f"It cannot be read (its columns are not those of {name}); generations 2 to 3 of it are left out.",
+        "other generations": "It cannot be read (it holds generation",
+        "gone": "The part with generations 2 to 3 is not there.",
+    }[damage]
+    assert all(why.startswith(wanted) for why in said.values()), said
+    assert all(found[kept] is not None for kept in PARTS)
+    others = [entry for entry in found["missing"] if entry["what"].partition("/")[0] != f"{name}.parquet"]
+    assert all(entry["part"] == "champions" or entry["what"] == "parents" for entry in others)
+    if name == "timings":
+        assert found["curves"]["speed"][2:4] == [None, None]
+    if name == "deaths":
+        assert all(line[2:4] == [None, None] and None not in line[:2] for line in found["curves"]["deaths"].values())
+
+
+def test_children_of_lost_parents_are_shown_as_founders_and_it_is_said(run: RunDirectory) -> None:
+    births = run.read("births")
+    part(run, "births", 2).unlink()
+    left = run.read("births")
+    orphans = left.filter(pl.col("parent_id").is_not_null() & ~pl.col("parent_id").is_in(left["id"].implode())).height
+    assert orphans
+    found = facts_of(run)
+    assert found["tree"]["rows"] == left.height < births.height
+    assert "shown as founders" in whys(found, "parents")["tree"]
+
+
+def test_a_run_at_work_is_read_up_to_what_all_tables_have(run: RunDirectory) -> None:
+    run.note(state="running", finished=None, target=12)
+    for name in ("timings", "archive"):  # written last
+        part(run, name, 4).unlink()
+    with only_one(run.root):
+        found = facts_of(run)
+    assert found["run"]["state"] == "running"
+    assert found["run"]["done"] == 4
+    assert found["curves"]["generations"] == [0, 1, 2, 3]
+    assert found["notes"][0] == "The run is still in progress: 4 of 12 generations."
+    assert [entry for entry in found["missing"] if entry["part"] != "champions"] == []
+    assert found["tree"]["last"] == 4
+
+
+def test_a_killed_run_says_so(run: RunDirectory) -> None:
+    run.note(state="running", finished=None, target=12)
+    found = facts_of(run)
+    assert found["run"]["state"] == "interrupted"
+    assert found["notes"][0] == "The run was interrupted after 6 of 12 generations; arena resume goes on with it."
+
+
+def test_a_run_with_nothing_on_record_has_a_report_that_says_so(run: RunDirectory) -> None:
+    for name in TABLES:
+        shutil.rmtree(run.table(name))
+    run.note(state="running", generations=0, finished=None)
+    found = facts_of(run)
+    assert all(found[kept] is None for kept in PARTS)
+    assert {entry["part"] for entry in found["missing"]} >= set(PARTS)
+    assert found["run"]["done"] == found["run"]["born"] == 0
+
+
+def test_a_run_without_champions_has_everything_else(run: RunDirectory) -> None:
+    for path in run.table("archive").iterdir():
+        pl.read_parquet(path).clear().write_parquet(path)
+    found = facts_of(run)
+    assert found["standings"] is None
+    assert found["tree"]["champions"] == []
+    assert found["curves"]["archive"] == []
+    assert any(entry["part"] == "standings" and "no champion" in entry["why"] for entry in found["missing"])
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "manifest.json"])
+@pytest.mark.parametrize("damage", ["gone", "torn"])
+def test_a_small_file_that_is_lost_takes_little_with_it(run: RunDirectory, name: str, damage: str) -> None:
+    path = run.root / name
+    path.unlink() if damage == "gone" else path.write_text("{ torn", encoding="utf-8")
+    found = facts_of(run)
+    assert all(found[kept] is not None for kept in PARTS)
+    assert len(whys(found, name)) >= 1
+    assert str(run.root) not in str(found["missing"])
+
+
+def test_births_that_fit_no_deaths_make_no_tree_but_curves(run: RunDirectory) -> None:
+    path = part(run, "deaths", 0)
+    late = run.read("births").filter(pl.col("generation") == 6)["id"][0]
+    deaths = pl.read_parquet(path)
+    pl.concat([deaths, deaths[:1].with_columns(id=pl.lit(late, pl.UInt64))]).write_parquet(path)
+    found = facts_of(run)
+    assert found["tree"] is None
+    assert found["curves"] is not None
+    assert "do not fit together" in whys(found, "births.parquet")["tree"]
+
+
+def test_what_is_no_part_is_passed_over(run: RunDirectory) -> None:
+    (run.table("scars") / "notes.parquet").write_text("x", encoding="utf-8")
+    (run.table("scars") / ".part-1-00000000-00000001-0.parquet").write_text("x", encoding="utf-8")
+    sources = Sources.of(run)
+    assert [what for what, _ in sources.problems["scars"]] == ["scars.parquet/notes.parquet"]
+    assert len(sources.parts["scars"]) == 3
+
+
+def test_whose_fitness_was_kept_is_said(run: RunDirectory) -> None:
+    text = run.config.read_text(encoding="utf-8")
+    run.config.write_text(text.replace("fitness: all", "fitness: births"), encoding="utf-8")
+    assert any("record.fitness=births" in note for note in facts_of(run)["notes"])
