@@ -7,7 +7,7 @@ import { read, write } from "./address.js";
 import { chart } from "./chart.js";
 import { reason } from "./summary.js";
 
-const NARROWEST = 6;
+const NARROWEST = 5;
 const LABELS = 118;
 
 /** Mounts the heat map. @param {HTMLElement} section @param {object} facts */

@@ -40,7 +40,7 @@ export function journeyOption(bars, view, { colours, scars, width }) {
       splitNumber: narrow ? 3 : 7,
       splitLine: { show: false },
       axisLine: { show: name === "position", onZero: false, lineStyle: { color: colours.line } },
-      axisLabel: { show: name === "position", formatter: (row) => rowLabel(bars, row) },
+      axisLabel: { show: name === "position", alignMinLabel: "left", alignMaxLabel: "right", formatter: (row) => rowLabel(bars, row) },
       axisPointer: { label: { show: false }, lineStyle: { color: colours.faint, type: "solid" } },
     }),
   }));
