@@ -5,7 +5,7 @@ import { read, write } from "./address.js";
 import { chart, numbers } from "./chart.js";
 import { theme } from "./theme.js";
 import { joinedBars, rowAt, tradesWithin } from "./journey_bars.js";
-import { journeyOption, priceSeries, barWords, tradeWords, priceWords, CANDLES, TRADES_MARKED, JOURNEY_HEIGHT } from "./journey_chart.js";
+import { journeyOption, priceChanges, barWords, tradeWords, priceWords, CANDLES, TRADES_MARKED, JOURNEY_HEIGHT } from "./journey_chart.js";
 
 /**
  * Mounts a champion's journey. Returns what has to be removed with it.
@@ -62,10 +62,14 @@ function drawJourney(place, bars, journeys, champion, facts) {
   place.append(h("div", { class: "controls journey-head" }, journeyKey(scars.length), buttons), reading, voice);
   const figure = h("figure");
   place.append(figure);
+  let drawn = null;
   const one = chart(figure, {
     label: `Agent ${champion.id}: equity, drawdown, price with trades, and position over ${journeys.map((journey) => journey.part).join(" and ")}`,
     height: JOURNEY_HEIGHT,
-    option: (colours, width) => journeyOption(bars, view, { colours, scars, width }),
+    option: (colours, width) => {
+      drawn = priceChanges(bars, view, colours, null).mode;
+      return journeyOption(bars, view, { colours, scars, width });
+    },
     table: () => [["time", "close", "equity", "hold", "drawdown", "position", "regime"], ...rowsIn(view).map((row) => [stamp(bars.time[row]), priceWords(bars.close[row]), number(bars.equity[row], 4), number(bars.hold[row], 4), number(bars.drawdown[row], 4), signed(bars.position[row], 2), words(facts.regimes[bars.regime[row]] ?? "–")])],
     ready: (instance) => listen(instance),
   });
@@ -120,7 +124,9 @@ function drawJourney(place, bars, journeys, champion, facts) {
     view.start = Math.max(0, Math.round(startValue));
     view.end = Math.min(whole, Math.round(endValue));
     write("bars", view.start === 0 && view.end === whole ? null : `${view.start}-${view.end}`);
-    one.instance.setOption({ series: priceSeries(bars, view, theme()) });
+    const { mode, series } = priceChanges(bars, view, theme(), drawn);
+    drawn = mode;
+    if (series.length) one.instance.setOption({ series });
     rest();
   }
 

@@ -60,7 +60,7 @@ export function journeyOption(bars, view, { colours, scars, width }) {
         dataBackground: { lineStyle: { color: colours.faint, width: 0.5 }, areaStyle: { opacity: 0 } }, selectedDataBackground: { lineStyle: { color: colours.accent, width: 0.75 }, areaStyle: { opacity: 0 } },
       },
     ],
-    series: [...equitySeries(bars, colours), ...underSeries(bars, colours, scars), ...priceSeries(bars, view, colours)],
+    series: [...equitySeries(bars, colours), ...underSeries(bars, colours, scars), ...priceChanges(bars, view, colours, null).series],
   };
 }
 
@@ -145,24 +145,39 @@ function positionSeries(bars, colours) {
   return [back, boxes];
 }
 
+/** What is drawn of the price at a view: candles or a line, and whether trades are marked. */
+function priceMode(bars, view) {
+  return { candles: view.end - view.start <= CANDLES, trades: tradesWithin(bars, view.start, view.end).length <= TRADES_MARKED };
+}
+
 /**
- * What of the price follows the zoom: line or candles, and the trades in view.
+ * The series that a new view changes, and what is drawn then.
  * @param {object} bars @param {{start: number, end: number}} view @param {object} colours
+ * @param {{candles: boolean, trades: boolean}|null} before what was drawn; null for nothing
  */
-export function priceSeries(bars, view, colours) {
-  const candles = view.end - view.start <= CANDLES;
-  const close = bars.parts.map((part, k) => line(`close-${k}`, 2, candles ? [] : pairs(bars, "close", part), colours.soft, { lineStyle: { width: 1.1 }, rest: k ? {} : { markArea: shading(bars, colours, false) } }));
+export function priceChanges(bars, view, colours, before) {
+  const mode = priceMode(bars, view);
+  const series = [];
+  if (mode.candles !== before?.candles) series.push(...closeSeries(bars, mode.candles, colours));
+  if (!before || mode.candles || before.candles) series.push(candleSeries(bars, view, mode.candles, colours));
+  if (!before || mode.trades || before.trades) series.push(...tradeSeries(bars, view, mode.trades, colours));
+  return { mode, series };
+}
+
+function closeSeries(bars, candles, colours) {
+  return bars.parts.map((part, k) => line(`close-${k}`, 2, candles ? [] : pairs(bars, "close", part), colours.soft, { lineStyle: { width: 1.1 }, rest: k ? {} : { markArea: shading(bars, colours, false) } }));
+}
+
+function candleSeries(bars, view, candles, colours) {
   const rows = [];
   for (let i = Math.max(0, view.start - 1); candles && i <= Math.min(bars.length - 1, view.end + 1); i++) {
     if (Number.isFinite(bars.close[i])) rows.push([i, bars.open[i], bars.close[i], bars.low[i], bars.high[i]]);
   }
-  const sticks = { id: "candles", type: "candlestick", xAxisIndex: 2, yAxisIndex: 2, silent: true, barMaxWidth: 11, data: rows, itemStyle: { color: colours.page, color0: colours.faint, borderColor: colours.soft, borderColor0: colours.soft, borderWidth: 1 } };
-  return [...close, sticks, ...tradeSeries(bars, view, colours)];
+  return { id: "candles", type: "candlestick", xAxisIndex: 2, yAxisIndex: 2, silent: true, barMaxWidth: 11, data: rows, itemStyle: { color: colours.page, color0: colours.faint, borderColor: colours.soft, borderColor0: colours.soft, borderWidth: 1 } };
 }
 
-function tradeSeries(bars, view, colours) {
-  const inView = tradesWithin(bars, view.start, view.end);
-  const drawn = inView.length <= TRADES_MARKED ? inView : [];
+function tradeSeries(bars, view, marked, colours) {
+  const drawn = marked ? tradesWithin(bars, view.start, view.end) : [];
   const colour = (trade) => (trade.side > 0 ? colours.positive : colours.negative);
   const scatter = (id, more) => ({ id, type: "scatter", xAxisIndex: 2, yAxisIndex: 2, silent: true, z: 5, ...more });
   return [
