@@ -1,4 +1,4 @@
-"""The two passes that every question about a tree is made of: sums down from the roots, and sums up from the leaves.
+"""The passes that every question about a tree is made of: sums down from the roots, sums and maxima up from the leaves.
 
 A parent lies before its children, so one walk over the rows gives either. A walk row by row is slow in Python, and one
 over the levels of the tree needs them sorted; here rows are taken in blocks instead, as they lie: a block is a run of
@@ -8,12 +8,14 @@ over plain lists. Either way the work is linear in rows.
 """
 
 import itertools
+import operator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Blocks", "blocks_of", "path_sums", "subtree_sums"]
+__all__ = ["Blocks", "blocks_of", "path_sums", "subtree_maxima", "subtree_sums"]
 
 Number = TypeVar("Number", bound=np.generic)
 Blocks = list[int] | None
@@ -76,15 +78,25 @@ def subtree_sums(parent: NDArray[np.integer[Any]], values: NDArray[Number], bloc
     Returns:
         [rows], of the type of `values`.
     """
-    if blocks is None:
-        return _walk_up(parent, values)
+    return _walk_up(parent, values, operator.add) if blocks is None else _up(parent, values, blocks, np.add)
+
+
+def subtree_maxima(parent: NDArray[np.integer[Any]], values: NDArray[Number], blocks: Blocks) -> NDArray[Number]:
+    """For each row the largest value of the row and all that descends from it; else as `subtree_sums`."""
+    return _walk_up(parent, values, max) if blocks is None else _up(parent, values, blocks, np.maximum)
+
+
+def _up(
+    parent: NDArray[np.integer[Any]], values: NDArray[Number], blocks: list[int], join: np.ufunc
+) -> NDArray[Number]:
+    """From each row to its parent, block by block."""
     total = values.copy()
     for first, end in zip(blocks[-2:0:-1], blocks[:1:-1], strict=True):
         above, given = parent[first:end], total[first:end]
         inside = above < first
-        if not inside.all():
+        if not inside.all():  # roots, which are their own parents
             above, given = above[inside], given[inside]
-        np.add.at(total[:first], above, given)  # apart from `given`, so that nothing is copied
+        join.at(total[:first], above, given)  # apart from `given`, so that nothing is copied
     return total
 
 
@@ -97,10 +109,12 @@ def _walk_down(parent: NDArray[np.integer[Any]], values: NDArray[Number]) -> NDA
     return np.array(total, values.dtype)
 
 
-def _walk_up(parent: NDArray[np.integer[Any]], values: NDArray[Number]) -> NDArray[Number]:
-    """`subtree_sums`, row by row."""
+def _walk_up(
+    parent: NDArray[np.integer[Any]], values: NDArray[Number], join: Callable[[Any, Any], Any]
+) -> NDArray[Number]:
+    """From each row to its parent, row by row."""
     total, above = values.tolist(), parent.tolist()
     for row in range(len(total) - 1, -1, -1):
         if above[row] != row:
-            total[above[row]] += total[row]
+            total[above[row]] = join(total[above[row]], total[row])
     return np.array(total, values.dtype)

@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from experiments.lineage.order import checked, ordered
-from experiments.lineage.passes import Blocks, blocks_of, path_sums, subtree_sums
+from experiments.lineage.passes import Blocks, blocks_of, path_sums, subtree_maxima, subtree_sums
 
 __all__ = [
     "Tree",
@@ -84,6 +84,10 @@ class Tree:
     def up(self, values: NDArray[Any]) -> NDArray[Any]:
         """[rows] sums of values over each row and its descendants."""
         return subtree_sums(self.parent, values, self.blocks)
+
+    def latest(self, values: NDArray[Any]) -> NDArray[Any]:
+        """[rows] the largest of values over each row and its descendants."""
+        return subtree_maxima(self.parent, values, self.blocks)
 
 
 def tree_of(table: pl.DataFrame) -> Tree:
