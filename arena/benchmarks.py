@@ -5,6 +5,7 @@ by a brain that only follows what the tape's one feature tells it.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -23,7 +24,7 @@ from genomes.genes import Genes
 from genomes.species import Carry, Quantiles, Shape
 from markets.tape import Tape, rules_at, window
 
-__all__ = ["Follower", "evaluate", "follow", "follower", "hold", "play"]
+__all__ = ["Follower", "evaluate", "evaluate_each", "follow", "follow_each", "follower", "hold", "play"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +110,34 @@ def evaluate(setup: Rollout, traders: Trader, tape: Tape, first: Int32[Array, "e
         first: rows of the windows.
         bars: bars a window.
     """
-    return summarise(play(setup, traders, tape, first, bars))
+    stats: Stats = evaluate_each(setup, traders, tape, (first,), bars)[0]
+    return stats
+
+
+@partial(jax.jit, static_argnums=(0, 4))
+def evaluate_each(
+    setup: Rollout, traders: Trader, tape: Tape, sets: Sequence[Int32[Array, "_"]], bars: int
+) -> tuple[Stats, ...]:
+    """What a few agents do on several sets of windows, each by itself; all in one compiled program.
+
+    Args:
+        setup: how they act.
+        traders: leaves [agents, …].
+        tape: the market.
+        sets: first rows of the windows of each set.
+        bars: bars a window.
+    """
+    tally = play(setup, traders, tape, jnp.concatenate(sets), bars)
+    by_instrument = {"exposure", "entry"}
+    found, begin = [], 0
+    for own in sets:
+        windows = slice(begin, begin := begin + len(own))
+        parts = {
+            name: leaf[..., windows, :] if name in by_instrument else leaf[..., windows]
+            for name, leaf in tally._asdict().items()
+        }
+        found.append(summarise(Tally(**parts)))
+    return tuple(found)
 
 
 @partial(jax.jit, static_argnums=(0, 4))
@@ -134,8 +162,18 @@ def follow(
     Returns:
         Stats of one agent, leaves [1, groups].
     """
+    return follow_each(settings, tape, told, (first,))[0]
+
+
+def follow_each(
+    settings: Settings, tape: Tape, told: Float[Array, "rows instruments"], sets: Sequence[Int32[Array, "_"]]
+) -> tuple[Stats, ...]:
+    """As `follow`, on several sets of windows."""
     setup, trader = follower(settings)
-    return evaluate(setup, trader, tape._replace(features=told[..., None]), first, settings.episodes.bars)
+    stats: tuple[Stats, ...] = evaluate_each(
+        setup, trader, tape._replace(features=told[..., None]), sets, settings.episodes.bars
+    )
+    return stats
 
 
 def follower(settings: Settings) -> tuple[Rollout, Trader]:

@@ -4,18 +4,17 @@ Everybody trades the same fixed windows through the same broker, so the numbers 
 windows are a fixed, evenly spaced set; no row of the holdout is there to be read.
 """
 
-from functools import partial
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import polars as pl
-from jaxtyping import Array
 from numpy.typing import NDArray
 
 from agents.population import NOBODY
 from arena.archive import Archive
-from arena.benchmarks import evaluate, follow, hold
+from arena.benchmarks import evaluate_each, follow_each
 from arena.fitness import Stats
 from arena.frames import measures
 from arena.plan import Plan
@@ -23,6 +22,8 @@ from arena.schemas import REGIME_NAMES
 from markets.preparation import Market
 
 __all__ = ["standings"]
+
+_SPLITS = ("train", "validation")
 
 
 def standings(
@@ -44,32 +45,28 @@ def standings(
     settings = plan.settings
     periods = float(np.mean([segment.periods for segment in market.segments]))
     own_market = replicate if len(market.reference) > 1 else 0
-    champions = _champions(archive, replicate)
-    rows: list[pl.DataFrame] = []
-    for split, first in (
-        ("train", jnp.asarray(market.reference[own_market])),
-        ("validation", market.tape.validation[own_market]),
-    ):
-        for species, places in champions.items():
-            traders = jax.tree.map(partial(_picked, replicate=replicate, places=places), archive.traders[species])
-            stats = evaluate(plan.rollouts[species], traders, market.tape, first, settings.episodes.bars)
-            for row, place in enumerate(places):
-                own = Stats(*(leaf[row, place][None] for leaf in stats))
-                identity = int(archive.id[replicate, place])
-                rows.append(_row(split, "champion", identity, own, (REGIME_NAMES[place],), periods))
-        players = {
-            "flat": hold(settings, market.tape, first, 0.0),
-            "buy and hold": hold(settings, market.tape, first),
-        }
-        if oracle is not None:
-            players["oracle"] = follow(settings, market.tape, jnp.asarray(oracle), first)
-        for player, result in players.items():
-            rows.append(_row(split, player, None, Stats(*(leaf[0] for leaf in result)), REGIME_NAMES, periods))
-    return pl.concat(rows)
+    archive = jax.tree.map(np.asarray, archive)
+    sets = (jnp.asarray(market.reference[own_market]), market.tape.validation[own_market])
+    rows: dict[str, list[pl.DataFrame]] = {split: [] for split in _SPLITS}
 
+    def add(player: str, results: Sequence[Stats], agent: int, groups: list[int], identity: int | None) -> None:
+        """Rows of one agent, those of some groups."""
+        for split, stats in zip(_SPLITS, results, strict=True):
+            own: Stats = jax.tree.map(lambda leaf: np.asarray(leaf)[agent, groups], stats)
+            rows[split].append(_row(split, player, identity, own, tuple(REGIME_NAMES[g] for g in groups), periods))
 
-def _picked(leaf: Array, replicate: int, places: list[int]) -> Array:
-    return leaf[replicate, np.asarray(places)]
+    for species, places in _champions(archive, replicate).items():
+        own = archive.traders[species]
+        traders = jax.tree.map(lambda leaf, places=places: jnp.asarray(leaf[replicate, places]), own)
+        results = evaluate_each(plan.rollouts[species], traders, market.tape, sets, settings.episodes.bars)
+        for agent, place in enumerate(places):
+            add("champion", results, agent, [place], int(archive.id[replicate, place]))
+    flat = np.zeros(market.tape.atr.shape, np.float32)
+    players = {"flat": flat, "buy and hold": flat + 1.0} | ({} if oracle is None else {"oracle": oracle})
+    for player, told in players.items():
+        results = follow_each(settings, market.tape, jnp.asarray(told), sets)
+        add(player, results, 0, list(range(len(REGIME_NAMES))), None)
+    return pl.concat([frame for split in _SPLITS for frame in rows[split]])
 
 
 def _champions(archive: Archive, replicate: int) -> dict[int, list[int]]:
