@@ -15,7 +15,7 @@ from experiments.report.genomes import genome_facts
 from experiments.report.journeys import journeys
 from experiments.report.sources import Sources
 from experiments.report.standings import standings
-from experiments.report.world import load_study, load_world, sentence
+from experiments.report.world import World, load_study, load_world, sentence
 
 __all__ = ["Gallery", "gallery"]
 
@@ -28,23 +28,29 @@ class Gallery(NamedTuple):
     champions: list[dict[str, Any]] | None
     """See `experiments.report.champions`; each with its `genome` (see `experiments.report.genomes`; None where it is
     lost) and its `journeys` (see `experiments.report.journeys`; none where it cannot trade again)."""
+    world: World | None
+    """Of the run, where it is at hand."""
 
 
-def gallery(sources: Sources, tree: Tree | None, species: Sequence[str]) -> Gallery:
+def gallery(sources: Sources, tree: Tree | None, species: Sequence[str], *, trade: bool = True) -> Gallery:
     """Everything about a run's champions of now.
 
     Args:
         sources: the run; told what is missing.
         tree: who descends from whom; None where that is not known.
         species: names by index.
+        trade: whether champions trade again, which takes most of a report's time; else the market is left alone.
     """
     study, champions = load_study(sources), read_champions(sources)
     if study is not None:
         champions = read_traders(sources, champions, study.settings)
-    world = load_world(sources, study) if study is not None else None
-    stand, travelled = None, {}
+    world = load_world(sources, study) if study is not None and trade else None
+    if not trade and champions:
+        sources.missing.add("champions", "journeys", "Champions did not trade again, because only records were wanted.")
+    stand: list[dict[str, Any]] | None = None
+    travelled: dict[str, list[dict[str, Any]]] = {}
     try:
-        stand = standings(sources, world, champions)
+        stand = standings(sources, world, champions, species)
         travelled = journeys(sources, world, champions) if world is not None else {}
     except (jax.errors.JaxRuntimeError, MemoryError) as error:
         why = f"This machine could not let them trade again: {sentence(error)[:200]}."
@@ -58,4 +64,4 @@ def gallery(sources: Sources, tree: Tree | None, species: Sequence[str]) -> Gall
             own = species_of(study.settings, champion.species, len(names))
             fact["genome"] = genome_facts(champion.trader.genome, own, names, scaler)
         fact["journeys"] = travelled.get(champion.key, [])
-    return Gallery(stand, facts or None)
+    return Gallery(stand, facts or None, world)

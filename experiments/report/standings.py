@@ -27,18 +27,23 @@ __all__ = ["archive_of", "standings"]
 
 _BP = 1e4
 _PARTS = ("train", "validation")
+_CHAMPION = "champion"
+_ORDER = (_CHAMPION, "flat", "buy and hold", "oracle")
 _COLUMNS = ("generation", "id", "split", "regime", "bars", "log_return", "max_drawdown", "trades")
 
 _Row = dict[str, Any]
 
 
-def standings(sources: Sources, world: World | None, champions: Sequence[Champion]) -> list[_Row] | None:
+def standings(
+    sources: Sources, world: World | None, champions: Sequence[Champion], species: Sequence[str]
+) -> list[_Row] | None:
     """Who did what, a row each: `regime, replicate, player, id, species, train, validation`.
 
     Args:
         sources: the run.
         world: of the run, where it is at hand.
         champions: with their brains where their files are there.
+        species: names by index.
 
     Returns:
         In the order of replicates, then regimes, the champion first; None without anybody. `player` is `champion`,
@@ -54,8 +59,11 @@ def standings(sources: Sources, world: World | None, champions: Sequence[Champio
     lost = [champion for champion in champions if champion.key not in known]
     if lost:
         rows += _recorded(sources, lost, world)
-    order = ("champion", "flat", "buy and hold", "oracle")
-    return sorted(rows, key=lambda row: (row["replicate"], row["regime"], order.index(row["player"]))) or None
+    kinds = {(champion.replicate, regime): champion.species for champion in champions for regime in champion.scores}
+    for row in rows:
+        kind = kinds.get((row["replicate"], row["regime"])) if row["player"] == _CHAMPION else None
+        row["species"] = species.index(kind) if kind in species else None
+    return sorted(rows, key=lambda row: (row["replicate"], row["regime"], _ORDER.index(row["player"]))) or None
 
 
 def archive_of(world: World, champions: Sequence[Champion], replicates: int) -> Archive:
@@ -87,7 +95,6 @@ def _traded(world: World, champions: Sequence[Champion], replicates: int) -> lis
     """Champions and benchmarks on the reference windows of training and the validation windows."""
     archive = archive_of(world, champions, replicates)
     oracle = oracle_path(world.supply, world.market)
-    kinds = {(c.replicate, regime): world.plan.names.index(c.species or "") for c in champions for regime in c.scores}
     rows: list[_Row] = []
     for replicate in range(replicates):
         if replicate and not any(champion.replicate == replicate for champion in champions):
@@ -98,8 +105,6 @@ def _traded(world: World, champions: Sequence[Champion], replicates: int) -> lis
             regime = REGIME_NAMES.index(row["regime"])
             one = made.setdefault((row["player"], regime), _row(regime, replicate, row["player"], row["id"]))
             one[row["split"]] = _part(row)
-            if row["player"] == "champion":
-                one["species"] = kinds[replicate, regime]
         rows += made.values()
     return rows
 
@@ -127,7 +132,7 @@ def _recorded(sources: Sources, champions: Sequence[Champion], world: World | No
     rows = []
     for champion in champions:
         for regime in champion.scores:
-            one = _row(regime, champion.replicate, "champion", champion.id)
+            one = _row(regime, champion.replicate, _CHAMPION, champion.id)
             for part in _PARTS:
                 one[part] = known.get((champion.id, champion.generation, REGIME_NAMES[regime], part))
             rows.append(one)
