@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Packed", "Quantised", "narrow", "pack", "quantise"]
+__all__ = ["Packed", "Quantised", "coarse", "narrow", "pack", "pack_all", "quantise"]
 
 _TYPES = {"u1": "<u1", "u2": "<u2", "u4": "<u4", "i4": "<i4", "f4": "<f4"}
 _WHOLE = {1: "<u1", 2: "<u2", 4: "<u4"}
@@ -26,7 +26,10 @@ _LEVEL = 6  # 9 takes six times as long and packs 1 % smaller
 
 
 class Packed(NamedTuple):
-    """A group of columns: base64 of raw deflate, and `{length, columns: {name: {type, steps, offset, bytes}}}`."""
+    """A group of columns: base64 of raw deflate, and `{length, columns: {name: {type, steps, offset, bytes}}}`.
+
+    A column that another group has too is `{from: group}`.
+    """
 
     base64: str
     description: dict[str, Any]
@@ -69,6 +72,34 @@ def pack(columns: Mapping[str, NDArray[Any]]) -> Packed:
         out.append(stream.compress(raw))
     out.append(stream.flush())
     return Packed(base64.b64encode(b"".join(out)).decode("ascii"), {"length": length, "columns": described})
+
+
+def pack_all(groups: Mapping[str, Mapping[str, NDArray[Any]]]) -> dict[str, Packed]:
+    """Several groups of columns, by name; a column that an earlier group has under the same name is packed there alone.
+
+    Raises:
+        ValueError: as in `pack`.
+    """
+    owners: dict[tuple[str, str, bytes], str] = {}
+    made: dict[str, Packed] = {}
+    for group, columns in groups.items():
+        keys = {name: (name, values.dtype.str, values.tobytes()) for name, values in columns.items()}
+        borrowed = {name: owners[key] for name, key in keys.items() if key in owners}
+        own = pack({name: values for name, values in columns.items() if name not in borrowed})
+        where = {**own.description["columns"], **{name: {"from": owner} for name, owner in borrowed.items()}}
+        described = {name: where[name] for name in columns}
+        length = len(next(iter(columns.values()))) if columns else 0
+        made[group] = Packed(own.base64, {"length": length, "columns": described})
+        owners |= {key: group for name, key in keys.items() if name not in borrowed}
+    return made
+
+
+def coarse(values: NDArray[np.float32], bits: int = 16) -> NDArray[np.float32]:
+    """Floats that keep `bits` bits behind the leading one, and pack better for it; off by one part in 2^(bits + 1)."""
+    drop = np.uint32(23 - bits)
+    whole = values.astype(np.float32).view(np.uint32)
+    rounded = (whole + (np.uint32(1) << drop >> np.uint32(1))) >> drop << drop
+    return np.where(np.isfinite(values), rounded.view(np.float32), values).astype(np.float32)
 
 
 def quantise(values: ArrayLike, bits: int = 16, *, finest: float = 0.0) -> Quantised:

@@ -7,26 +7,34 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from arena.schemas import REGIME_NAMES
 from experiments.report.agents import CAUSES, OPERATORS, Agents, read_agents
 from experiments.report.archive import read_archive
 from experiments.report.clades import clades
 from experiments.report.curves import curves
+from experiments.report.gallery import gallery
 from experiments.report.heat import heat
-from experiments.report.html import document
-from experiments.report.packing import Packed
+from experiments.report.html import document, script_json
+from experiments.report.packing import Packed, coarse, pack_all
 from experiments.report.scores import read_scores
 from experiments.report.sources import NEEDS, Sources
-from experiments.report.summary import recorded_standings, run_facts
+from experiments.report.summary import market_facts, run_facts
 from experiments.report.tree_facts import lineage_tree
 from experiments.runs.directory import RunDirectory
 from experiments.runs.files import write_whole
+from markets.account import REASONS
 from markets.errors import UserError
 
 __all__ = ["VERSION", "check_out", "report_facts", "write_report"]
 
 VERSION = 1
 """Of what the facts mean, see docs/report.md."""
+
+ROOM = 13_000_000
+"""Bytes that facts and columns may take together; the drawing library and the page's own scripts take 1.5 MB more."""
 
 Tell = Callable[[str, str], object]
 
@@ -83,42 +91,73 @@ def check_out(out: Path) -> None:
 
 
 def report_facts(
-    directory: RunDirectory, *, only_records: bool = False, tell: Tell = _quiet
+    directory: RunDirectory, *, only_records: bool = False, tell: Tell = _quiet, room: int = ROOM
 ) -> tuple[dict[str, Any], dict[str, Packed]]:
-    """Everything the page is told, but for the moment: the facts, and the packed columns by name."""
+    """Everything the page is told, but for the moment: the facts, and the packed columns by name.
+
+    Args:
+        directory: of the run.
+        only_records: as in `write_report`.
+        tell: likewise.
+        room: bytes for facts and columns together; what journeys leave of it is the lineage tree's.
+    """
     sources = Sources.of(directory)
     agents = read_agents(sources)
     scores = read_scores(sources, agents) if agents else None
     archive = read_archive(sources, agents)
+    words = _words(sources, agents)
     tell("tables", f"{sources.done:,} generations, {len(agents) if agents else 0:,} agents")
-    tree, columns = lineage_tree(sources, agents, scores, archive)
-    if tree is not None:
-        packed = sum(len(one.base64) for one in columns.values()) / 1e6
-        tell("lineage", f"{tree['rows']:,} agents, {packed:.1f} MB packed")
+    if archive.table.height and not only_records:
+        tell("champions", "trade the bars again …")
+    found = gallery(sources, agents.tree if agents else None, words["species"], trade=not only_records)
+    champions, groups = _journey_columns(found.champions)
+    columns = pack_all(groups)
+    run = run_facts(sources, agents)
+    run["market"] |= market_facts(found.world.supply, found.world.market) if found.world else {}
     facts: dict[str, Any] = {
         "arena": importlib.metadata.version("lineage-arena"),
         "regimes": list(REGIME_NAMES),
-        **_words(sources, agents),
-        "run": run_facts(sources, agents),
-        "standings": recorded_standings(scores, agents, archive) or None,
+        **words,
+        "reasons": list(REASONS),
+        "run": run,
+        "standings": found.standings,
         "curves": curves(sources, agents, scores, archive),
         "clades": clades(sources, agents),
-        "tree": tree,
         "heat": heat(sources, agents, scores, archive),
-        "champions": None,
+        "champions": champions,
     }
-    if only_records:
-        sources.missing.note(
-            "This report was made from the records alone, without the market: what champions did on the bars, and whom "
-            "they stand beside, is not in it."
-        )
+    room -= len(script_json(facts)) + sum(len(one.base64) for one in columns.values())
+    facts["tree"], of_tree = lineage_tree(sources, agents, scores, archive, budget=max(room, 0))
+    columns |= of_tree
+    if facts["tree"] is not None:
+        tell("lineage", f"{facts['tree']['rows']:,} of {facts['tree']['born_total']:,} agents")
     _tell_missing(sources, facts["standings"])
     facts["missing"] = sources.missing.facts()
     facts["notes"] = list(sources.missing.noted)
     facts["columns"] = {name: one.description for name, one in columns.items()}
-    for line in _left_out(sources):
+    for line in dict.fromkeys(f"{entry.what}: {entry.why}" for entry in sources.missing.found):
         tell("missing", line)
     return facts, columns
+
+
+def _journey_columns(
+    champions: list[dict[str, Any]] | None,
+) -> tuple[list[dict[str, Any]] | None, dict[str, dict[str, NDArray[Any]]]]:
+    """Champions whose journeys name their columns, and these columns by name."""
+    groups: dict[str, dict[str, NDArray[Any]]] = {}
+    shown = []
+    for champion in champions or ():
+        journeys = []
+        for place, journey in enumerate(champion["journeys"]):
+            names = {kind: f"{kind}-{champion['key']}-{place}" for kind in ("columns", "trades")}
+            for kind, name in names.items():
+                groups[name] = {
+                    key: coarse(values) if values.dtype == np.float32 else values
+                    for key, values in journey[kind].items()
+                }
+            journeys.append({**journey, **names})
+        shown.append({**champion, "journeys": journeys})
+    return shown or None, groups
 
 
 def _tell_missing(sources: Sources, standings: object) -> None:
@@ -134,11 +173,6 @@ def _tell_missing(sources: Sources, standings: object) -> None:
             "standings", "archive.parquet", "There is no champion yet: nobody has come into the archive."
         )
     sources.tell()
-
-
-def _left_out(sources: Sources) -> list[str]:
-    """What is missing, each once, for whoever made the report."""
-    return list(dict.fromkeys(f"{entry.what}: {entry.why}" for entry in sources.missing.found))
 
 
 def _words(sources: Sources, agents: Agents | None) -> dict[str, list[str]]:

@@ -4,16 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from experiments.lineage.tree import depth
 from experiments.report.agents import Agents
-from experiments.report.archive import Archive
-from experiments.report.scores import BP, Scores
 from experiments.report.sources import Sources
-from experiments.report.thinning import plain
+from markets.preparation import Market
+from markets.source import Supply
 
-__all__ = ["recorded_standings", "run_facts"]
+__all__ = ["market_facts", "run_facts"]
 
 _SETTINGS_LEFT_OUT = ("runs_dir", "force", "check", "terminal")
 
@@ -51,44 +49,27 @@ def run_facts(sources: Sources, agents: Agents | None) -> dict[str, Any]:
     }
 
 
-def recorded_standings(scores: Scores | None, agents: Agents | None, archive: Archive) -> list[dict[str, Any]]:
-    """Champions of now by what was recorded of them, without anybody to compare them with.
+def market_facts(supply: Supply, market: Market) -> dict[str, Any]:
+    """From when to when there are bars, and which of them are training's and validation's; days of the holdout too.
 
-    Training is the agent's whole life, not the fixed windows that a played standing has; validation is the latest try.
-    A year's Sharpe ratio wants the market, so it is None here.
+    Args:
+        supply: bars of all symbols, whole.
+        market: the tape made of them.
     """
-    rows = []
-    for champion in archive.current.iter_rows(named=True):
-        row, regime = champion["row"], champion["regime"]
-        train, validation = dict.fromkeys(("bp", "sharpe", "drawdown", "trades", "bars")), None
-        if scores is not None and row >= 0:
-            of_life = scores.per_bar(np.array([row]), least=scores.least)[:, regime]
-            train = {**train, "bp": plain(of_life)[0], "bars": int(scores.bars[row, regime])}
-            tried = scores.validation.filter((pl.col("row") == row) & (pl.col("regime") == regime)).tail(1)
-            validation = _tried(tried.to_dicts()[0]) if tried.height else None
-        rows.append(
-            {
-                "regime": regime,
-                "replicate": champion["replicate"],
-                "player": "champion",
-                "id": champion["id"],
-                "species": int(agents.species[row]) if agents and row >= 0 else None,
-                "train": train,
-                "validation": validation or {**dict.fromkeys(train), "bp": round(BP * champion["score"], 3)},
-            }
-        )
-    return rows
-
-
-def _tried(row: Mapping[str, Any]) -> dict[str, Any]:
-    per_bar = BP * row["log_return"] / row["bars"] if row["bars"] else None
-    return {
-        "bp": None if per_bar is None else round(per_bar, 3),
-        "sharpe": None,
-        "drawdown": None if row["max_drawdown"] is None else round(row["max_drawdown"], 5),
-        "trades": row["trades"],
-        "bars": row["bars"],
+    facts: dict[str, Any] = {
+        "first": _stamp(min(bars.time[0] for bars in supply.bars)),
+        "last": _stamp(max(bars.time[-1] for bars in supply.bars)),
     }
+    for part in ("train", "validation"):
+        ranges = [own for own in (getattr(segment.rows, part) for segment in market.segments) if len(own)]
+        if ranges:
+            first, last = min(market.time[own[0]] for own in ranges), max(market.time[own[-1]] for own in ranges)
+            facts[part] = {"first": _stamp(first), "last": _stamp(last), "bars": sum(map(len, ranges))}
+    return facts
+
+
+def _stamp(time: np.datetime64) -> str:
+    return f"{np.datetime_as_string(time, 'm')}Z"
 
 
 def _species(sources: Sources, agents: Agents | None) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 //
 // A blob of columns is base64 of raw deflate. Where each column lies in it, and how it was made smaller, is said in
 // `facts.columns`; `steps` are undone in their order: "planes" (bytes regrouped by their place in the number),
-// "delta" (each number less the one before, modulo the type).
+// "delta" (each number less the one before, modulo the type). A column that another group has too is said by its name.
 
 const ARRAYS = { u1: Uint8Array, u2: Uint16Array, u4: Uint32Array, i4: Int32Array, f4: Float32Array };
 
@@ -60,7 +60,9 @@ async function unpack(name) {
   if (!description || !element) throw new Error(`the page has no columns named ${name}`);
   const blob = await inflated(bytesOf(element.textContent));
   const table = { length: description.length };
-  for (const [key, where] of Object.entries(description.columns)) table[key] = column(blob, where);
+  for (const [key, where] of Object.entries(description.columns)) {
+    table[key] = where.from ? (await columns(where.from))[key] : column(blob, where);
+  }
   return table;
 }
 

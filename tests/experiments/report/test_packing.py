@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from experiments.report.packing import Packed, narrow, pack, quantise
+from experiments.report.packing import Packed, coarse, narrow, pack, pack_all, quantise
 
 LETTERS = {"u1": "B", "u2": "H", "u4": "I", "i4": "i", "f4": "f"}
 
@@ -73,6 +73,25 @@ def test_the_coding_that_packs_smallest_is_chosen_and_undone(values: np.ndarray[
 
 def test_a_count_takes_next_to_no_room() -> None:
     assert len(pack({"id": np.arange(1_000_000, dtype=np.uint32)}).base64) < 12_000
+
+
+def test_a_column_that_two_groups_have_is_packed_once() -> None:
+    time, other = np.arange(50, dtype=np.uint32), np.arange(50, dtype=np.float32)
+    made = pack_all({"a": {"time": time, "x": other}, "b": {"x": other + 1, "time": time}, "c": {"time": time}})
+    assert made["a"] == pack({"time": time, "x": other})
+    assert made["b"].base64 == pack({"x": other + 1}).base64
+    assert list(made["b"].description["columns"].items())[1] == ("time", {"from": "a"})
+    assert made["c"].description == {"length": 50, "columns": {"time": {"from": "a"}}}
+    assert pack_all({"a": {"x": other}, "b": {"y": other}})["b"] == pack({"y": other})
+
+
+@given(hnp.arrays(np.float32, st.integers(0, 20)))
+def test_coarse_floats_are_near_and_have_fewer_bits(values: np.ndarray[Any, Any]) -> None:
+    found = coarse(values, 16)
+    large = np.isfinite(values) & (np.abs(values) < 1e38) & (np.abs(values) > 1e-37)
+    np.testing.assert_allclose(found[large], values[large], rtol=2.0**-17 * 1.01)
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(values))
+    assert not (found.view(np.uint32)[large] & 0x7F).any()
 
 
 def test_other_types_and_lengths_are_refused() -> None:
