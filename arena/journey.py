@@ -51,8 +51,8 @@ def travel(
     setup: Rollout,
     trader: Trader,
     tape: Tape,
-    first: NDArray[np.int32],
-    stop: NDArray[np.int32],
+    first: NDArray[np.integer[Any]],
+    stop: NDArray[np.integer[Any]],
     *,
     piece: int = _PIECE,
 ) -> Iterator[tuple[int, Passed]]:

@@ -1,0 +1,110 @@
+"""Journeys against the rollouts they repeat: the same decisions and money, in one piece or many, and silence where no
+regime is known."""
+
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from small_worlds import founded, make_settings, market_of
+
+from arena.benchmarks import play
+from arena.journey import Passed, travel
+from arena.plan import Plan
+from arena.rollout import Trader
+from markets.preparation import Market
+from markets.tape import Tape
+
+FOREST = {"forest": {"depth": 2, "market_trees": 3, "state_trees": 1}}
+SETTINGS = make_settings(species={"qnetwork": {"hidden": [4]}, **FOREST})
+BARS = SETTINGS.episodes.bars
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_with_little_care() -> Iterator[None]:
+    """Compiling takes nearly all of the time here."""
+    before = jax.config.values["jax_disable_most_optimizations"]
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
+@pytest.fixture(scope="module")
+def market() -> Market:
+    return market_of(SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def plan(market: Market) -> Plan:
+    return founded(SETTINGS, market)[0]
+
+
+@pytest.fixture(scope="module")
+def traders(market: Market) -> tuple[Trader, ...]:
+    """Three founders of each species, with memories of scars and some trust."""
+    _, state = founded(SETTINGS, market)
+    rng = np.random.default_rng(4)
+    made = []
+    for population in state.populations:
+        some = jax.tree.map(lambda leaf: leaf[0, :3], population)
+        memory = some.memory._replace(
+            features=jnp.asarray(rng.normal(size=some.memory.features.shape), jnp.float32),
+            weight=jnp.ones_like(some.memory.weight),
+        )
+        made.append(Trader(some.genome, some.genes, memory, jnp.full((3, 4), 0.5)))
+    return tuple(made)
+
+
+def whole(
+    plan: Plan, species: int, trader: Trader, tape: Tape, first: np.ndarray, stop: np.ndarray, **how: int
+) -> Passed:
+    pieces = [passed for _, passed in travel(plan.rollouts[species], trader, tape, first, stop, **how)]
+    joined: Passed = jax.tree.map(lambda *leaves: np.concatenate(leaves), *pieces)
+    return joined
+
+
+@pytest.mark.parametrize("species", [0, 1])
+def test_over_a_window_a_journey_is_the_episode_that_was_judged(
+    market: Market, plan: Plan, traders: tuple[Trader, ...], species: int
+) -> None:
+    first = np.asarray(market.tape.validation[0])
+    passed = whole(plan, species, traders[species], market.tape, first, first + BARS + 1)
+    tally = play(plan.rollouts[species], traders[species], market.tape, jnp.asarray(first), BARS)
+    assert len(passed.equity) == BARS
+    np.testing.assert_allclose(np.log(passed.equity[-1] / SETTINGS.broker.cash), tally.log_return[-1], atol=2e-6)
+    ended = passed.closed.ended_at_open.sum((0, -1)) + passed.closed.ended_after.sum((0, -1))
+    np.testing.assert_array_equal(ended, tally.trades[-1])
+    assert ended.sum() > 20
+    assert (passed.units[-1] == 0).all()  # closed at each lane's own end
+
+
+def test_pieces_change_nothing(market: Market, plan: Plan, traders: tuple[Trader, ...]) -> None:
+    rows = market.segments[0].rows
+    known = int(np.flatnonzero(np.asarray(market.tape.regime) < 4)[0])
+    first, stop = np.asarray([known, rows.validation.start]), np.asarray([rows.train.stop, rows.validation.stop])
+    at_once, in_pieces = (whole(plan, 0, traders[0], market.tape, first, stop, piece=piece) for piece in (4096, 40))
+    longest = int((stop - first).max()) - 1
+    assert len(at_once.equity) == len(in_pieces.equity) == longest > 40
+    for lane, bars in enumerate(stop - first - 1):
+        np.testing.assert_allclose(at_once.equity[:bars, :, lane], in_pieces.equity[:bars, :, lane], rtol=1e-6)
+        np.testing.assert_array_equal(
+            at_once.fills.reason[:bars, :, :, lane], in_pieces.fills.reason[:bars, :, :, lane]
+        )
+
+
+def test_nobody_orders_where_no_regime_is_known(market: Market, plan: Plan, traders: tuple[Trader, ...]) -> None:
+    first = np.asarray(market.tape.validation[0])
+    seeing = whole(plan, 0, traders[0], market.tape, first, first + BARS + 1)
+    orders = np.argwhere(~np.isnan(seeing.order.target[..., 0]))
+    bar, agent, lane = next(order for order in orders if order[0] > 3)
+    hidden = market.tape.regime.at[first[lane] + bar].set(4)
+    blind = whole(plan, 0, traders[0], market.tape._replace(regime=hidden), first, first + BARS + 1)
+    assert np.isnan(blind.order.target[bar, :, lane]).all()
+    np.testing.assert_array_equal(blind.order.target[:bar, :, lane], seeing.order.target[:bar, :, lane])
+    np.testing.assert_array_equal(blind.units[bar, agent, lane], blind.units[bar - 1, agent, lane])
+
+
+def test_lanes_of_one_row_are_refused(market: Market, plan: Plan, traders: tuple[Trader, ...]) -> None:
+    with pytest.raises(ValueError, match="two rows or more"):
+        next(travel(plan.rollouts[0], traders[0], market.tape, np.asarray([9]), np.asarray([10])))
