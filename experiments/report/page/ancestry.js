@@ -85,7 +85,7 @@ function operatorKey(line, facts) {
     "p",
     { class: "journey-key line-key" },
     used.map((name) => h("span", null, svg("svg", { width: 12, height: 12, viewBox: "0 0 12 12", "aria-hidden": "true" }, shapes[name] ?? shapes.mutation), name)),
-    won.map((regime) => h("span", { class: `regime-${regime}` }, h("span", { class: "glyph", "aria-hidden": "true" }, REGIME_GLYPHS[regime]), `won ${words(facts.regimes[regime])}`)),
+    won.map((regime) => h("span", { class: `regime-${regime}` }, h("span", { class: "glyph", "aria-hidden": "true" }, REGIME_GLYPHS[regime]), `won ${regime === facts.regimes.length - 1 ? "all regimes" : words(facts.regimes[regime])}`)),
   );
 }
 

@@ -11,6 +11,9 @@ import { mountLine } from "./ancestry.js";
 
 const TABS = 10;
 
+/** A champion's name in the address: an agent that learns may be champion with more than one genome. */
+const keyOf = (champion) => String(champion.key ?? champion.id);
+
 /** Mounts the champions. @param {HTMLElement} section @param {object} facts */
 export function mountChampions(section, facts) {
   const champions = facts.champions ?? [];
@@ -21,13 +24,13 @@ export function mountChampions(section, facts) {
   const panel = h("div", { id: "champion-panel", class: "champion", role: champions.length > TABS ? "region" : "tabpanel" });
   let shown = null;
   let charts = [];
-  const index = () => Math.max(0, champions.findIndex((one) => String(one.id) === read("champion")));
+  const index = () => Math.max(0, champions.findIndex((one) => keyOf(one) === read("champion") || String(one.id) === read("champion")));
 
   function show(i, { remember = true, focus = false } = {}) {
     if (i === shown) return;
     shown = i;
     if (remember) for (const key of ["journey", "bars", "forest"]) write(key, null);
-    if (remember) write("champion", champions[i].id);
+    if (remember) write("champion", keyOf(champions[i]));
     for (const one of charts) one.remove();
     panel.replaceChildren();
     charts = drawChampion(panel, champions[i], facts);

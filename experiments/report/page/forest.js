@@ -5,7 +5,7 @@ import { h, number, signed, many, selector } from "./dom.js";
 import { chart, plainAxis } from "./chart.js";
 import { read, write } from "./address.js";
 
-const ROW = 21;
+const ROW = 23;
 const FEATURES = 16;
 
 /**
@@ -15,12 +15,12 @@ const FEATURES = 16;
 export function mountForest(panel, genome) {
   const trees = genome.trees ?? [];
   const sees = trees.filter((one) => one.sees === "account").length;
-  panel.append(h("p", { class: "lead" }, `${many(trees.length, "tree")}${sees ? `, ${number(sees)} of which may ask about the account` : ""}. The values of the leaves reached are added up; the action worth most is taken${genome.bias ? `. Before any tree: ${valueWords(genome.bias, genome.actions)}` : ""}.`));
+  panel.append(h("p", { class: "lead" }, `${many(trees.length, "tree")}${sees ? `, ${number(sees)} of which may ask about the account` : ""}${genome.silent ? `; ${number(genome.silent)} ${genome.silent === 1 ? "says" : "say"} the same to everybody` : ""}. The values of the leaves reached are added up; the action worth most is taken${genome.bias ? `. Before any tree: ${valueWords(genome.bias, genome.actions)}` : ""}.`));
   if (!trees.length) return [];
   let shown = Math.min(trees.length - 1, Math.max(0, Number(read("forest") ?? 0) || 0));
   const place = h("figure", { class: "forest" });
   const asked = h("figure");
-  const options = trees.map((tree, i) => [String(i), `${i + 1} of ${trees.length}, sees the ${tree.sees ?? "market"}`]);
+  const options = trees.map((tree, i) => [String(i), `${(tree.index ?? i) + 1}, sees the ${tree.sees ?? "market"}`]);
   const list = selector({ label: "Tree", options, value: String(shown), choose: (value) => show(Number(value)) });
   const step = (by) => show((shown + by + trees.length) % trees.length);
   const controls = h("div", { class: "controls" }, list, h("div", { class: "buttons" }, h("button", { type: "button", "aria-label": "Previous tree", onclick: () => step(-1) }, "‹"), h("button", { type: "button", "aria-label": "Next tree", onclick: () => step(1) }, "›")));
@@ -42,7 +42,7 @@ export function mountForest(panel, genome) {
     });
   }
   show(shown);
-  const bars = drawAsked(asked, trees);
+  const bars = drawAsked(asked, genome.asked);
   return [all];
 }
 
@@ -51,11 +51,13 @@ function valueWords(values, actions) {
 }
 
 function questionWords(node) {
-  return `${node.feature} ≥ ${thresholdWords(node.threshold)}`;
+  return `${node.feature} ≥ ${thresholdWords(node)}`;
 }
 
-function thresholdWords(value) {
-  return value === null || value === undefined ? "–" : String(Number(Number(value).toPrecision(4))).replace("-", "−");
+/** A threshold in the feature's own units, or scaled where the market is not at hand. */
+function thresholdWords({ threshold, scaled }) {
+  const known = threshold !== null && threshold !== undefined;
+  return `${String(Number((known ? threshold : scaled).toPrecision(4))).replace("-", "−")}${known ? "" : " scaled"}`;
 }
 
 function leavesOf(node) {
@@ -66,17 +68,8 @@ function depthOf(node) {
   return node.values ? 0 : 1 + Math.max(depthOf(node.left), depthOf(node.right));
 }
 
-/** Branches of which both sides are worth the same are one leaf to a reader. */
-function pruned(node) {
-  if (node.values) return node;
-  const left = pruned(node.left);
-  const right = pruned(node.right);
-  if (left.values && right.values && left.values.every((value, i) => value === right.values[i])) return left;
-  return { ...node, left, right };
-}
-
 function drawTree(place, tree, genome, index) {
-  const root = pruned(tree.root);
+  const { root } = tree;
   const leaves = leavesOf(root);
   const depth = depthOf(root);
   const reading = h("p", { class: "readout" });
@@ -115,7 +108,7 @@ function collect(node, way, paths) {
     return;
   }
   collect(node.right, [...way, questionWords(node)], paths);
-  collect(node.left, [...way, `${node.feature} < ${thresholdWords(node.threshold)}`], paths);
+  collect(node.left, [...way, `${node.feature} < ${thresholdWords(node)}`], paths);
 }
 
 function nodeOf(node, colours, genome, said, way) {
@@ -132,25 +125,17 @@ function nodeOf(node, colours, genome, said, way) {
     itemStyle: { color: colours.page, borderColor: colours.soft, borderWidth: 1.5 },
     lineStyle,
     words: `${questionWords(node)}? A missing value goes ${node.missing === "right" ? "with yes" : "with no"}.`,
-    children: [nodeOf(node.right, colours, genome, "yes", [...way, questionWords(node)]), nodeOf(node.left, colours, genome, "no", [...way, `${node.feature} < ${thresholdWords(node.threshold)}`])],
+    children: [nodeOf(node.right, colours, genome, "yes", [...way, questionWords(node)]), nodeOf(node.left, colours, genome, "no", [...way, `${node.feature} < ${thresholdWords(node)}`])],
   };
 }
 
-function drawAsked(place, trees) {
-  const counts = new Map();
-  const count = (node) => {
-    if (node.values) return;
-    counts.set(node.feature, (counts.get(node.feature) ?? 0) + 1);
-    count(node.left);
-    count(node.right);
-  };
-  for (const tree of trees) count(pruned(tree.root));
-  const rows = [...counts].sort((a, b) => b[1] - a[1]);
+function drawAsked(place, counts) {
+  const rows = Object.entries(counts ?? {}).sort((a, b) => b[1] - a[1]);
   if (!rows.length) return null;
   const top = rows.slice(0, FEATURES);
-  place.append(h("figcaption", null, h("h4", null, "What it asks about"), `questions in all trees${rows.length > FEATURES ? `, the first ${FEATURES} of ${rows.length} features` : ""}`));
+  place.append(h("figcaption", null, h("h4", null, "What it asks about"), `how many trees ask${rows.length > FEATURES ? `, the first ${FEATURES} of ${rows.length} features` : ""}`));
   return chart(place, {
-    label: "Features by how many questions ask about them",
+    label: "Features by how many trees ask about them",
     height: top.length * 20 + 8,
     option: (colours) => ({
       grid: { outerBoundsMode: "none", left: 136, right: 34, top: 0, bottom: 4 },
@@ -158,6 +143,6 @@ function drawAsked(place, trees) {
       yAxis: { type: "category", inverse: true, data: top.map(([name]) => name), axisLine: { show: false }, axisTick: { show: false }, axisLabel: { interval: 0, color: colours.soft, fontSize: 11, width: 130, overflow: "truncate" } },
       series: [{ type: "bar", silent: true, barWidth: 7, data: top.map(([, n]) => n), itemStyle: { color: colours.faint, borderRadius: [0, 2, 2, 0] }, label: { show: true, position: "right", color: colours.soft, fontSize: 11 } }],
     }),
-    table: () => [["feature", "questions"], ...rows],
+    table: () => [["feature", "trees that ask"], ...rows],
   });
 }

@@ -58,19 +58,34 @@ export function regimeRuns(bars) {
   return runs.filter((run) => run[2] >= 0 && run[2] < 4);
 }
 
-/** Stretches of one position: [from, to, position], flat ones left out. @param {{length: number, position: Float64Array}} bars */
+/**
+ * Stretches of one position: [from, to, mean position], flat ones left out. A position drifts a little with the price and
+ * the equity; it is the same stretch until it changes its side or a twentieth of its size.
+ * @param {{length: number, position: Float64Array}} bars
+ */
 export function positionRuns(bars) {
   const runs = [];
   let last = null;
+  let start = 0;
   for (let i = 0; i < bars.length; i++) {
     const position = bars.position[i];
-    if (last && last[2] === position) last[1] = i;
-    else {
-      last = position ? [i, i, position] : null;
-      if (last && Number.isFinite(position)) runs.push(last);
+    if (last && Math.sign(position) === Math.sign(start) && Math.abs(position - start) <= 0.05 * Math.max(1, Math.abs(start))) {
+      last[2] += (position - last[2]) / (i - last[0] + 1);
+      last[1] = i;
+    } else {
+      last = position && Number.isFinite(position) ? [i, i, position] : null;
+      start = position;
+      if (last) runs.push(last);
     }
   }
   return runs;
+}
+
+/** The largest position held, either way. */
+export function largestPosition(bars) {
+  let largest = 0;
+  for (const position of bars.position) if (Math.abs(position) > largest) largest = Math.abs(position);
+  return largest;
 }
 
 /** The row of a moment (minutes), or −1 where no part holds it. */

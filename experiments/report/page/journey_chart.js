@@ -4,7 +4,7 @@
 import { signed, number, percent, stamp, day } from "./dom.js";
 import { plainAxis } from "./chart.js";
 import { faded } from "./theme.js";
-import { pairs, regimeRuns, positionRuns, tradesWithin } from "./journey_bars.js";
+import { pairs, regimeRuns, positionRuns, largestPosition, tradesWithin } from "./journey_bars.js";
 
 /** At most so many bars are drawn as candles, and so many trades are marked. */
 export const CANDLES = 320;
@@ -50,7 +50,7 @@ export function journeyOption(bars, view, { colours, scars, width }) {
     axisPointer: { link: [{ xAxisIndex: "all" }], triggerTooltip: false, snap: false },
     tooltip: { trigger: "axis", showContent: false },
     xAxis: axes,
-    yAxis: yAxes(colours),
+    yAxis: yAxes(colours, Math.max(0.1, Math.ceil(largestPosition(bars) * 10) / 10)),
     dataZoom: [
       { type: "inside", id: "inside", xAxisIndex: [0, 1, 2, 3, 4], startValue: view.start, endValue: view.end, zoomOnMouseWheel: "ctrl", moveOnMouseMove: true, moveOnMouseWheel: false, minValueSpan: 20, filterMode: "weakFilter", throttle: 30 },
       {
@@ -69,14 +69,14 @@ function rowLabel(bars, row) {
   return Number.isFinite(bars.time[at]) ? day(bars.time[at]) : "";
 }
 
-function yAxes(colours) {
+function yAxes(colours, size) {
   const axis = (i, more) => plainAxis(colours, { gridIndex: i, scale: true, splitNumber: 3, axisPointer: { show: false }, ...more });
   return [
     axis(0, { axisLabel: { formatter: (value) => number(value, 2), showMinLabel: false } }),
     axis(1, { inverse: true, min: 0, scale: false, splitNumber: 2, axisLabel: { formatter: (value) => `${Math.round(value * 100)} %` } }),
     axis(2, { splitNumber: 4, axisLabel: { formatter: priceWords, showMinLabel: false } }),
     axis(3, { min: 0, max: 1, axisLabel: { show: false }, splitLine: { show: false } }),
-    axis(4, { scale: false, splitNumber: 2, axisLabel: { formatter: (value) => signed(value, 1).replace(/\.0$/, "") } }),
+    axis(4, { scale: false, min: -size, max: size, interval: size, axisLabel: { formatter: (value) => signed(value, 1).replace(/\.0$/, "") } }),
   ];
 }
 

@@ -75,7 +75,7 @@ function spans(market) {
   const shut = market.validation && share(market.validation.last) < 97;
   const span = (part, name, label) => {
     if (!part) return null;
-    const words = h("span", null, h("b", null, label), ` ${day(part.first)} – ${day(part.last)}`, h("i", null, `${number(part.bars)} bars`));
+    const words = h("span", null, h("b", null, label), ` ${number(part.bars)} bars`, h("i", null, `${day(part.first)} – ${day(part.last)}`));
     return h("div", { class: name, style: { left: `${share(part.first)}%`, width: `${Math.max(0.5, share(part.last) - share(part.first))}%` } }, words);
   };
   return h(
@@ -83,7 +83,7 @@ function spans(market) {
     { class: "spans", role: "group", "aria-label": "Data in time" },
     span(market.train, "train", "Training"),
     span(market.validation, "validation", "Validation"),
-    shut ? h("div", { class: "holdout", style: { left: `${share(market.validation.last)}%`, width: `${100 - share(market.validation.last)}%` } }, h("span", null, h("b", null, "Not read"), ` to ${day(market.last)}`)) : null,
+    shut ? h("div", { class: "holdout", style: { left: `${share(market.validation.last)}%`, width: `${100 - share(market.validation.last)}%` } }, h("span", null, h("b", null, "Not read"), h("i", null, `to ${day(market.last)}`))) : null,
   );
 }
 
