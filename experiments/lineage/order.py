@@ -73,10 +73,14 @@ def _column(table: pl.DataFrame, name: str) -> pl.Series:
     """One column with its type, whose missing values are allowed or refused."""
     if name not in table.columns:
         raise UserError(f"lineage: no column {name}; there are {', '.join(table.columns) or 'none'}")
+    given = table[name]
     try:
-        column = table[name].cast(_COLUMNS[name])
+        column = given.cast(_COLUMNS[name])
+        broken = given.dtype.is_float() and bool((given != column).any())
     except pl.exceptions.PolarsError:
-        raise UserError(f"lineage: {name} holds what is no whole number of the kind {_COLUMNS[name]}") from None
+        broken = True
+    if broken:
+        raise UserError(f"lineage: {name} holds what is no whole number of the kind {_COLUMNS[name]}")
     if name not in _OPTIONAL and column.null_count():
         raise UserError(f"lineage: row {column.is_null().arg_max()} has no {name}")
     return column
