@@ -21,11 +21,11 @@ export function treeRowOf(columns, id) {
  *   what came of it
  */
 export function treeSearch(hands) {
-  const field = h("input", { type: "search", id: "tree-search", inputmode: "numeric", pattern: "[0-9]*", placeholder: "agent's id", size: 10, autocomplete: "off", spellcheck: "false" });
+  const field = h("input", { type: "search", id: "tree-search", inputmode: "numeric", placeholder: "agent's id", size: 10, autocomplete: "off", spellcheck: "false" });
   const said = h("p", { class: "readout tree-said", role: "status" });
   const form = h(
     "form",
-    { class: "tree-search", role: "search", "aria-label": "Find an agent", onsubmit: (event) => event.preventDefault() },
+    { class: "tree-search", role: "search", novalidate: true, "aria-label": "Find an agent", onsubmit: (event) => event.preventDefault() },
     h("label", { for: "tree-search", class: "hidden" }, "Find an agent by id"),
     field,
     h("button", { type: "submit" }, "Find"),
