@@ -17,6 +17,8 @@ NAMES = (
     "forest_rows_ordinary",
     "xgboost_rows",
     "lightgbm_rows",
+    "lineage_metrics",
+    "lineage_export",
 )
 """Of the results, in order; docs/performance.md says what each measures."""
 

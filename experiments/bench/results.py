@@ -21,6 +21,7 @@ from arena.bench import CHARGES, Measurement, Size, World, matrix_gflops, measur
 from arena.frames import founder_frame
 from arena.records import GenerationRecord
 from arena.state import ArenaState
+from experiments.bench.lineage import FULL_LINEAGES, LINEAGE, QUICK_LINEAGES, Lineages, Measured, measure_lineage
 from experiments.bench.names import NAMES, OPTIONAL, SCALED
 from experiments.bench.rows import Rows, RowSize, measure_forests, measure_lightgbm, measure_xgboost
 from experiments.configuration.study import RecordSettings
@@ -54,6 +55,7 @@ class Scale:
         matrix: rows of the square matrices multiplied.
         rows: forests and rows of the results counted in rows.
         scaled: agents of the series that shows how cost grows.
+        lineages: of the results about descent.
     """
 
     base: Size
@@ -62,6 +64,7 @@ class Scale:
     matrix: int
     rows: RowSize
     scaled: tuple[int, ...] = SCALED
+    lineages: Lineages = FULL_LINEAGES
 
 
 FULL = Scale(
@@ -78,6 +81,7 @@ QUICK = Scale(
     matrix=1024,
     rows=RowSize(128, 2048, (2**12, 2**15)),
     scaled=(128, 512, 2048),
+    lineages=QUICK_LINEAGES,
 )
 
 _ISLAND = 1024  # agents of an island in large worlds: what islands are for is that none grows with the population
@@ -128,6 +132,9 @@ def measure(
     for name in (name for name in _ROWS if name in wanted):
         progress(name)
         results.append(_rows_row(name, _ROWS[name](scale.rows, repeat)))
+    for name in (name for name in LINEAGE if name in wanted):
+        progress(name)
+        results.append(_lineage_row(name, measure_lineage(name, scale.lineages, repeat)))
     results.sort(key=lambda row: NAMES.index(row["name"]))
     return {"machine": _machine(load), "matrix_gflops": gflops, "results": results}
 
@@ -311,6 +318,21 @@ def _rows_row(name: str, rows: Rows) -> dict[str, Any]:
     rate = row["agent_bars_per_second"]
     row |= {"agent_bars_per_second": None, "rows_per_second": rate, "outputs": rows.outputs}
     return row | ({"tried": dict(rows.tried)} if rows.tried else {})
+
+
+def _lineage_row(name: str, measured: Measured) -> dict[str, Any]:
+    """A result in the form of all others, whose rate is of agents asked about; nothing is traded or compiled."""
+    found = Measurement(measured.agents, measured.seconds, measured.busy)
+    row = _row(name, None, Size(measured.agents, 0, 0), found, 0.0)
+    rate = row["agent_bars_per_second"]
+    return row | {
+        "agent_bars_per_second": None,
+        "agents_per_second": rate,
+        "seconds": statistics.median(measured.seconds),
+        "parts": measured.parts,
+        "peak_bytes": measured.peak,
+        "file_bytes": measured.size,
+    }
 
 
 def _machine(load: float | None) -> dict[str, Any]:

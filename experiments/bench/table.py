@@ -13,8 +13,9 @@ __all__ = ["show"]
 def show(found: dict[str, Any]) -> None:
     """Print results as a table within 80 columns."""
     machine = found["machine"]
-    worlds = [row for row in found["results"] if "rows_per_second" not in row]
+    lineages = [row for row in found["results"] if "agents_per_second" in row]
     rows = [row for row in found["results"] if "rows_per_second" in row]
+    worlds = [row for row in found["results"] if row not in rows and row not in lineages]
     scaled = any("peak_bytes" in row for row in worlds)
     table = Table(box=None, pad_edge=False)
     table.add_column("")
@@ -31,6 +32,8 @@ def show(found: dict[str, Any]) -> None:
         console.print(table)
     if rows:
         console.print(_rows_table(rows))
+    if lineages:
+        console.print(_lineage_table(lineages))
     if scaled:
         say("GiB: arrays by the compiler, and the most this process had so far")
     for row in worlds:
@@ -49,6 +52,20 @@ def _rows_table(rows: list[dict[str, Any]]) -> Table:
     for row in rows:
         counts = (f"{row[key]:,}" for key in ("agents", "outputs", "bars"))
         table.add_row(row["name"], *counts, f"{row['rows_per_second'] / 1e6:.2f}", _spread(row)[0])
+    return table
+
+
+def _lineage_table(rows: list[dict[str, Any]]) -> Table:
+    """Agents asked about, seconds, the most memory their process had, and of each part its seconds."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    for title in ("agents", "seconds", "peak GiB"):
+        table.add_column(title, justify="right")
+    for row in rows:
+        peak = "–" if row["peak_bytes"] is None else f"{row['peak_bytes'] / 2**30:.2f}"
+        table.add_row(row["name"], f"{row['agents']:,}", f"{row['seconds']:.2f}", peak)
+        for part, seconds in row["parts"].items():
+            table.add_row(f"  {part}", "", f"{seconds:.2f}")
     return table
 
 

@@ -10,6 +10,7 @@ import pytest
 from arena.bench import Measurement, Size, World, judging, matrix_gflops, measure_judging, measure_replay, timed
 from arena.records import GenerationRecord
 from experiments.bench import results, rows, table
+from experiments.bench.lineage import FULL_LINEAGES, Lineages, Measured
 from experiments.bench.names import NAMES, OPTIONAL
 from experiments.bench.rows import Rows, RowSize, measure_forests
 from experiments.cli import main
@@ -17,7 +18,8 @@ from experiments.configuration.study import RecordSettings
 from experiments.runs.directory import RunDirectory
 
 ROWS = RowSize(4, 512, (64, 128))
-TINY = results.Scale(Size(64, 2, 32), Size(64, 2, 32), replay=50, matrix=8, rows=ROWS, scaled=(64,))
+LINEAGES = Lineages(metrics=(20, 100, 0.5), export=(200, 10, 1.0))
+TINY = results.Scale(Size(64, 2, 32), Size(64, 2, 32), replay=50, matrix=8, rows=ROWS, scaled=(64,), lineages=LINEAGES)
 MEMORY = {"array_bytes", "estimated_array_bytes", "peak_bytes", "estimated_bytes"}
 ROW = {
     "name",
@@ -111,6 +113,7 @@ def test_libraries_are_measured_only_where_they_are(monkeypatch: pytest.MonkeyPa
         results, "_ROWS", dict.fromkeys(results._ROWS, lambda *_: Rows(1, 1, Measurement(1, (1.0,), 1.0)))
     )
     monkeypatch.setattr(results, "recording_share", lambda *_: 0.1)
+    monkeypatch.setattr(results, "measure_lineage", lambda *_: Measured(1, (1.0,), 1.0, {}, None))
     names = [row["name"] for row in results.measure(TINY, repeat=1)["results"]]
     assert names == [name for name in NAMES if name not in ("vectorbt_from_signals", "xgboost_rows")]
 
@@ -144,6 +147,34 @@ def test_rows_have_a_rate_of_their_own_and_the_last_lines_compare(
     assert "forests: 20.2 × LightGBM oblivious, 13.0 × ordinary" in lines
     assert all(any(line.startswith(name) for line in lines) for name in wanted)
     assert all(len(line) <= 80 for line in lines if "cores" not in line)
+
+
+def test_lineages_are_measured_in_processes_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    wanted = ("lineage_metrics", "lineage_export")
+    found = results.measure(TINY, only=wanted, repeat=2)
+    measured, exported = found["results"]
+    for row, name in zip(found["results"], wanted, strict=True):
+        assert set(row) == ROW | {"agents_per_second", "seconds", "parts", "peak_bytes", "file_bytes"}
+        assert row["name"] == name
+        assert row["agent_bars_per_second"] is row["compile_seconds"] is row["matrix_share"] is None
+        assert row["repeats"] == 2
+        assert 0 < row["least"] <= row["agents_per_second"] <= row["most"]
+        assert row["agents"] / row["most"] <= row["seconds"] <= row["agents"] / row["least"]
+        assert 0 < row["peak_bytes"] < 2**30  # Python with polars, and not this process with JAX
+    assert measured["agents"] == 20 + 100 * 10
+    assert measured["file_bytes"] is None
+    assert len(measured["parts"]) == 5
+    assert 200 < exported["agents"] < 200 + 10 * 200  # pruned
+    assert exported["file_bytes"] > 4 * exported["agents"]
+    table.show(found)
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("lineage_export") and f"{exported['agents']:,}" in line for line in lines)
+    assert all(len(line) <= 80 for line in lines if "cores" not in line)
+
+
+def test_the_lineages_of_the_bench_are_as_large_as_is_said() -> None:
+    population, generations, replaced = FULL_LINEAGES.metrics
+    assert population + generations * round(population * replaced) == 10_000_000
 
 
 def test_models_are_as_large_as_the_forests(monkeypatch: pytest.MonkeyPatch) -> None:
