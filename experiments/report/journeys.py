@@ -65,7 +65,8 @@ def journeys(sources: Sources, world: World, champions: Sequence[Champion]) -> d
     for champion in drawn:
         groups.setdefault(world.market_of(champion.replicate), []).append(champion)
     lanes = {market: lanes_of(world, market, _SYMBOLS) for market in groups}
-    _tell_symbols(sources, world)
+    if groups:
+        _tell_symbols(sources, world)
     every = _every([lane.bars for market, group in groups.items() for lane in lanes[market] for _ in group])
     most = _ALL_POINTS // max(sum(len(lanes[market]) * len(group) for market, group in groups.items()), 1)
     widest = {
