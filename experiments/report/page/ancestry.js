@@ -15,7 +15,7 @@ const LANES = ["scars", "births", "won"];
  */
 export function mountLine(panel, champion, facts) {
   const line = champion.line ?? [];
-  if (!line.length) return [];
+  if (line.length < 2) return [];
   const scars = line.reduce((sum, one) => sum + (one.scars ?? 0), 0);
   const wins = line.filter((one) => one.won?.length).length;
   panel.append(
@@ -34,7 +34,7 @@ export function mountLine(panel, champion, facts) {
   return [
     chart(figure, {
       label: `The line of agent ${champion.id}: ${many(line.length, "ancestor")} over generations ${line[0].born} to ${line[line.length - 1].born}`,
-      height: 150,
+      height: 136,
       option: (colours) => lineOption(line, colours),
       table: () => [["agent", "born", "died", "by", "strength", "species", "scars", "won"], ...line.map((one) => [String(one.id), number(one.born), one.died === null || one.died === undefined ? "alive" : number(one.died), one.operator, number(one.strength, 3), facts.species?.[one.species] ?? "–", number(one.scars ?? 0), wonWords(one, facts)])],
       ready: (instance) => {
@@ -96,7 +96,7 @@ function lineOption(line, colours) {
   const wins = line.flatMap((one) => (one.won ?? []).map((regime, k) => ({ value: [one.born, 2], symbol: REGIME_SYMBOLS[regime], symbolOffset: [0, -k * 11], itemStyle: { color: colours.regime[regime] } })));
   const wounds = line.filter((one) => one.scars).map((one) => ({ value: [one.born, 0], symbolSize: 5 + 3 * Math.min(4, Math.sqrt(one.scars)) }));
   return {
-    grid: { outerBoundsMode: "none", left: 58, right: 20, top: 26, bottom: 24 },
+    grid: { outerBoundsMode: "none", left: 58, right: 20, top: 18, bottom: 24 },
     xAxis: generationAxis(colours, first, last, 8),
     yAxis: { type: "category", data: LANES.map(capital), axisLine: { show: false }, axisTick: { show: false }, axisLabel: { color: colours.soft, fontSize: 11 }, splitLine: { show: false } },
     series: [

@@ -109,8 +109,8 @@ function drawChampion(panel, champion, facts) {
   panel.setAttribute("aria-label", `Champion ${champion.id}`);
   const origin = [
     capital(facts.species?.[champion.species] ?? "agent"),
-    `born in generation ${number(champion.born)}${champion.operator ? ` by ${champion.operator}` : ""}`,
-    champion.depth !== null && champion.depth !== undefined ? `${many(champion.depth, "birth")} after its founder` : null,
+    champion.operator === "founder" ? "a founder" : `born in generation ${number(champion.born)}${champion.operator ? ` by ${champion.operator}` : ""}`,
+    champion.depth ? `${many(champion.depth, "birth")} after its founder` : null,
     `champion of ${reignOf(champion, facts)} since generation ${number(champion.generation)}`,
   ];
   panel.append(h("div", { class: "champion-head" }, h("h3", null, marks(champion, facts), `Agent ${champion.id}`), h("p", { class: "lead" }, `${origin.filter(Boolean).join(", ")}.`, traceLink(champion, facts))));

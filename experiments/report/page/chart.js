@@ -1,7 +1,7 @@
 // One way to put an ECharts chart into the page: made when it comes near the window, drawn again when the colours or the
 // width change, named for those who cannot see it, read bar by bar with the arrow keys, and with its numbers below.
 
-import { h, table } from "./dom.js";
+import { h, number, table } from "./dom.js";
 import { theme, onTheme, FONT } from "./theme.js";
 
 const TABLE_ROWS = 400;
@@ -59,7 +59,7 @@ export function generationAxis(colours, first, last, labels = 4) {
     max: Math.max(last, first + 1),
     interval,
     splitLine: { show: false },
-    axisLabel: { alignMaxLabel: "right", showMaxLabel: rest === 0 || rest > interval * 0.55, formatter: (value) => value.toLocaleString("en-US") },
+    axisLabel: { alignMaxLabel: "right", showMaxLabel: rest === 0 || rest > interval * 0.55, formatter: (value) => number(value) },
   });
 }
 
@@ -93,7 +93,7 @@ export function numbers(rows, label, title = "Numbers") {
     const count = all.length - 1;
     const every = Math.ceil(count / TABLE_ROWS);
     const shown = every > 1 ? all.filter((_, i) => i === 0 || (i - 1) % every === 0) : all;
-    body.replaceChildren(table(shown, { caption: every > 1 ? `${label}: every ${every}th of ${count.toLocaleString("en-US")} rows` : label }));
+    body.replaceChildren(table(shown, { caption: every > 1 ? `${label}: every ${every}th of ${number(count)} rows` : label }));
   });
   return details;
 }
@@ -152,6 +152,20 @@ export function chart(element, { label, height = 240, option, table: rows = null
   nearWindow.observe(canvas);
   widths.observe(canvas);
   return one;
+}
+
+/**
+ * A thin upright line over a chart, moved without drawing the chart again.
+ * @param {HTMLElement} canvas of a chart that exists @param {number} top @param {number} bottom room above and below, pixels
+ * @returns {(x: number|null) => void} null takes it away
+ */
+export function crosshair(canvas, top, bottom) {
+  const line = h("div", { class: "crosshair", hidden: true, style: { top: `${top}px`, bottom: `${bottom}px` } });
+  canvas.append(line);
+  return (x) => {
+    line.hidden = x === null;
+    if (x !== null) line.style.transform = `translateX(${Math.round(x)}px)`;
+  };
 }
 
 function walk(canvas, voice, one, reading) {

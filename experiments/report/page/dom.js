@@ -29,8 +29,13 @@ export function svg(tag, attributes, ...children) {
 const DASH = "–";
 const absent = (value) => value === null || value === undefined || Number.isNaN(value);
 
-function grouped(value, digits, options) {
-  return value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits, ...options }).replace("-", "−");
+const FORMATS = new Map();
+
+/** Formats are kept: to make one takes far longer than to use it. */
+function grouped(value, digits, signDisplay = "auto") {
+  const key = `${digits} ${signDisplay}`;
+  if (!FORMATS.has(key)) FORMATS.set(key, new Intl.NumberFormat("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits, signDisplay }));
+  return FORMATS.get(key).format(value).replace("-", "−");
 }
 
 /** 1234.5 → "1,234.5"; null → "–". @param {number|null} value @param {number} digits */
@@ -40,7 +45,7 @@ export function number(value, digits = 0) {
 
 /** +0.32, −0.05. */
 export function signed(value, digits = 2) {
-  return absent(value) ? DASH : grouped(value, digits, { signDisplay: "exceptZero" });
+  return absent(value) ? DASH : grouped(value, digits, "exceptZero");
 }
 
 /** 0.123 → "12.3 %". */
@@ -115,7 +120,7 @@ export function segmented({ label, options, value, choose }) {
  * @param {{label: string, options: Array<[string, string]>, value: string, choose: (value: string) => void}} settings
  */
 export function selector({ label, options, value, choose }) {
-  const list = h("select", { onchange: (event) => choose(event.target.value) });
+  const list = h("select", { "aria-label": label, onchange: (event) => choose(event.target.value) });
   for (const [key, text] of options) list.append(h("option", { value: key, selected: key === value }, text));
   return h("label", { class: "selector" }, h("span", null, label), list);
 }

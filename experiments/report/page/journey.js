@@ -2,10 +2,10 @@
 
 import { h, svg, number, many, signed, stamp, words, selector } from "./dom.js";
 import { read, write } from "./address.js";
-import { chart, numbers } from "./chart.js";
+import { chart, crosshair, numbers } from "./chart.js";
 import { theme } from "./theme.js";
 import { joinedBars, rowAt, tradesWithin } from "./journey_bars.js";
-import { journeyOption, priceChanges, barWords, tradeWords, priceWords, CANDLES, TRADES_MARKED, JOURNEY_HEIGHT } from "./journey_chart.js";
+import { journeyOption, priceChanges, barWords, tradeWords, priceWords, CANDLES, TRADES_MARKED, JOURNEY_HEIGHT, JOURNEY_ROOM } from "./journey_chart.js";
 
 /**
  * Mounts a champion's journey. Returns what has to be removed with it.
@@ -74,9 +74,9 @@ function drawJourney(place, bars, journeys, champion, facts) {
     ready: (instance) => listen(instance),
   });
   figure.append(numbers(() => [["entered", "left", "side", "entry", "exit", "profit, % of equity", "closed by"], ...tradesWithin(bars, view.start, view.end).map((trade) => [stamp(bars.time[trade.entry]), stamp(bars.time[trade.exit]), trade.side > 0 ? "long" : "short", priceWords(trade.entryPrice), priceWords(trade.exitPrice), signed(trade.profit * 100), words(facts.reasons?.[trade.reason] ?? "–")])], "trades in view", "Trades in view"));
-  const note = journeys.map((journey) => journey.note).find(Boolean);
+  const note = [...new Set(journeys.map((journey) => journey.note).filter(Boolean))].join(" ");
   const coarse = bars.parts.filter(({ every }) => every > 1).map(({ part, every }) => `${part === "train" ? "training" : part}: a point stands for ${number(every)} bars`);
-  if (note || coarse.length) place.append(h("p", { class: "small" }, [note, ...coarse].filter(Boolean).join(" ")));
+  if (note || coarse.length) place.append(h("p", { class: "small" }, note || `${coarse.join("; ")}.`));
   one.element.tabIndex = 0;
   one.element.addEventListener("keydown", keys);
   let pending = 0;
@@ -108,13 +108,19 @@ function drawJourney(place, bars, journeys, champion, facts) {
     instance.on("datazoom", () => {
       if (!pending) pending = requestAnimationFrame(zoomed);
     });
+    const cross = crosshair(one.element, JOURNEY_ROOM.top, JOURNEY_ROOM.bottom);
+    const leave = () => {
+      cross(null);
+      rest();
+    };
     const zr = instance.getZr();
     zr.on("mousemove", (event) => {
       const row = Math.round(instance.convertFromPixel({ xAxisIndex: 0 }, event.offsetX));
-      if (row >= view.start && row <= view.end) say(row);
-      else rest();
+      if (row < view.start || row > view.end || event.offsetY > JOURNEY_HEIGHT - JOURNEY_ROOM.bottom) return leave();
+      cross(event.offsetX);
+      say(row);
     });
-    zr.on("globalout", rest);
+    zr.on("globalout", leave);
   }
 
   function zoomed() {

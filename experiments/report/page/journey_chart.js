@@ -19,6 +19,8 @@ const GRIDS = [
   { name: "regime", top: 538, height: 8 },
   { name: "position", top: 584, height: 44 },
 ];
+/** Room above the first grid and below the last. */
+export const JOURNEY_ROOM = { top: 28, bottom: 64 };
 export const JOURNEY_HEIGHT = 692;
 const TITLES = { equity: "Equity, start = 1", drawdown: "Drawdown", price: "Price", regime: "Regime", position: "Position" };
 const CROSS = "path://M0,1.6 L1.6,0 L5,3.4 L8.4,0 L10,1.6 L6.6,5 L10,8.4 L8.4,10 L5,6.6 L1.6,10 L0,8.4 L3.4,5 Z";
@@ -31,6 +33,7 @@ const CROSS = "path://M0,1.6 L1.6,0 L5,3.4 L8.4,0 L10,1.6 L6.6,5 L10,8.4 L8.4,10
  */
 export function journeyOption(bars, view, { colours, scars, width }) {
   const narrow = width < 560;
+  const steep = isSteep(bars);
   const axes = GRIDS.map(({ name }, i) => ({
     ...plainAxis(colours, {
       gridIndex: i,
@@ -41,16 +44,13 @@ export function journeyOption(bars, view, { colours, scars, width }) {
       splitLine: { show: false },
       axisLine: { show: name === "position", onZero: false, lineStyle: { color: colours.line } },
       axisLabel: { show: name === "position", alignMinLabel: "left", alignMaxLabel: "right", formatter: (row) => rowLabel(bars, row) },
-      axisPointer: { label: { show: false }, lineStyle: { color: colours.faint, type: "solid" } },
     }),
   }));
   return {
     grid: GRIDS.map(({ top, height }) => ({ ...ROOM, left: narrow ? 46 : ROOM.left, top, height })),
-    title: GRIDS.filter(({ name }) => TITLES[name]).map(({ name, top }) => ({ text: TITLES[name], left: 0, top: name === "regime" ? top - 4 : top - 24, padding: 0, textStyle: { color: colours.soft, fontSize: 12, fontWeight: 500 } })),
-    axisPointer: { link: [{ xAxisIndex: "all" }], triggerTooltip: false, snap: false },
-    tooltip: { trigger: "axis", showContent: false },
+    title: GRIDS.map(({ name, top }) => ({ text: `${TITLES[name]}${name === "equity" && steep ? ", log scale" : ""}`, left: 0, top: name === "regime" ? top - 4 : top - 24, padding: 0, textStyle: { color: colours.soft, fontSize: 12, fontWeight: 500 } })),
     xAxis: axes,
-    yAxis: yAxes(colours, Math.max(0.1, Math.ceil(largestPosition(bars) * 10) / 10)),
+    yAxis: yAxes(colours, Math.max(0.1, Math.ceil(largestPosition(bars) * 10) / 10), steep),
     dataZoom: [
       { type: "inside", id: "inside", xAxisIndex: [0, 1, 2, 3, 4], startValue: view.start, endValue: view.end, zoomOnMouseWheel: "ctrl", moveOnMouseMove: true, moveOnMouseWheel: false, minValueSpan: 20, filterMode: "weakFilter", throttle: 30 },
       {
@@ -64,15 +64,28 @@ export function journeyOption(bars, view, { colours, scars, width }) {
   };
 }
 
+/** Whether equity or buy and hold spans so much that equal ratios should have equal heights. */
+function isSteep(bars) {
+  let low = Infinity;
+  let high = 0;
+  for (const name of ["equity", "hold"]) {
+    for (const value of bars[name]) {
+      if (value < low) low = value;
+      if (value > high) high = value;
+    }
+  }
+  return low > 0 && high / low > 3;
+}
+
 function rowLabel(bars, row) {
   const at = Math.round(row);
   return Number.isFinite(bars.time[at]) ? day(bars.time[at]) : "";
 }
 
-function yAxes(colours, size) {
-  const axis = (i, more) => plainAxis(colours, { gridIndex: i, scale: true, splitNumber: 3, axisPointer: { show: false }, ...more });
+function yAxes(colours, size, steep) {
+  const axis = (i, more) => plainAxis(colours, { gridIndex: i, scale: true, splitNumber: 3, ...more });
   return [
-    axis(0, { axisLabel: { formatter: (value) => number(value, 2), showMinLabel: false } }),
+    axis(0, { ...(steep ? { type: "log", logBase: 2 } : {}), axisLabel: { formatter: (value) => number(value, 2), showMinLabel: false } }),
     axis(1, { inverse: true, min: 0, scale: false, splitNumber: 2, axisLabel: { formatter: (value) => `${Math.round(value * 100)} %` } }),
     axis(2, { splitNumber: 4, axisLabel: { formatter: priceWords, showMinLabel: false } }),
     axis(3, { min: 0, max: 1, axisLabel: { show: false }, splitLine: { show: false } }),

@@ -2,7 +2,7 @@
 // and the figures under it stand in each panel's head, where they hide nothing.
 
 import { h, number } from "./dom.js";
-import { chart, generationAxis, plainAxis } from "./chart.js";
+import { chart, crosshair, generationAxis, plainAxis } from "./chart.js";
 
 const GRID = { outerBoundsMode: "none", left: 46, right: 12, top: 8, bottom: 22 };
 
@@ -31,7 +31,10 @@ export function panelSet(place, { generations, panels, hidden }) {
       height: 150,
       option: (colours) => panelOption(panel, shown(), generations, colours),
       table: () => [["generation", ...shown().map((series) => series.name)], ...generations.map((generation, i) => [String(generation), ...shown().map((series) => valueAt(series, generation, i))])],
-      ready: (instance) => follow(instance),
+      ready: (instance) => {
+        one.cross = crosshair(one.chart.element, GRID.top, GRID.bottom);
+        follow(instance);
+      },
       reading: {
         count: () => generations.length,
         at: (index) => {
@@ -58,17 +61,14 @@ export function panelSet(place, { generations, panels, hidden }) {
   function move(index) {
     if (index === at) return;
     at = index;
-    for (const { panel, chart: one, reading, shown } of made) {
+    for (const { panel, chart: one, reading, shown, cross } of made) {
       const generation = generations[index];
       reading.textContent = "";
       if (index >= 0) {
         reading.append(`${number(generation)}: `);
         reading.append(...figures(panel, shown(), generation, index));
       } else rest(panel, reading);
-      if (!one.instance) continue;
-      const x = index < 0 ? -1 : one.instance.convertToPixel({ xAxisIndex: 0 }, generation);
-      if (index < 0) one.instance.dispatchAction({ type: "updateAxisPointer", currTrigger: "leave" });
-      else one.instance.dispatchAction({ type: "updateAxisPointer", currTrigger: "mousemove", x, y: GRID.top + 20 });
+      cross?.(index < 0 ? null : one.instance.convertToPixel({ xAxisIndex: 0 }, generation));
     }
   }
 
@@ -106,9 +106,8 @@ function panelOption(panel, series, generations, colours) {
   const last = generations[generations.length - 1];
   return {
     grid: GRID,
-    tooltip: { trigger: "axis", showContent: false, axisPointer: { type: "line", snap: false, lineStyle: { color: colours.faint, type: "solid", width: 1 } } },
-    xAxis: { ...generationAxis(colours, generations[0], last), axisLine: { show: true, onZero: false, lineStyle: { color: colours.line } }, axisPointer: { label: { show: false } } },
-    yAxis: plainAxis(colours, { splitNumber: 3, scale: !panel.zero, min: panel.zero ? 0 : undefined, axisLabel: { formatter: (value) => panel.axis?.(value) ?? panel.format(value) }, axisPointer: { show: false } }),
+    xAxis: { ...generationAxis(colours, generations[0], last), axisLine: { show: true, onZero: false, lineStyle: { color: colours.line } } },
+    yAxis: plainAxis(colours, { splitNumber: 3, scale: !panel.zero, min: panel.zero ? 0 : undefined, axisLabel: { formatter: (value) => panel.axis?.(value) ?? panel.format(value) } }),
     series: series.map((one) => lineOf(one, generations, last, colours, panel)),
   };
 }
