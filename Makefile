@@ -16,8 +16,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 ARGS ?=
 WORKERS ?= 2
 
-# Compiled programs are kept between test runs, which makes the second one several times faster; CI compiles its own.
-XLA_CACHE := $(if $(CI),,JAX_COMPILATION_CACHE_DIR="$(CURDIR)/.pytest_cache/xla" JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0.3)
+# Compiled programs are kept: tests that compile alike, on either worker and in processes of their own, share them, and
+# so does the next run. CI begins without any, since a fresh clone has none.
+XLA_CACHE := JAX_COMPILATION_CACHE_DIR="$(CURDIR)/.pytest_cache/xla" JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0.1
 
 # The first of these that runs, is new enough and can make virtual environments.
 CANDIDATES = $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python3.14 python)

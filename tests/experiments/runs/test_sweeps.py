@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 from small_runs import SMALL, arena, assert_same, evolve
 
 from experiments.commands.overrides import add_override_arguments, run_jobs
@@ -271,16 +272,36 @@ def test_arrays_of_a_failed_job_are_let_go() -> None:
     assert len(held) == 3
 
 
-def test_programs_are_let_go_after_each_job_and_settings_put_back() -> None:
-    folder, least = (
-        jax.config.values[name] for name in ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
-    )
+@pytest.fixture
+def kept_in() -> Iterator[Callable[[str | None], None]]:
+    """Has JAX keep compiled programs in a folder, or nowhere, as the user may have it; put back after the test."""
+    before = jax.config.values["jax_compilation_cache_dir"]
+
+    def keep(folder: str | None) -> None:
+        jax.config.update("jax_compilation_cache_dir", folder)
+        compilation_cache.reset_cache()
+
+    yield keep
+    keep(before)
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_programs_are_let_go_after_each_job_and_settings_put_back(
+    given: bool, tmp_path: Path, kept_in: Callable[[str | None], None]
+) -> None:
+    folder = str(tmp_path) if given else None
+    kept_in(folder)
+    least = jax.config.values["jax_persistent_cache_min_compile_time_secs"]
     with shared_programs() as release:
+        used = jax.config.values["jax_compilation_cache_dir"]
+        assert used
+        assert (used == folder) == given
         traced = jax.jit(lambda x: x + 1)
         traced(jnp.ones(3))
         assert traced._cache_size() == 1  # type: ignore[attr-defined]
         release()
         assert traced._cache_size() == 0  # type: ignore[attr-defined]
+    assert Path(used).exists() == given
     assert jax.config.values["jax_compilation_cache_dir"] == folder
     assert jax.config.values["jax_persistent_cache_min_compile_time_secs"] == least
 
