@@ -1,12 +1,30 @@
-"""What every test shares: shape checks at package boundaries, and where real bars may be found."""
+"""What every test shares: shape checks at package boundaries, programs that compile fast, and real bars."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import jax
 import pytest
 from jaxtyping import install_import_hook
 
 install_import_hook(["agents", "arena", "genomes", "markets"], "typechecking.check")
+
+
+@pytest.fixture(scope="module")
+def plainly_compiled() -> Iterator[None]:
+    """Programs, here and in processes started from here, are compiled no better than they have to be.
+
+    For modules that test what a run does and leaves, not its bits or numbers: compiling is most of what they cost.
+    """
+    before = jax.config.values["jax_disable_most_optimizations"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
+        jax.config.update("jax_disable_most_optimizations", True)
+        jax.clear_caches()  # what was compiled otherwise is not mixed in, neither here nor afterwards
+        yield
+        jax.config.update("jax_disable_most_optimizations", before)
+        jax.clear_caches()
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,8 @@ from markets.preparation import Market
 FOREST = {"layout": "oblivious", "depth": 1, "market_trees": 6, "state_trees": 1}
 MODELS, SLOTS, ISLANDS = 2, 3, 2
 
+pytestmark = pytest.mark.usefixtures("plainly_compiled")
+
 
 @pytest.fixture(scope="module")
 def world() -> tuple[Plan, Market]:

@@ -15,20 +15,18 @@ from arena.plan import make_plan
 from genomes import registry
 
 GENERATIONS = 3
-NAMES = ("qnetwork", "forest", "threshold")
+NAMES = ("forest", "threshold")
 FOREST = {"layout": "ordinary", "depth": 2, "market_trees": 3, "state_trees": 2, "damage": 0.5}
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def mixed() -> Any:
-    """Records, tables and last state of a run of all three, and the state before each generation."""
+def mixed(plainly_compiled: None) -> Any:
+    """Records, tables and last state of a run of both, and the state before each generation."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(registry.SPECIES, "threshold", "threshold_species")
-        settings = make_settings(
-            species={"qnetwork": {"hidden": [4]}, "forest": FOREST, "threshold": {"width": 0.5}}, archive={"judged": 1}
-        )
+        settings = make_settings(species={"forest": FOREST, "threshold": {"width": 0.5}}, archive={"judged": 1})
         market = market_of(settings, context=2)
         plan = make_plan(settings, len(market.features))
         state = spread(plan, found(plan, market.tape))
