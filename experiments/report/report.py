@@ -132,10 +132,10 @@ def report_facts(
     if facts["tree"] is not None:
         tell("lineage", f"{facts['tree']['rows']:,} of {facts['tree']['born_total']:,} agents")
     _tell_missing(sources, facts["standings"])
-    facts["missing"] = sources.missing.facts()
+    facts["missing"] = [{key: _within(directory, text) for key, text in one.items()} for one in sources.missing.facts()]
     facts["notes"] = list(sources.missing.noted)
     facts["columns"] = {name: one.description for name, one in columns.items()}
-    for line in dict.fromkeys(f"{entry.what}: {entry.why}" for entry in sources.missing.found):
+    for line in dict.fromkeys(f"{entry['what']}: {entry['why']}" for entry in facts["missing"]):
         tell("missing", line)
     return facts, columns
 
@@ -173,6 +173,11 @@ def _tell_missing(sources: Sources, standings: object) -> None:
             "standings", "archive.parquet", "There is no champion yet: nobody has come into the archive."
         )
     sources.tell()
+
+
+def _within(directory: RunDirectory, text: str) -> str:
+    """A sentence that names files as they lie in the run: whose machine it was is nobody's business."""
+    return text.replace(f"{directory.root}{os.sep}", "").replace(f"{directory.root.resolve()}{os.sep}", "")
 
 
 def _words(sources: Sources, agents: Agents | None) -> dict[str, list[str]]:

@@ -35,6 +35,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
 """Parts of the report, and the tables each is made of."""
 
 _FINISHED = "finished"
+_CONSEQUENCE = " Whoever died then is shown as living."
 
 
 class Part(NamedTuple):
@@ -78,7 +79,7 @@ class Sources:
         config = _noted(directory.read_config, directory.config, missing)
         manifest = _noted(directory.read_manifest, directory.manifest, missing)
         if not directory.manifest.exists():
-            missing.add("run", directory.manifest.name, "It is not there.")
+            missing.add("run", directory.manifest.name, f"The file {directory.manifest.name} is not there.")
         state = directory.state(manifest) if manifest else "unknown"
         problems: dict[str, dict[tuple[str, str], None]] = {name: {} for name in TABLES}
         parts = {name: _listed(directory, name, problems[name]) for name in TABLES}
@@ -86,7 +87,7 @@ class Sources:
         last = -1 if not ends else max(ends) if state == _FINISHED else min(ends)
         parts = {name: tuple(part for part in own if part.last <= last) for name, own in parts.items()}
         for name, own in parts.items():
-            for sentence in _gaps(own, last):
+            for sentence in _gaps(name, own, last):
                 problems[name][f"{name}.parquet", sentence] = None
         sources = cls(directory, config, manifest, state, last + 1, parts, missing, problems)
         sources._note_state()
@@ -137,12 +138,13 @@ class Sources:
         for part, tables in NEEDS.items():
             for name in tables:
                 for what, why in self.problems[name]:
-                    self.missing.add(part, what, why)
+                    more = _CONSEQUENCE if name == "deaths" and part != "run" and part != "curves" else ""
+                    self.missing.add(part, what, f"{why}{more}")
 
     def _read(self, name: str, part: Part, columns: Sequence[str], words: Sequence[str]) -> pl.DataFrame | None:
         """A part's columns; None where it cannot be read, which is then said."""
         what = f"{name}.parquet/{part.path.name}"
-        span = _span(part.first, part.last)
+        lost = f"{_span(part.first, part.last)} of the table {name} are left out"
         try:
             schema = part_schema(part.path)
             if schema != TABLES[name]:
@@ -150,9 +152,9 @@ class Sources:
             frame = read_part(part.path, columns, words=words)
             _see_generations(frame, name, part)
         except FileNotFoundError:
-            self.problems[name][what, f"It went away while it was read; {span} of it are left out."] = None
+            self.problems[name][what, f"A part went away while it was read; {lost}."] = None
         except (ValueError, OSError) as error:
-            self.problems[name][what, f"It cannot be read ({error}); {span} of it are left out."] = None
+            self.problems[name][what, f"A part cannot be read; {lost}: {_brief(error)}."] = None
         else:
             return frame
         self.lost.add(part.path)
@@ -179,7 +181,7 @@ def _noted(read: Callable[[], dict[str, Any]], path: Path, missing: Missings) ->
         return read()
     except UserError as error:
         why = str(error).removeprefix(f"{path}: ").partition(";")[0]
-        missing.add("run", path.name, f"It cannot be used: {why}.")
+        missing.add("run", path.name, f"The file {path.name} cannot be used: {why}.")
         return {}
 
 
@@ -190,20 +192,22 @@ def _listed(directory: RunDirectory, name: str, problems: dict[tuple[str, str], 
         named = PART.fullmatch(path.name)
         first, last = (int(named[1]), int(named[2])) if named else (0, -1)
         if last < first or (found and first <= found[-1].last):
-            problems[f"{name}.parquet/{path.name}", "It is no part of this table by its name, and was not read."] = None
+            problems[
+                f"{name}.parquet/{path.name}", f"By its name it is no part of the table {name}; it was not read."
+            ] = None
         else:
             found.append(Part(path, first, last))
     return tuple(found)
 
 
-def _gaps(parts: Sequence[Part], last: int) -> list[str]:
-    """Sentences on generations up to `last` that no part holds."""
+def _gaps(name: str, parts: Sequence[Part], last: int) -> list[str]:
+    """Sentences on generations up to `last` that no part of a table holds."""
     if not parts and last >= 0:
-        return ["The table is not there."]
+        return [f"The table {name} is not there."]
     sentences, after = [], 0
     for first, end in [*((part.first, part.last) for part in parts), (last + 1, last)]:
         if first > after:
-            sentences.append(f"The part with {_span(after, first - 1)} is not there.")
+            sentences.append(f"The part of the table {name} with {_span(after, first - 1)} is not there.")
         after = end + 1
     return sentences
 
@@ -220,6 +224,10 @@ def _see_generations(frame: pl.DataFrame, name: str, part: Part) -> None:
     least, most = int(generations.min()), int(generations.max())
     if least < part.first or most > part.last + (name == "births"):
         raise ValueError(f"it holds {_span(least, most)}")
+
+
+def _brief(error: Exception) -> str:
+    return str(error).partition(". ")[0].rstrip(".")
 
 
 def _span(first: int, last: int) -> str:

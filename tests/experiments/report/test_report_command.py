@@ -120,4 +120,4 @@ def test_whatever_is_missing_is_told_to_whoever_asked_too(run: RunDirectory) -> 
     shutil.rmtree(run.table("scars"))
     code, said, _ = arena("report", str(run.root), "--only-records")
     assert code == 0
-    assert said.count("scars.parquet: The table is not there.") == 1
+    assert said.count("scars.parquet: The table scars is not there.") == 1

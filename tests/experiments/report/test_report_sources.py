@@ -59,9 +59,10 @@ def test_a_table_that_is_gone_is_said_where_it_is_missed(run: RunDirectory, name
     before = facts_of(run)
     shutil.rmtree(run.table(name))
     found = facts_of(run)
-    assert whys(found, f"{name}.parquet") == {
-        needing: "The table is not there." for needing, tables in NEEDS.items() if name in tables
-    }
+    said = whys(found, f"{name}.parquet")
+    assert set(said) == {needing for needing, tables in NEEDS.items() if name in tables}
+    assert all(why.startswith(f"The table {name} is not there.") for why in said.values())
+    assert ("shown as living" in said.get("tree", "")) == (name == "deaths")
     lost = {"births": {"clades", "tree", "heat"}, "fitness": {"heat"}, "archive": {"standings"}}.get(name, set())
     assert {kept for kept in PARTS if found[kept] is None} == lost
     if name in ("scars", "timings"):
@@ -89,10 +90,11 @@ def test_a_part_that_is_no_good_is_left_out_and_said(run: RunDirectory, name: st
     said = whys(found, what)
     assert set(said) == {needing for needing, tables in NEEDS.items() if name in tables}
     wanted = {
-        "torn": "It cannot be read (",
-        "foreign": f"It cannot be read (its columns are not those of {name}); generations 2 to 3 of it are left out.",
-        "other generations": "It cannot be read (it holds generation",
-        "gone": "The part with generations 2 to 3 is not there.",
+        "torn": f"A part cannot be read; generations 2 to 3 of the table {name} are left out: ",
+        "foreign": "A part cannot be read; generations 2 to 3 of the table "
+        f"{name} are left out: its columns are not those of {name}.",
+        "other generations": f"A part cannot be read; generations 2 to 3 of the table {name} are left out: it holds ",
+        "gone": f"The part of the table {name} with generations 2 to 3 is not there.",
     }[damage]
     assert all(why.startswith(wanted) for why in said.values()), said
     assert all(found[kept] is not None for kept in PARTS)
