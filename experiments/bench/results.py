@@ -6,7 +6,6 @@ import functools
 import importlib
 import importlib.util
 import os
-import platform
 import statistics
 import tempfile
 import time
@@ -21,7 +20,8 @@ from arena.bench import CHARGES, Measurement, Size, World, matrix_gflops, measur
 from arena.frames import founder_frame
 from arena.records import GenerationRecord
 from arena.state import ArenaState
-from experiments.bench.lineage import FULL_LINEAGES, LINEAGE, QUICK_LINEAGES, Lineages, Measured, measure_lineage
+from experiments.bench.forms import form, lineage_form, machine, rows_form
+from experiments.bench.lineage import FULL_LINEAGES, LINEAGE, QUICK_LINEAGES, Lineages, measure_lineage
 from experiments.bench.names import NAMES, OPTIONAL, SCALED
 from experiments.bench.rows import Rows, RowSize, measure_forests, measure_lightgbm, measure_xgboost
 from experiments.configuration.study import RecordSettings
@@ -116,7 +116,7 @@ def measure(
         for name in mine:
             progress(f"{name}{ending}")
             found = _WORLDLY[name](world, repeat)
-            row = _row(f"{name}{ending}", species, size, found, gflops)
+            row = form(f"{name}{ending}", species, size, found, gflops)
             if name == "generation_recorded":
                 row["recording_share"] = recording_share(world, repeat)
             results.append(row)
@@ -124,19 +124,19 @@ def measure(
     if "replay_float64" in wanted:
         progress("replay_float64")
         results.append(
-            _row("replay_float64", None, Size(1, 1, scale.replay), measure_replay(scale.replay, repeat), gflops)
+            form("replay_float64", None, Size(1, 1, scale.replay), measure_replay(scale.replay, repeat), gflops)
         )
     if "vectorbt_from_signals" in wanted:
         progress("vectorbt_from_signals")
-        results.append(_row("vectorbt_from_signals", None, scale.base, measure_vectorbt(scale.base, repeat), gflops))
+        results.append(form("vectorbt_from_signals", None, scale.base, measure_vectorbt(scale.base, repeat), gflops))
     for name in (name for name in _ROWS if name in wanted):
         progress(name)
-        results.append(_rows_row(name, _ROWS[name](scale.rows, repeat)))
+        results.append(rows_form(name, _ROWS[name](scale.rows, repeat)))
     for name in (name for name in LINEAGE if name in wanted):
         progress(name)
-        results.append(_lineage_row(name, measure_lineage(name, scale.lineages, repeat)))
+        results.append(lineage_form(name, measure_lineage(name, scale.lineages, repeat)))
     results.sort(key=lambda row: NAMES.index(row["name"]))
-    return {"machine": _machine(load), "matrix_gflops": gflops, "results": results}
+    return {"machine": machine(load), "matrix_gflops": gflops, "results": results}
 
 
 def measure_scale(scale: Scale, *, repeat: int = 5, progress: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
@@ -161,7 +161,7 @@ def measure_scale(scale: Scale, *, repeat: int = 5, progress: Callable[[str], No
         size = Size(agents, scale.base.episodes, scale.base.bars, islands=max(4, agents // _ISLAND))
         world = World(size)
         times = max(1, min(repeat, repeat * 4 * _ISLAND // agents))
-        row = _row(name, "qnetwork", size, world.measure_generation(times), gflops)
+        row = form(name, "qnetwork", size, world.measure_generation(times), gflops)
         needs = estimate(world.plan, world.market, RecordSettings(), 1)
         memory = {
             "array_bytes": world.array_bytes,
@@ -171,7 +171,7 @@ def measure_scale(scale: Scale, *, repeat: int = 5, progress: Callable[[str], No
         }
         results.append({**row, **memory})
         del world
-    return {"machine": _machine(load), "matrix_gflops": gflops, "results": results}
+    return {"machine": machine(load), "matrix_gflops": gflops, "results": results}
 
 
 def measure_recorded(world: World, repeat: int, settings: RecordSettings | None = None) -> Measurement:
@@ -291,73 +291,6 @@ def _worlds(scale: Scale) -> Iterator[tuple[str, str, Size, tuple[str, ...]]]:
     yield "qnetwork", "", scale.base, NAMES[:3]
     yield "qnetwork", "_large", scale.large, NAMES[:3]
     yield "forest", "", scale.base, ("forest_judging", "forest_all_on")
-
-
-def _row(name: str, species: str | None, size: Size, found: Measurement, gflops: float) -> dict[str, Any]:
-    least, median, most = found.rates
-    return {
-        "name": name,
-        "species": species,
-        "agents": size.agents,
-        "episodes": size.episodes,
-        "bars": size.bars,
-        "agent_bars_per_second": median,
-        "least": least,
-        "most": most,
-        "repeats": len(found.seconds),
-        "compile_seconds": found.compile_seconds,
-        "matrix_share": found.matrix_share(gflops),
-        "cores_busy": found.busy,
-    }
-
-
-def _rows_row(name: str, rows: Rows) -> dict[str, Any]:
-    """A result in the form of all others, whose rate is of rows; nobody trades, so nothing is said of agent-bars."""
-    size = Size(rows.forests, 1, rows.batch)
-    row = _row(name, "forest" if name.startswith("forest") else None, size, rows.found, 0.0)
-    rate = row["agent_bars_per_second"]
-    row |= {"agent_bars_per_second": None, "rows_per_second": rate, "outputs": rows.outputs}
-    return row | ({"tried": dict(rows.tried)} if rows.tried else {})
-
-
-def _lineage_row(name: str, measured: Measured) -> dict[str, Any]:
-    """A result in the form of all others, whose rate is of agents asked about; nothing is traded or compiled."""
-    found = Measurement(measured.agents, measured.seconds, measured.busy)
-    row = _row(name, None, Size(measured.agents, 0, 0), found, 0.0)
-    rate = row["agent_bars_per_second"]
-    return row | {
-        "agent_bars_per_second": None,
-        "agents_per_second": rate,
-        "seconds": statistics.median(measured.seconds),
-        "parts": measured.parts,
-        "peak_bytes": measured.peak,
-        "file_bytes": measured.size,
-    }
-
-
-def _machine(load: float | None) -> dict[str, Any]:
-    devices = jax.devices()
-    return {
-        "system": platform.platform(),
-        "processor": _processor(),
-        "cores": cores(),
-        "load": load,
-        "backend": jax.default_backend(),
-        "device": devices[0].device_kind,
-        "devices": len(devices),
-        "python": platform.python_version(),
-        "jax": jax.__version__,
-    }
-
-
-def _processor() -> str:
-    """The processor's name, as well as the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.processor() or platform.machine()
 
 
 def _has(module: str) -> bool:
