@@ -230,7 +230,8 @@ def _show(args: argparse.Namespace, source: _Source) -> None:
     if source.run is not None:
         with source.run.writing():
             write_table(source.run.lineage, source.table, scratch=source.run.root)
-    said = gather(part.tree, part.table, source.run)
+    some = args.champions is not None or args.generations is not None or args.id is not None or args.extant
+    said = gather(part.tree, part.table, source.run, whole=not some)
     kept = None if source.run is None else str(source.run.lineage)
     if args.json:
         print(json.dumps({"source": source.name, "of": len(source.tree), **said, "lineage": kept}, allow_nan=False))

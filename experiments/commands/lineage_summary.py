@@ -12,7 +12,8 @@ from arena.schemas import REGIME_NAMES
 from experiments.lineage.filters import with_ancestors
 from experiments.lineage.lines import champion_lines
 from experiments.lineage.metrics import metrics
-from experiments.lineage.tree import Tree, alive, take
+from experiments.lineage.sweeps import coalescence, neutral_lag, sweeps
+from experiments.lineage.tree import Tree, alive, root, take
 from experiments.runs.champions import best_scores, replicates
 from experiments.runs.directory import RunDirectory
 from experiments.terminal import console, say
@@ -21,51 +22,85 @@ __all__ = ["gather", "show"]
 
 _TABLES = 4  # replicates shown; the others are in the JSON
 _LINES = 10  # champions shown
+_SWEEPS = 5  # sweeps shown
 _LABEL = 35
 _SHORT = dict(zip(REGIME_NAMES, ("bull", "bear", "vol", "calm", "all"), strict=True))
 _COUNTS = ("time", "extinct", "out_degree_distribution")
 """Of the metrics, what has no row of its own."""
 
 
-def gather(tree: Tree, table: pl.DataFrame, run: RunDirectory | None) -> dict[str, Any]:
+def gather(tree: Tree, table: pl.DataFrame, run: RunDirectory | None, *, whole: bool = True) -> dict[str, Any]:
     """All there is to say.
 
     Args:
         tree: of the table.
         table: of `LINEAGE`, in the tree's order of rows.
         run: whose lineage it is, or a part of; None for a file.
+        whole: whether all who compete are there; where some were left out, nothing is said of who took over.
 
     Returns:
-        `agents, alive, founders, generations`, `replicates`: for each its number (None of a file) and `metrics` without
-        extinct lines and with them; and `champions`: their lines, the deepest first.
+        `agents, alive, founders, generations, species`; `replicates`: for each its number (None of a file), `metrics`
+        without extinct lines and with them, and `coalescence` for each species; and `champions`: their lines, the
+        deepest first.
     """
+    last = int(max(tree.born.max(), tree.died.max()))
     return {
         "agents": len(tree),
         "alive": int(alive(tree).sum()),
         "founders": int(tree.is_root.sum()),
-        "generations": [int(tree.born.min()), int(max(tree.born.max(), tree.died.max()))],
+        "generations": [int(tree.born.min()), last],
+        "species": table["species"].drop_nulls().unique().sort().to_list() if run is not None else [],
         "replicates": [
             {
                 "replicate": number,
-                "metrics": [dataclasses.asdict(metrics(part, extinct=extinct)) for extinct in (False, True)],
+                "metrics": [dataclasses.asdict(metrics(part, extinct=extinct, time=last)) for extinct in (False, True)],
+                "coalescence": [_coalescence(own, name, last) for name, own in _rivals(part, species, run)]
+                if whole
+                else [],
             }
-            for number, part in _parts(tree, table, run)
+            for number, part, species in _parts(tree, table, run)
         ],
         "champions": [] if run is None else _champions(tree, table, run),
     }
 
 
-def _parts(tree: Tree, table: pl.DataFrame, run: RunDirectory | None) -> Iterable[tuple[int | None, Tree]]:
-    """The tree of each replicate; what descends from founders that never meet says nothing together."""
+def _parts(tree: Tree, table: pl.DataFrame, run: RunDirectory | None) -> Iterable[tuple[int | None, Tree, pl.Series]]:
+    """Tree and species of each replicate; what descends from founders that never meet says nothing together."""
     count, islands = (1, 1) if run is None else replicates(run)
     if count == 1:
-        yield None if run is None else 1, tree
+        yield None if run is None else 1, tree, table["species"]
         return
     whose = table["island"].to_numpy() // islands
     for replicate in range(count):
         mask = whose == replicate
         if mask.any():
-            yield replicate + 1, take(tree, with_ancestors(tree, mask))
+            mask = with_ancestors(tree, mask)
+            yield replicate + 1, take(tree, mask), table["species"].filter(mask)
+
+
+def _rivals(tree: Tree, species: pl.Series, run: RunDirectory | None) -> Iterable[tuple[str | None, Tree]]:
+    """The tree of each species of a run, which take no place from each other; that of a file as it is."""
+    names = [] if run is None else species.unique().sort().to_list()
+    if len(names) < 2:
+        yield (names[0] if names else None), tree
+        return
+    for name in names:
+        yield name, take(tree, with_ancestors(tree, (species == name).to_numpy()))
+
+
+def _coalescence(tree: Tree, species: str | None, last: int) -> dict[str, Any]:
+    """The common ancestor of the living, and who ever took over."""
+    now, chance = coalescence(tree).row(-1, named=True), neutral_lag(tree)
+    return {
+        "species": species,
+        "living": now["living"],
+        "founders": len(np.unique(root(tree)[alive(tree)])),
+        "ancestor_id": now["ancestor_id"],
+        "born": now["born"],
+        "lag": None if now["born"] is None else last - now["born"],
+        "neutral_lag": None if np.isnan(chance) else chance,
+        "sweeps": sweeps(tree).to_dicts(),
+    }
 
 
 def _champions(tree: Tree, table: pl.DataFrame, run: RunDirectory) -> list[dict[str, Any]]:
@@ -93,12 +128,14 @@ def show(said: Mapping[str, Any], title: str) -> None:
         f"{said['alive']:,} of them alive"
     )
     parts = said["replicates"]
+    if len(said["species"]) > 1:
+        say(f"species never meet; --species {said['species'][0]} looks at one alone")
     for part in parts[:_TABLES]:
         say()
         whose = f"replicate {part['replicate']}: " if len(parts) > 1 else ""
         say(f"{whose}metrics, with extinct lines left out and with them in")
         console.print(_metrics(part["metrics"]))
-        for line in _degrees(part["metrics"]):
+        for line in (*_degrees(part["metrics"]), *_takeovers(part["coalescence"])):
             say(line)
     if parts[_TABLES:]:
         say(f"and {len(parts) - _TABLES} replicates more; --replicate shows one, --json all")
@@ -128,6 +165,27 @@ def _degrees(both: Sequence[Mapping[str, Any]]) -> list[str]:
         more = f" … up to {len(shown) - 1}" if len(shown) > 9 else ""
         lines.append(f"  {'extinct in' if one['extinct'] else 'extinct out':<11}  {'  '.join(shown[:9])}{more}")
     return lines
+
+
+def _takeovers(species: Sequence[Mapping[str, Any]]) -> Iterable[str]:
+    """The common ancestor of the living and selective sweeps, beside what chance alone would do."""
+    if species:
+        yield "common ancestor of the living, and lines that took over faster than by chance"
+    for one in species:
+        name = "" if one["species"] is None else f"{one['species']}: "
+        living = f"  {name}{one['living']:,} live"
+        chance = "" if one["neutral_lag"] is None else f"; by chance about {one['neutral_lag']:,.0f}"
+        if one["ancestor_id"] is not None:
+            yield f"{living}, from {one['ancestor_id']} born {one['lag']:,} generations ago{chance}"
+        elif one["living"]:
+            yield f"{living}, from {one['founders']:,} founders{chance and f'{chance} generations to one'}"
+        else:
+            yield f"  {name}nobody lives"
+        for sweep in one["sweeps"][-_SWEEPS:]:
+            when = f"born {sweep['born']:,}, half of the living by {sweep['crossed']:,}, all by {sweep['generation']:,}"
+            yield f"    sweep of {sweep['id']}: {when}"
+        if one["sweeps"][:-_SWEEPS]:
+            yield f"    and {len(one['sweeps']) - _SWEEPS} sweeps before; --json has all"
 
 
 def _show_champions(lines: Sequence[Mapping[str, Any]], *, several: bool) -> None:

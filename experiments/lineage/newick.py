@@ -44,7 +44,7 @@ def write_newick(tree: Tree, path: Path, *, labels: pl.Series | None = None, not
     length = branch_lengths(tree)
     length[roots] = tree.born[roots] - tree.born.min()
     closes = np.ones(len(order), np.uint8)
-    closes[:-1] = (tree.parent[order[:-1]] == order[1:]) & ~roots[order[:-1]]
+    closes[:-1] = tree.parent[order[:-1]] == order[1:]
     closes[-1] = 2
     mark = pl.Series([",", ")", ");\n" if several else ";\n"])
     ids = pl.Series(tree.id).cast(pl.String)

@@ -111,6 +111,46 @@ def test_it_writes_the_table_and_says_both_ways_to_look(made: RunDirectory) -> N
     assert max(map(len, lines)) <= max(80, len(lines[-1]))
 
 
+def test_it_says_whom_the_living_of_each_species_descend_from(made: RunDirectory) -> None:
+    said = answered(str(made.root))
+    forest, network = said["replicates"][0]["coalescence"]
+    assert {name: forest[name] for name in ("species", "living", "founders", "ancestor_id", "born", "lag")} == {
+        "species": "forest",
+        "living": 2,
+        "founders": 1,
+        "ancestor_id": 5,
+        "born": 1,
+        "lag": 2,
+    }
+    assert (network["ancestor_id"], network["founders"]) == (6, 1)
+    lines = arena("lineage", str(made.root))[1].splitlines()
+    assert "species never meet; --species forest looks at one alone" in lines
+    assert any(line.startswith("  forest: 2 live, from 5 born 2 generations ago; by chance about") for line in lines)
+    alone = answered(str(made.root), "--species", "qnetwork")["replicates"][0]
+    assert alone["coalescence"] == [network]
+    assert answered(str(made.root), "--species", "qnetwork", "--extant")["replicates"][0]["coalescence"] == []
+
+
+def test_a_sweep_is_told_where_one_line_took_over(made: RunDirectory) -> None:
+    born, died = [(own, None, 0) for own in range(40)], []
+    for generation in range(1, 9):  # all descend from 0 at once, and by chance each from its own parent
+        first = 40 * generation
+        born += [(first + k, 0 if generation == 1 else first + k - 40, generation) for k in range(40)]
+        died += [(first - 40 + k, generation - 1) for k in range(40)]
+    for name in ("births", "deaths"):
+        for path in made.table(name).iterdir():
+            path.unlink()
+    same = {"species": "qnetwork", "island": 0, "operator": "mutation"}
+    births = ({"id": own, "parent_id": parent, "generation": g} | same for own, parent, g in born)
+    write_part(made, "births", rows("births", *births), 0, 7)
+    write_part(made, "deaths", rows("deaths", *({"id": own, "generation": g} for own, g in died)), 0, 7)
+    (found,) = answered(str(made.root))["replicates"][0]["coalescence"]
+    assert [(sweep["id"], sweep["born"], sweep["generation"]) for sweep in found["sweeps"]] == [(0, 0, 1)]
+    assert (
+        "    sweep of 0: born 0, half of the living by 1, all by 1" in arena("lineage", str(made.root))[1].splitlines()
+    )
+
+
 def test_lines_of_champions_count_what_led_to_them(made: RunDirectory) -> None:
     lines = {line["id"]: line for line in answered(str(made.root))["champions"]}
     assert lines[6] == {
