@@ -5,15 +5,17 @@ import { read, write, onAddress } from "./address.js";
 import { columns } from "./data.js";
 import { h, number } from "./dom.js";
 import { onTheme, theme } from "./theme.js";
+import { treeFromAddress, treeToAddress } from "./tree_address.js";
 import { treeAgent, treeSentence } from "./tree_agent.js";
 import { treeCard, treePanel } from "./tree_card.js";
-import { TREE_COLOURINGS } from "./tree_colour.js";
 import { treeControls, treeKeys, treeZoomButtons } from "./tree_controls.js";
 import { treeInput } from "./tree_input.js";
 import { treeNeighbours } from "./tree_layout.js";
 import { treeLegend } from "./tree_legend.js";
-import { treeModel, treeRecolour, treeRefilter, treeWords, TREE_ORDERS, TREE_SHOWS } from "./tree_model.js";
+import { treeModel, treeRecolour, treeRefilter, treeWords } from "./tree_model.js";
+import { treeNodesTo, treeOnWay } from "./tree_over.js";
 import { treeOverview } from "./tree_overview.js";
+import { treePlace } from "./tree_paint.js";
 import { treeRowOf, treeSearch } from "./tree_search.js";
 import { treeStage } from "./tree_stage.js";
 import { treeAround, treeWindowOf, treeWindowText } from "./tree_window.js";
@@ -39,7 +41,7 @@ function growTree(section, facts, table, scars) {
   const tree = treeModel(facts, table, scars, theme());
   treeFromAddress(tree);
   treeRefilter(tree);
-  const stage = treeStage(tree, { moved: () => write("tree", stage.atWhole() ? null : treeWindowText(stage.window())), painted });
+  const stage = treeStage(tree, { moved: remember, painted });
   const frame = h("div", { class: "tree-frame" }, stage.element);
   const card = treeCard(frame);
   const panel = treePanel({ pin: (row) => pin(row, true), release, visit: (row) => visit(row) });
@@ -67,6 +69,12 @@ function growTree(section, facts, table, scars) {
   section.append(...[lead, controls.element, tools, shown, body, treeKeys(), said]);
   stage.over.setAttribute("aria-label", "Lineage tree. Arrow keys walk from agent to agent, Enter traces a line; all keys are listed below.");
 
+  /** Keep the view in the address; of an agent alone in it one would see more than was seen. */
+  function remember() {
+    treeToAddress(tree);
+    write("tree", stage.atWhole() && tree.pinned < 0 ? null : treeWindowText(stage.window()));
+  }
+
   function painted({ spent, found, window }) {
     section.dataset.frameMs = spent.toFixed(1);
     if (found) {
@@ -92,15 +100,18 @@ function growTree(section, facts, table, scars) {
   function recolour() {
     treeRecolour(tree);
     describe();
-    stage.ask(2);
+    stage.now();
   }
 
   function refilter(change) {
     Object.assign(tree.filter, change);
     tree.hovered = -1;
+    tree.lit = null;
     card.hide();
     treeRefilter(tree);
     stage.reset();
+    const { from, to } = tree.filter;
+    if (from !== null || to !== null) stage.look({ ...stage.whole(), time0: from ?? 0, time1: (to ?? tree.last) + 1 });
     describe();
     controls.update();
     remember();
@@ -114,17 +125,6 @@ function growTree(section, facts, table, scars) {
       if (what === "by") recolour();
       else refilter({});
     };
-  }
-
-  function remember() {
-    const { show, species, from, to } = tree.filter;
-    write("tree-show", show === "lines" ? null : show);
-    write("tree-species", species === null ? null : facts.species[species]);
-    write("tree-from", from);
-    write("tree-to", to);
-    write("tree-colour", tree.by === "species" ? null : tree.by);
-    write("tree-rows", tree.order === TREE_ORDERS[0][0] ? null : tree.order);
-    write("tree-agent", tree.pinned < 0 ? null : table.id[tree.pinned]);
   }
 
   const drawn = (row) => tree.layout.node[row] >= 0;
@@ -194,11 +194,23 @@ function growTree(section, facts, table, scars) {
     search.say(`Champion ${number(among.indexOf(row) + 1)} of ${number(among.length)}: agent ${table.id[row]}.`);
   }
 
+  /** The node at a point; lines that stand out go before those behind them. */
+  function nodeAt(x, y) {
+    const at = treePlace(stage.window(), stage.plot());
+    const label = tree.labels.find((one) => x >= one.left - 4 && x <= one.right && Math.abs(y - one.y) <= 8);
+    if (label) return tree.layout.node[label.row];
+    for (const row of tree.pinned >= 0 && drawn(tree.pinned) ? [tree.pinned] : tree.holders.filter(drawn)) {
+      const node = treeOnWay(tree.layout, treeNodesTo(tree.layout, tree.layout.node[row]), at, x, y, 4);
+      if (node >= 0) return node;
+    }
+    return stage.nodeAt(x, y, 7);
+  }
+
   function hover(x, y) {
     const plot = stage.plot();
     const inside = x >= plot.left && x <= plot.left + plot.width && y >= plot.top && y <= plot.top + plot.height;
     tree.pointer = inside ? { x, y } : null;
-    const node = inside ? stage.nodeAt(x, y, 7) : -1;
+    const node = nodeAt(x, y);
     tree.hovered = node < 0 ? -1 : tree.layout.row[node];
     stage.over.classList.toggle("hit", node >= 0);
     if (node < 0) {
@@ -222,14 +234,14 @@ function growTree(section, facts, table, scars) {
   }
 
   function click(x, y) {
-    const node = stage.nodeAt(x, y, 8);
+    const node = nodeAt(x, y);
     if (node < 0) return;
     const row = tree.layout.row[node];
     if (row !== tree.pinned) pin(row, false);
   }
 
   function enter(x, y) {
-    const node = stage.nodeAt(x, y, 8);
+    const node = nodeAt(x, y);
     const { layout } = tree;
     if (node < 0) return stage.zoom(x, y, null, 2.5, true);
     const room = Math.max(1, 0.04 * layout.size[node]);
@@ -277,6 +289,15 @@ function growTree(section, facts, table, scars) {
     return undefined;
   }
 
+  // Other parts of the page ask for an agent: the champions' section does.
+  document.addEventListener("show-agent", ({ detail: id }) => {
+    const row = treeRowOf(table, id);
+    if (row < 0) return;
+    section.scrollIntoView({ block: "start" });
+    stage.over.focus({ preventScroll: true });
+    if (!drawn(row)) refilter({ show: "all", species: null, from: null, to: null });
+    pin(row, true);
+  });
   treeInput(stage.over, { zoom: stage.zoom, pan: stage.pan, hover, leave, click, enter, key, atWhole: stage.atWhole });
   onTheme((colours) => {
     tree.theme = colours;
@@ -304,15 +325,4 @@ function growTree(section, facts, table, scars) {
     else release();
   }
   start();
-}
-
-/** Set the tree's filter, colours and order to what the address says. */
-function treeFromAddress(tree) {
-  const known = (list, key, other) => (list.some(([one]) => one === key) ? key : other);
-  const whole = (key) => (/^\d+$/.test(read(key) ?? "") ? Number(read(key)) : null);
-  const species = tree.facts.species.indexOf(read("tree-species") ?? "");
-  tree.filter = { show: known(TREE_SHOWS, read("tree-show"), "lines"), species: species < 0 ? null : species, from: whole("tree-from"), to: whole("tree-to") };
-  tree.by = known(TREE_COLOURINGS, read("tree-colour"), "species");
-  tree.order = known(TREE_ORDERS, read("tree-rows"), TREE_ORDERS[0][0]);
-  tree.lit = null;
 }

@@ -48,7 +48,7 @@ export function treeAgent(tree, row) {
     species: words(facts.species[columns.species[row]] ?? "?"),
     island: columns.island[row],
     born: columns.born[row],
-    died: topology.alive[row] ? null : topology.end[row],
+    died: topology.alive[row] ? null : topology.end[row] - 1,
     cause: topology.alive[row] ? null : words(facts.causes[columns.cause[row]] ?? "not known"),
     operator: words(facts.operators[columns.operator[row]] ?? "?"),
     strength: parent === null ? null : strength,

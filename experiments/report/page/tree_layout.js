@@ -10,8 +10,8 @@ export function treeNone(column) {
 /**
  * Who descends from whom, in all rows.
  * @param {object} columns the columns "tree" of the report (`parent` as a distance back, 0 for a root).
- * @param {number} last the last generation on record; those alive are drawn until the one after it.
- * @returns {object} `parent` (row; a root's own), `end` (generation in which it is gone), `alive`, `depth`,
+ * @param {number} last the last generation on record, in which those alive still are.
+ * @returns {object} `parent` (row; a root's own), `end` (the first generation without it), `alive`, `depth`,
  *   `below` (descendants), `line` (bit r: it or a descendant was champion of regime r).
  */
 export function treeTopology(columns, last) {
@@ -31,7 +31,7 @@ export function treeTopology(columns, last) {
       alive[i] = 1;
       end[i] = Math.max(last + 1, columns.born[i] + 1);
     } else {
-      end[i] = columns.born[i] + columns.life[i];
+      end[i] = columns.born[i] + columns.life[i] + 1;
     }
   }
   for (let i = n - 1; i >= 0; i--) {

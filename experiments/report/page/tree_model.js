@@ -51,6 +51,7 @@ export function treeModel(facts, columns, scars, theme) {
     hovered: -1,
     pinned: -1,
     pointer: null,
+    labels: [],
     theme,
   };
   tree.colourOf = (row) => tree.hues[tree.colouring.bins[row]];

@@ -42,6 +42,27 @@ export function treeNodesTo(layout, node) {
   return line.reverse();
 }
 
+/** The node of a line, founder first, whose part of the way a point lies on, `far` pixels away at most; -1 for none. */
+export function treeOnWay(layout, line, at, x, y, far) {
+  let best = -1;
+  let least = far;
+  line.forEach((v, j) => {
+    const x0 = at.x(layout.born[v]);
+    const x1 = at.x(j + 1 < line.length ? layout.born[line[j + 1]] : layout.end[v]);
+    const own = at.y(layout.top[v]);
+    const before = j ? at.y(layout.top[line[j - 1]]) : own;
+    const beside = Math.max(x0 - x, x - x1, 0);
+    const along = Math.hypot(beside, own - y);
+    const upright = Math.hypot(x0 - x, Math.max(Math.min(own, before) - y, y - Math.max(own, before), 0));
+    const distance = Math.min(along, upright);
+    if (distance < least) {
+      least = distance;
+      best = v;
+    }
+  });
+  return best;
+}
+
 /**
  * Paint the upper canvas.
  * @param {CanvasRenderingContext2D} pen
@@ -205,6 +226,7 @@ function treeLabels(pen, tree, at, plot, traced) {
   pen.textBaseline = "middle";
   pen.textAlign = "left";
   const taken = [];
+  tree.labels = taken;
   for (const { row, x, y, left, pinned } of list) {
     const bits = columns.holds[row] || (pinned ? columns.won[row] : 0);
     const name = String(columns.id[row]);
@@ -212,7 +234,7 @@ function treeLabels(pen, tree, at, plot, traced) {
     const wide = pen.measureText(name).width + 14 * treeBits(bits).length + 4;
     const place = treeFree(taken, left, wide, y, plot.top + 2, plot.top + plot.height - 2);
     if (place === null) continue;
-    taken.push({ left, right: left + wide, y: place });
+    taken.push({ row, left, right: left + wide, y: place });
     pen.strokeStyle = pinned ? theme.accent : theme.faint;
     pen.lineWidth = 1;
     pen.beginPath();

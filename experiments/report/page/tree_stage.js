@@ -60,6 +60,13 @@ export function treeStage(tree, tell) {
     tell.painted({ spent, found, moving, window, whole: atWhole() });
   }
 
+  /** Paint at once. */
+  function now() {
+    cancelAnimationFrame(frame);
+    wanted = 2;
+    paint();
+  }
+
   function settle() {
     moving = false;
     ask(2);
@@ -123,15 +130,14 @@ export function treeStage(tree, tell) {
     over.height = base.height;
     window = treeClamp(window, whole, plot.height);
     // A canvas that changed its size is empty until it is painted: at once, not in the next frame.
-    wanted = 2;
-    cancelAnimationFrame(frame);
-    paint();
+    now();
   }).observe(element);
 
   return {
     element,
     over,
     ask,
+    now,
     look,
     fly,
     zoom,
