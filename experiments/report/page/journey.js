@@ -130,9 +130,9 @@ function drawJourney(place, bars, journeys, champion, facts) {
     view.start = Math.max(0, Math.round(startValue));
     view.end = Math.min(whole, Math.round(endValue));
     write("bars", view.start === 0 && view.end === whole ? null : `${view.start}-${view.end}`);
-    const { mode, series } = priceChanges(bars, view, theme(), drawn);
+    const { mode, changes } = priceChanges(bars, view, theme(), drawn);
     drawn = mode;
-    if (series.length) one.instance.setOption({ series });
+    if (Object.keys(changes).length) one.instance.setOption(changes);
     rest();
   }
 

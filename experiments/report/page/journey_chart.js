@@ -11,6 +11,7 @@ export const CANDLES = 320;
 export const TRADES_MARKED = 240;
 
 const BOXES = 6000;
+const FINE = 14 * 24 * 60;
 const ROOM = { outerBoundsMode: "none", left: 58, right: 14 };
 const GRIDS = [
   { name: "equity", top: 28, height: 150 },
@@ -43,7 +44,7 @@ export function journeyOption(bars, view, { colours, scars, width }) {
       splitNumber: narrow ? 3 : 7,
       splitLine: { show: false },
       axisLine: { show: name === "position", onZero: false, lineStyle: { color: colours.line } },
-      axisLabel: { show: name === "position", alignMinLabel: "left", alignMaxLabel: "right", formatter: (row) => rowLabel(bars, row) },
+      axisLabel: { show: name === "position", alignMinLabel: "left", alignMaxLabel: "right", formatter: rowLabels(bars, priceMode(bars, view).fine) },
     }),
   }));
   return {
@@ -60,7 +61,7 @@ export function journeyOption(bars, view, { colours, scars, width }) {
         dataBackground: { lineStyle: { color: colours.faint, width: 0.5 }, areaStyle: { opacity: 0 } }, selectedDataBackground: { lineStyle: { color: colours.accent, width: 0.75 }, areaStyle: { opacity: 0 } },
       },
     ],
-    series: [...equitySeries(bars, colours), ...underSeries(bars, colours, scars), ...priceChanges(bars, view, colours, null).series],
+    series: [...equitySeries(bars, colours), ...underSeries(bars, colours, scars), ...priceChanges(bars, view, colours, null).changes.series],
   };
 }
 
@@ -77,9 +78,12 @@ function isSteep(bars) {
   return low > 0 && high / low > 3;
 }
 
-function rowLabel(bars, row) {
-  const at = Math.round(row);
-  return Number.isFinite(bars.time[at]) ? day(bars.time[at]) : "";
+/** What stands under the axis of bars: days, or hours too where few days are in view. */
+function rowLabels(bars, fine) {
+  return (row) => {
+    const time = bars.time[Math.round(row)];
+    return Number.isFinite(time) ? (fine ? stamp(time).slice(5) : day(time)) : "";
+  };
 }
 
 function yAxes(colours, size, steep) {
@@ -158,13 +162,13 @@ function positionSeries(bars, colours) {
   return [back, boxes];
 }
 
-/** What is drawn of the price at a view: candles or a line, and whether trades are marked. */
+/** What is drawn at a view: candles or a line, whether trades are marked, and whether labels tell hours. */
 function priceMode(bars, view) {
-  return { candles: view.end - view.start <= CANDLES, trades: tradesWithin(bars, view.start, view.end).length <= TRADES_MARKED };
+  return { fine: bars.time[view.end] - bars.time[view.start] < FINE, candles: view.end - view.start <= CANDLES, trades: tradesWithin(bars, view.start, view.end).length <= TRADES_MARKED };
 }
 
 /**
- * The series that a new view changes, and what is drawn then.
+ * What a new view changes of the option, and what is drawn then.
  * @param {object} bars @param {{start: number, end: number}} view @param {object} colours
  * @param {{candles: boolean, trades: boolean}|null} before what was drawn; null for nothing
  */
@@ -174,7 +178,8 @@ export function priceChanges(bars, view, colours, before) {
   if (mode.candles !== before?.candles) series.push(...closeSeries(bars, mode.candles, colours));
   if (!before || mode.candles || before.candles) series.push(candleSeries(bars, view, mode.candles, colours));
   if (!before || mode.trades || before.trades) series.push(...tradeSeries(bars, view, mode.trades, colours));
-  return { mode, series };
+  const labels = before && mode.fine !== before.fine ? { xAxis: GRIDS.map((_, i) => (i === GRIDS.length - 1 ? { axisLabel: { formatter: rowLabels(bars, mode.fine) } } : {})) } : {};
+  return { mode, changes: { ...labels, ...(series.length ? { series } : {}) } };
 }
 
 function closeSeries(bars, candles, colours) {
