@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from large_report_run import make_large
-from report_runs import made_once, make_small
+from report_runs import made_once, make_report, make_small
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +17,15 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def large_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run of a million births, without genomes; not to be changed."""
     return made_once(tmp_path_factory, "large", make_large)
+
+
+@pytest.fixture(scope="session")
+def small_report(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of the small run."""
+    return made_once(tmp_path_factory, "small-report", lambda folder: make_report(small_run, folder)) / "report.html"
+
+
+@pytest.fixture(scope="session")
+def large_report(large_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of the large run."""
+    return made_once(tmp_path_factory, "large-report", lambda folder: make_report(large_run, folder)) / "report.html"

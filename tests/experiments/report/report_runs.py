@@ -10,13 +10,13 @@ import jax
 import polars as pl
 import pytest
 import yaml
-from small_runs import SMALL, evolve, without_table
+from small_runs import SMALL, arena, evolve, without_table
 
 from experiments.configuration.compose import compose
 from experiments.runs.champions import best_scores
 from experiments.runs.directory import RunDirectory
 
-__all__ = ["BOTH", "BREAKS", "made_once", "make_small"]
+__all__ = ["BOTH", "BREAKS", "made_once", "make_report", "make_small"]
 
 BOTH = (
     *SMALL,
@@ -62,6 +62,12 @@ def make_small(folder: Path, *overrides: str) -> None:
     for path in list(run.root.iterdir()):
         path.rename(folder / path.name)
     shutil.rmtree(folder / "runs")
+
+
+def make_report(run: Path, folder: Path, *words: str) -> None:
+    """Write a run's report into a folder, through the command."""
+    code, said, complaint = arena("report", str(run), "--out", str(folder / "report.html"), *words)
+    assert code == 0, complaint or said
 
 
 def _without(name: str) -> Callable[[RunDirectory], None]:
