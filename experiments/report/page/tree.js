@@ -13,9 +13,8 @@ import { treeInput } from "./tree_input.js";
 import { treeNeighbours } from "./tree_layout.js";
 import { treeLegend } from "./tree_legend.js";
 import { treeModel, treeRecolour, treeRefilter, treeWords } from "./tree_model.js";
-import { treeNodesTo, treeOnWay } from "./tree_over.js";
 import { treeOverview } from "./tree_overview.js";
-import { treePlace } from "./tree_paint.js";
+import { treeUnder } from "./tree_point.js";
 import { treeRowOf, treeSearch } from "./tree_search.js";
 import { treeStage } from "./tree_stage.js";
 import { treeAround, treeWindowOf, treeWindowText } from "./tree_window.js";
@@ -194,23 +193,11 @@ function growTree(section, facts, table, scars) {
     search.say(`Champion ${number(among.indexOf(row) + 1)} of ${number(among.length)}: agent ${table.id[row]}.`);
   }
 
-  /** The node at a point; lines that stand out go before those behind them. */
-  function nodeAt(x, y) {
-    const at = treePlace(stage.window(), stage.plot());
-    const label = tree.labels.find((one) => x >= one.left - 4 && x <= one.right && Math.abs(y - one.y) <= 8);
-    if (label) return tree.layout.node[label.row];
-    for (const row of tree.pinned >= 0 && drawn(tree.pinned) ? [tree.pinned] : tree.holders.filter(drawn)) {
-      const node = treeOnWay(tree.layout, treeNodesTo(tree.layout, tree.layout.node[row]), at, x, y, 4);
-      if (node >= 0) return node;
-    }
-    return stage.nodeAt(x, y, 7);
-  }
-
   function hover(x, y) {
     const plot = stage.plot();
     const inside = x >= plot.left && x <= plot.left + plot.width && y >= plot.top && y <= plot.top + plot.height;
     tree.pointer = inside ? { x, y } : null;
-    const node = nodeAt(x, y);
+    const node = treeUnder(tree, stage, x, y);
     tree.hovered = node < 0 ? -1 : tree.layout.row[node];
     stage.over.classList.toggle("hit", node >= 0);
     if (node < 0) {
@@ -234,14 +221,14 @@ function growTree(section, facts, table, scars) {
   }
 
   function click(x, y) {
-    const node = nodeAt(x, y);
+    const node = treeUnder(tree, stage, x, y);
     if (node < 0) return;
     const row = tree.layout.row[node];
     if (row !== tree.pinned) pin(row, false);
   }
 
   function enter(x, y) {
-    const node = nodeAt(x, y);
+    const node = treeUnder(tree, stage, x, y);
     const { layout } = tree;
     if (node < 0) return stage.zoom(x, y, null, 2.5, true);
     const room = Math.max(1, 0.04 * layout.size[node]);

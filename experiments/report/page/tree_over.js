@@ -42,27 +42,6 @@ export function treeNodesTo(layout, node) {
   return line.reverse();
 }
 
-/** The node of a line, founder first, whose part of the way a point lies on, `far` pixels away at most; -1 for none. */
-export function treeOnWay(layout, line, at, x, y, far) {
-  let best = -1;
-  let least = far;
-  line.forEach((v, j) => {
-    const x0 = at.x(layout.born[v]);
-    const x1 = at.x(j + 1 < line.length ? layout.born[line[j + 1]] : layout.end[v]);
-    const own = at.y(layout.top[v]);
-    const before = j ? at.y(layout.top[line[j - 1]]) : own;
-    const beside = Math.max(x0 - x, x - x1, 0);
-    const along = Math.hypot(beside, own - y);
-    const upright = Math.hypot(x0 - x, Math.max(Math.min(own, before) - y, y - Math.max(own, before), 0));
-    const distance = Math.min(along, upright);
-    if (distance < least) {
-      least = distance;
-      best = v;
-    }
-  });
-  return best;
-}
-
 /**
  * Paint the upper canvas.
  * @param {CanvasRenderingContext2D} pen
