@@ -5,7 +5,7 @@ import { facts } from "./data.js";
 import { h, segmented } from "./dom.js";
 import { read, write, onAddress } from "./address.js";
 import { startTheme, chooseTheme, themeChoice } from "./theme.js";
-import { mountSummary } from "./summary.js";
+import { mountSummary, reason } from "./summary.js";
 import { mountChampions } from "./champions.js";
 import { mountCurves } from "./curves.js";
 import { mountTree } from "./tree.js";
@@ -79,8 +79,8 @@ function follow(links) {
 }
 
 function absence(section, all) {
-  const why = (all.missing ?? []).filter((one) => one.part === section.id);
-  for (const one of why) section.append(h("p", { class: "absent" }, one.why));
+  const why = section.id === "summary" ? reason(all, "run") : reason(all, section.id);
+  if (why) section.append(h("p", { class: "absent" }, why));
 }
 
 function start() {

@@ -22,13 +22,15 @@ export function mountSummary(section, facts) {
     section.append(h("p", { class: "lead" }, sentence(run, facts)), statistics(run), spans(run.market) ?? "");
   }
   if (facts.standings?.length) section.append(standings(facts));
-  else section.append(h("p", { class: "absent" }, reason(facts, "standings") ?? "There are no champions yet."));
+  const lacking = reason(facts, "standings") ?? (facts.standings?.length ? null : "There are no champions yet.");
+  if (lacking) section.append(h("p", { class: "absent" }, lacking));
+  for (const note of facts.notes ?? []) section.append(h("p", { class: "small" }, note));
   if (run?.settings?.length) section.append(settings(run));
 }
 
 /** Why a part is missing, or null. @param {object} facts @param {string} part */
 export function reason(facts, part) {
-  return (facts.missing ?? []).filter((one) => one.part === part).map((one) => one.why).join(" ") || null;
+  return [...new Set((facts.missing ?? []).filter((one) => one.part === part).map((one) => one.why))].join(" ") || null;
 }
 
 function stateOf(run) {
