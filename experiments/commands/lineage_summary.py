@@ -124,7 +124,7 @@ def show(said: Mapping[str, Any], title: str) -> None:
     first, last = said["generations"]
     say(title)
     say(
-        f"{said['agents']:,} agents of {said['founders']:,} founders in generations {first} to {last}, "
+        f"{_count(said['agents'], 'agent')} of {_count(said['founders'], 'founder')} in generations {first} to {last}, "
         f"{said['alive']:,} of them alive"
     )
     parts = said["replicates"]
@@ -178,7 +178,7 @@ def _takeovers(species: Sequence[Mapping[str, Any]]) -> Iterable[str]:
         if one["ancestor_id"] is not None:
             yield f"{living}, from {one['ancestor_id']} born {one['lag']:,} generations ago{chance}"
         elif one["living"]:
-            yield f"{living}, from {one['founders']:,} founders{chance and f'{chance} generations to one'}"
+            yield f"{living}, from {_count(one['founders'], 'founder')}{chance and f'{chance} generations to one'}"
         else:
             yield f"  {name}nobody lives"
         for sweep in one["sweeps"][-_SWEEPS:]:
@@ -220,3 +220,7 @@ def _number(value: float | None) -> str:
     if isinstance(value, (int, np.integer)):
         return f"{value:,}"
     return f"{value:,.0f}" if abs(value) >= 1e6 else f"{value:,.6g}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"

@@ -119,6 +119,8 @@ def read_alife(path: Path, tell: Callable[[str], object] | None = None) -> pl.Da
 
 def _read(path: Path) -> pl.DataFrame:
     """The columns that mean something here, as text, null where empty."""
+    if not path.is_file():
+        raise UserError(f"{path}: is no regular file; {_RIGHT}")
     try:
         head = pl.read_csv(path, infer_schema=False, n_rows=0).columns
         named = {name.strip(): name for name in reversed(head)}  # of two that differ in blanks the first
@@ -128,9 +130,13 @@ def _read(path: Path) -> pl.DataFrame:
         raise UserError(f"{path}: is empty; {_RIGHT}") from None
     except pl.exceptions.PolarsError as error:
         raise UserError(f"{path}: cannot be read as CSV ({str(error).splitlines()[0]}); {_RIGHT}") from None
+    if not "".join(head).isprintable():
+        raise UserError(f"{path}: is no text; {_RIGHT}")
     for name in ("id", "ancestor_list"):
         if name not in text.columns:
             raise UserError(f"{path}: has no column {name}, but {', '.join(head)}; {_RIGHT}")
+    said = text.select(pl.any_horizontal(pl.all().is_not_null())).to_series().arg_true()
+    text = text.head(0 if said.is_empty() else int(said[-1]) + 1)  # blank lines may follow
     if not text.height:
         raise UserError(f"{path}: has no rows; {_RIGHT}")
     return text
@@ -139,7 +145,7 @@ def _read(path: Path) -> pl.DataFrame:
 def _numbers(text: pl.DataFrame, name: str, path: Path, why: str) -> pl.Series:
     numbers = text[name].str.strip_chars().cast(pl.UInt64, strict=False)
     if wrong := _first(numbers.is_null()):
-        raise _wrong(path, wrong, f"{name} {text[name][wrong - 1]!r} {why}")
+        raise _wrong(path, wrong, f"{name} {text[name][wrong - 1] or ''!r} {why}")
     return numbers
 
 
@@ -158,7 +164,7 @@ def _with_parents(table: pl.DataFrame, text: pl.DataFrame, path: Path) -> pl.Dat
             (_first(unknown), "names an agent that has no row; right is ancestors that are in the file"),
         ):
             if wrong:
-                raise _wrong(path, wrong, f"ancestor_list {text['ancestor_list'][wrong - 1]!r} {why}")
+                raise _wrong(path, wrong, f"ancestor_list {text['ancestor_list'][wrong - 1] or ''!r} {why}")
         listed.append(number)
     if wrong := _first(cells["field_2"].is_not_null()):
         named = text["ancestor_list"][wrong - 1]

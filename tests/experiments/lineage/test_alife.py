@@ -1,5 +1,6 @@
 """The ALife standard: what is written loads in phylotrackpy, and what tools write comes back as a lineage."""
 
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,16 @@ def test_parents_and_children_of_one_time_come_parents_first(tmp_path: Path) -> 
     assert table["depth"].to_list() == [0, 1, 2]
 
 
+def test_blank_lines_at_the_end_and_of_windows_are_no_rows(tmp_path: Path) -> None:
+    assert read_text(tmp_path, "id,ancestor_list\r", "1,[none]\r", "2,[1]\r", "\r", "\r")["id"].to_list() == [1, 2]
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="is no regular file"):
+        read_alife(tmp_path / "pipe")
+
+
 def test_a_column_of_ours_that_holds_something_else_is_ignored(tmp_path: Path) -> None:
     head = "id,ancestor_list,origin_time,destruction_time,island,species,taxon_label"
     table = read_text(tmp_path, head, "0,[none],0,inf,Skye,fish,a", "1,[0],1,inf,2,fish,")
@@ -168,6 +179,8 @@ def test_a_column_of_ours_that_holds_something_else_is_ignored(tmp_path: Path) -
     [
         ([], "is empty"),
         (["id,ancestor_list"], "has no rows"),
+        (["\x00\x01PAR1", "\x02"], "is no text"),
+        (["id,ancestor_list", "", "1,[none]"], "row 2: id '' is no id"),
         (["id,parent", "1,[none]"], "no column ancestor_list, but id, parent"),
         (["id,ancestor_list", "1,[none]", "-2,[1]"], "row 3: id '-2' is no id"),
         (["id,ancestor_list", "1,[none]", "x,[1]"], "row 3: id 'x' is no id"),
