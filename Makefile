@@ -38,7 +38,7 @@ test: $(VENV)/.installed-dev
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-logo
-	@$(XLA_CACHE) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	@$(XLA_CACHE) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 format: $(VENV)/.installed-dev
 	@$(BIN)/ruff check --fix --exit-zero --quiet .

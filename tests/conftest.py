@@ -1,4 +1,4 @@
-"""What every test shares: shape checks at package boundaries, programs that compile fast, and real bars."""
+"""What every test shares: shape checks at package boundaries, an order, programs that compile fast, and real bars."""
 
 import os
 from collections.abc import Iterator
@@ -9,6 +9,12 @@ import pytest
 from jaxtyping import install_import_hook
 
 install_import_hook(["agents", "arena", "genomes", "markets"], "typechecking.check")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, so that no worker is left with a long one when the other has nothing to do."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="module")
