@@ -12,7 +12,7 @@ from experiments.runs.directory import RunDirectory
 
 QUIET = "terminal.progress=false"
 
-pytestmark = [pytest.mark.usefixtures("cache", "quick"), pytest.mark.slow]
+pytestmark = [pytest.mark.usefixtures("plainly_compiled", "cache", "quick"), pytest.mark.slow]
 
 
 def test_a_run_of_forests_that_is_stopped_goes_on_to_the_same_tables(tmp_path: Path) -> None:

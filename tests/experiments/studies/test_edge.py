@@ -106,7 +106,7 @@ def test_a_seed_without_a_champion_was_flat() -> None:
 
 
 @pytest.fixture(scope="module")
-def study(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def study(plainly_compiled: None, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A small study of two seeds with an edge and two without."""
     folder = tmp_path_factory.mktemp("edge")
     code, said, complaint = arena(*words(folder))
