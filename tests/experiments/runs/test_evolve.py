@@ -190,6 +190,27 @@ def test_lineage_puts_ancestors_first_with_their_depth(run: RunDirectory) -> Non
     assert max(depth.values()) > 1
 
 
+def test_the_command_makes_the_same_lineage_anew_and_hands_it_to_phylotrackpy(
+    run: RunDirectory, tmp_path: Path
+) -> None:
+    whole = run.lineage.read_bytes()
+    run.lineage.unlink()
+    assert arena("lineage", str(run.root))[0] == 0
+    assert run.lineage.read_bytes() == whole
+    out = tmp_path / "lineage.csv"
+    assert arena("lineage", str(run.root), "--format", "alife", "--out", str(out))[0] == 0
+    systematics = pytest.importorskip("phylotrackpy.systematics", reason="no phylotrackpy: pip install '.[oracles]'")
+    loaded = systematics.Systematics(lambda organism: organism)
+    loaded.load_from_file(str(out), "taxon_label", False)
+    lineage = pl.read_parquet(run.lineage)
+    living = lineage.filter(pl.col("destruction_time").is_null())
+    depths = dict(lineage.select("id", "depth").iter_rows())
+    assert lineage["second_parent_id"].count() > 0
+    assert (loaded.get_num_taxa(), loaded.get_num_active()) == (lineage.height, living.height)
+    found = {taxon.get_id(): loaded.get_distance_to_root(taxon) for taxon in loaded.get_active_taxa()}
+    assert found == {own: depths[own] for own in living["id"]}
+
+
 def test_timings_are_one_row_a_generation(run: RunDirectory) -> None:
     timings = run.read("timings")
     assert timings["generation"].to_list() == list(range(GENERATIONS))
