@@ -9,7 +9,9 @@ let addressWaits = 0;
 
 function parsedAddress() {
   const hash = location.hash.replace(/^#/, "");
-  return hash.includes("=") ? new URLSearchParams(hash) : new URLSearchParams(hash ? { at: decodeURIComponent(hash) } : {});
+  return hash.includes("=")
+    ? new URLSearchParams(hash)
+    : new URLSearchParams(hash ? { at: decodeURIComponent(hash) } : {});
 }
 
 function settleAddress() {

@@ -18,13 +18,24 @@ const keyOf = (champion) => String(champion.key ?? champion.id);
 export function mountChampions(section, facts) {
   const champions = facts.champions ?? [];
   if (!champions.length) {
-    if (!reason(facts, "champions")) section.append(h("p", { class: "absent" }, "No agent has been tried on validation yet, so there is no champion."));
+    if (!reason(facts, "champions"))
+      section.append(
+        h("p", { class: "absent" }, "No agent has been tried on validation yet, so there is no champion."),
+      );
     return;
   }
-  const panel = h("div", { id: "champion-panel", class: "champion", role: champions.length > TABS ? "region" : "tabpanel" });
+  const panel = h("div", {
+    id: "champion-panel",
+    class: "champion",
+    role: champions.length > TABS ? "region" : "tabpanel",
+  });
   let shown = null;
   let charts = [];
-  const index = () => Math.max(0, champions.findIndex((one) => keyOf(one) === read("champion") || String(one.id) === read("champion")));
+  const index = () =>
+    Math.max(
+      0,
+      champions.findIndex((one) => keyOf(one) === read("champion") || String(one.id) === read("champion")),
+    );
 
   function show(i, { remember = true, focus = false } = {}) {
     if (i === shown) return;
@@ -38,7 +49,11 @@ export function mountChampions(section, facts) {
   }
 
   const picker = champions.length > TABS ? listPicker(champions, facts, show) : tabPicker(champions, facts, show);
-  section.append(h("p", { class: "lead" }, "The best agent of each regime, as validation judged it."), picker.element, panel);
+  section.append(
+    h("p", { class: "lead" }, "The best agent of each regime, as validation judged it."),
+    picker.element,
+    panel,
+  );
   show(index(), { remember: false });
   onAddress(() => show(index(), { remember: false }));
   document.addEventListener("show-champion", (event) => {
@@ -51,16 +66,26 @@ export function mountChampions(section, facts) {
 }
 
 function marks(champion, facts) {
-  return champion.regimes.map((regime) => h("span", { class: `glyph regime-${regime}`, title: words(facts.regimes[regime]), "aria-hidden": "true" }, REGIME_GLYPHS[regime]));
+  return champion.regimes.map((regime) =>
+    h(
+      "span",
+      { class: `glyph regime-${regime}`, title: words(facts.regimes[regime]), "aria-hidden": "true" },
+      REGIME_GLYPHS[regime],
+    ),
+  );
 }
 
 function reignOf(champion, facts) {
-  return champion.regimes.map((regime) => (regime === facts.regimes.length - 1 ? "all regimes" : words(facts.regimes[regime]))).join(", ");
+  return champion.regimes
+    .map((regime) => (regime === facts.regimes.length - 1 ? "all regimes" : words(facts.regimes[regime])))
+    .join(", ");
 }
 
 /** Training and validation scores of a champion in a regime, from the standings. */
 function scoresOf(champion, regime, facts) {
-  return (facts.standings ?? []).find((row) => row.player === "champion" && row.id === champion.id && row.regime === regime);
+  return (facts.standings ?? []).find(
+    (row) => row.player === "champion" && row.id === champion.id && row.regime === regime,
+  );
 }
 
 function tabPicker(champions, facts, show) {
@@ -70,14 +95,33 @@ function tabPicker(champions, facts, show) {
       "button",
       { type: "button", role: "tab", "aria-controls": "champion-panel", id: `champion-${i}`, onclick: () => show(i) },
       h("span", { class: "who" }, marks(champion, facts), h("b", null, String(champion.id))),
-      h("span", { class: "reign" }, reignOf(champion, facts), champion.replicate ? ` · replicate ${champion.replicate}` : ""),
-      row ? h("span", { class: "scores" }, h("span", null, signed(row.train?.bp)), h("span", null, signed(row.validation?.bp))) : null,
+      h(
+        "span",
+        { class: "reign" },
+        reignOf(champion, facts),
+        champion.replicate ? ` · replicate ${champion.replicate}` : "",
+      ),
+      row
+        ? h(
+            "span",
+            { class: "scores" },
+            h("span", null, signed(row.train?.bp)),
+            h("span", null, signed(row.validation?.bp)),
+          )
+        : null,
     );
   });
   const element = h("div", { class: "tabs", role: "tablist", "aria-label": "Champions" }, tabs);
   element.addEventListener("keydown", (event) => {
     const now = tabs.indexOf(document.activeElement);
-    const to = { ArrowRight: now + 1, ArrowDown: now + 1, ArrowLeft: now - 1, ArrowUp: now - 1, Home: 0, End: tabs.length - 1 }[event.key];
+    const to = {
+      ArrowRight: now + 1,
+      ArrowDown: now + 1,
+      ArrowLeft: now - 1,
+      ArrowUp: now - 1,
+      Home: 0,
+      End: tabs.length - 1,
+    }[event.key];
     if (to === undefined || now < 0) return;
     event.preventDefault();
     show((to + tabs.length) % tabs.length, { focus: true });
@@ -95,8 +139,15 @@ function tabPicker(champions, facts, show) {
 }
 
 function listPicker(champions, facts, show) {
-  const options = champions.map((one, i) => [String(i), `${reignOf(one, facts)} · ${one.id} · ${facts.species?.[one.species] ?? ""} · replicate ${one.replicate ?? 0}`]);
-  const element = h("div", { class: "controls" }, selector({ label: "Champion", options, value: "0", choose: (value) => show(Number(value)) }));
+  const options = champions.map((one, i) => [
+    String(i),
+    `${reignOf(one, facts)} · ${one.id} · ${facts.species?.[one.species] ?? ""} · replicate ${one.replicate ?? 0}`,
+  ]);
+  const element = h(
+    "div",
+    { class: "controls" },
+    selector({ label: "Champion", options, value: "0", choose: (value) => show(Number(value)) }),
+  );
   return {
     element,
     mark(i) {
@@ -109,11 +160,20 @@ function drawChampion(panel, champion, facts) {
   panel.setAttribute("aria-label", `Champion ${champion.id}`);
   const origin = [
     capital(facts.species?.[champion.species] ?? "agent"),
-    champion.operator === "founder" ? "a founder" : `born in generation ${number(champion.born)}${champion.operator ? ` by ${champion.operator}` : ""}`,
+    champion.operator === "founder"
+      ? "a founder"
+      : `born in generation ${number(champion.born)}${champion.operator ? ` by ${champion.operator}` : ""}`,
     champion.depth ? `${many(champion.depth, "birth")} after its founder` : null,
     `champion of ${reignOf(champion, facts)} since generation ${number(champion.generation)}`,
   ];
-  panel.append(h("div", { class: "champion-head" }, h("h3", null, marks(champion, facts), `Agent ${champion.id}`), h("p", { class: "lead" }, `${origin.filter(Boolean).join(", ")}.`, traceLink(champion, facts))));
+  panel.append(
+    h(
+      "div",
+      { class: "champion-head" },
+      h("h3", null, marks(champion, facts), `Agent ${champion.id}`),
+      h("p", { class: "lead" }, `${origin.filter(Boolean).join(", ")}.`, traceLink(champion, facts)),
+    ),
+  );
   const charts = [];
   charts.push(...mountJourney(panel, champion, facts));
   charts.push(...mountLine(panel, champion, facts));
@@ -134,15 +194,34 @@ function traceLink(champion, facts) {
 function genes(champion) {
   const rows = Object.entries(champion.genes ?? {});
   if (!rows.length) return null;
-  const value = (one) => (typeof one !== "number" ? String(one) : Math.abs(one) >= 1000 ? number(one) : String(Number(one.toPrecision(4))).replace("-", "−"));
-  return h("div", null, h("h4", null, "Genes"), table([["gene", "value"], ...rows.map(([name, one]) => [words(name), value(one)])]));
+  const value = (one) =>
+    typeof one !== "number"
+      ? String(one)
+      : Math.abs(one) >= 1000
+        ? number(one)
+        : String(Number(one.toPrecision(4))).replace("-", "−");
+  return h(
+    "div",
+    null,
+    h("h4", null, "Genes"),
+    table([["gene", "value"], ...rows.map(([name, one]) => [words(name), value(one)])]),
+  );
 }
 
 function trust(champion, facts) {
   const values = champion.trust ?? [];
   const scores = champion.scores ?? {};
   if (!values.length && !Object.keys(scores).length) return null;
-  const rows = facts.regimes.map((name, regime) => [h("span", { class: `regime-${regime}` }, h("span", { class: "glyph", "aria-hidden": "true" }, REGIME_GLYPHS[regime]), words(name)), number(values[regime], 2), signed(scores[name] ?? scores[regime])]);
+  const rows = facts.regimes.map((name, regime) => [
+    h(
+      "span",
+      { class: `regime-${regime}` },
+      h("span", { class: "glyph", "aria-hidden": "true" }, REGIME_GLYPHS[regime]),
+      words(name),
+    ),
+    number(values[regime], 2),
+    signed(scores[name] ?? scores[regime]),
+  ]);
   return h("div", null, h("h4", null, "Trust and score"), table([["regime", "trust", "archive score, bp"], ...rows]));
 }
 
@@ -150,6 +229,26 @@ function scars(champion, facts) {
   const list = champion.scars ?? [];
   const heading = h("h4", null, "Scars");
   if (!list.length) return h("div", null, heading, h("p", { class: "small" }, "It has none."));
-  const rows = list.slice(0, 100).map((scar) => [number(scar.generation), stamp(scar.time), words(facts.regimes[scar.regime] ?? "–"), words(scar.cause ?? "–"), number(scar.severity, 3), (scar.units ?? []).join(", ") || "–"]);
-  return h("div", { class: "wide" }, heading, h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Scars" }, table([["generation", "time", "regime", "cause", "severity", "units struck"], ...rows], { caption: list.length > 100 ? `The first 100 of ${number(list.length)}` : null })));
+  const rows = list
+    .slice(0, 100)
+    .map((scar) => [
+      number(scar.generation),
+      stamp(scar.time),
+      words(facts.regimes[scar.regime] ?? "–"),
+      words(scar.cause ?? "–"),
+      number(scar.severity, 3),
+      (scar.units ?? []).join(", ") || "–",
+    ]);
+  return h(
+    "div",
+    { class: "wide" },
+    heading,
+    h(
+      "div",
+      { class: "scroll", tabindex: 0, role: "region", "aria-label": "Scars" },
+      table([["generation", "time", "regime", "cause", "severity", "units struck"], ...rows], {
+        caption: list.length > 100 ? `The first 100 of ${number(list.length)}` : null,
+      }),
+    ),
+  );
 }

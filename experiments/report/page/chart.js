@@ -59,7 +59,11 @@ export function generationAxis(colours, first, last, labels = 4) {
     max: Math.max(last, first + 1),
     interval,
     splitLine: { show: false },
-    axisLabel: { alignMaxLabel: "right", showMaxLabel: rest === 0 || rest > interval * 0.55, formatter: (value) => number(value) },
+    axisLabel: {
+      alignMaxLabel: "right",
+      showMaxLabel: rest === 0 || rest > interval * 0.55,
+      formatter: (value) => number(value),
+    },
   });
 }
 
@@ -93,7 +97,9 @@ export function numbers(rows, label, title = "Numbers") {
     const count = all.length - 1;
     const every = Math.ceil(count / TABLE_ROWS);
     const shown = every > 1 ? all.filter((_, i) => i === 0 || (i - 1) % every === 0) : all;
-    body.replaceChildren(table(shown, { caption: every > 1 ? `${label}: every ${every}th of ${number(count)} rows` : label }));
+    body.replaceChildren(
+      table(shown, { caption: every > 1 ? `${label}: every ${every}th of ${number(count)} rows` : label }),
+    );
   });
   return details;
 }
@@ -173,7 +179,14 @@ function walk(canvas, voice, one, reading) {
   canvas.addEventListener("keydown", (event) => {
     const count = reading.count();
     const leap = Math.max(1, Math.round(count / 20));
-    const moves = { ArrowRight: at + 1, ArrowLeft: at - 1, PageDown: at + leap, PageUp: at - leap, Home: 0, End: count - 1 };
+    const moves = {
+      ArrowRight: at + 1,
+      ArrowLeft: at - 1,
+      PageDown: at + leap,
+      PageUp: at - leap,
+      Home: 0,
+      End: count - 1,
+    };
     if (!(event.key in moves) || !one.instance || !count) return;
     event.preventDefault();
     at = Math.min(count - 1, Math.max(0, moves[event.key]));

@@ -9,7 +9,9 @@ function filled(element, attributes, children) {
     else if (key === "style") for (const [name, one] of Object.entries(value)) element.style.setProperty(name, one);
     else element.setAttribute(key, value === true ? "" : value);
   }
-  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(
+    ...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false),
+  );
   return element;
 }
 
@@ -34,7 +36,11 @@ const FORMATS = new Map();
 /** Formats are kept: to make one takes far longer than to use it. */
 function grouped(value, digits, signDisplay = "auto") {
   const key = `${digits} ${signDisplay}`;
-  if (!FORMATS.has(key)) FORMATS.set(key, new Intl.NumberFormat("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits, signDisplay }));
+  if (!FORMATS.has(key))
+    FORMATS.set(
+      key,
+      new Intl.NumberFormat("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits, signDisplay }),
+    );
   return FORMATS.get(key).format(value).replace("-", "−");
 }
 
@@ -56,7 +62,11 @@ export function percent(value, digits = 1) {
 /** 11235000 → "11.2 M". */
 export function compact(value) {
   if (absent(value)) return DASH;
-  for (const [size, unit] of [[1e9, "G"], [1e6, "M"], [1e4, "k"]]) {
+  for (const [size, unit] of [
+    [1e9, "G"],
+    [1e6, "M"],
+    [1e4, "k"],
+  ]) {
     if (Math.abs(value) >= size) return `${grouped(value / (unit === "k" ? 1e3 : size), 1)} ${unit}`;
   }
   return grouped(value, Number.isInteger(value) ? 0 : Math.abs(value) < 1 ? 3 : 1);
@@ -106,7 +116,11 @@ export function many(count, one, more = `${one}s`) {
  */
 export function segmented({ label, options, value, choose }) {
   const buttons = options.map(([key, text]) =>
-    h("button", { type: "button", "aria-pressed": String(key === value), onclick: () => pick(key), "data-value": key }, text),
+    h(
+      "button",
+      { type: "button", "aria-pressed": String(key === value), onclick: () => pick(key), "data-value": key },
+      text,
+    ),
   );
   function pick(key) {
     for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.value === key));
@@ -131,14 +145,35 @@ export function selector({ label, options, value, choose }) {
  */
 export function table(rows, { caption = null, class: name = "plain" } = {}) {
   const [heads = [], ...body] = rows;
-  const looksNumeric = heads.map((_, i) => body.length > 0 && body.every((row) => row[i] === null || /^[–−+\d]/.test(cellText(row[i]))));
-  const cell = (tag, value, i) => h(tag, { class: looksNumeric[i] ? "n" : null, scope: tag === "th" ? "col" : null }, cellValue(value));
+  const looksNumeric = heads.map(
+    (_, i) => body.length > 0 && body.every((row) => row[i] === null || /^[–−+\d]/.test(cellText(row[i]))),
+  );
+  const cell = (tag, value, i) =>
+    h(tag, { class: looksNumeric[i] ? "n" : null, scope: tag === "th" ? "col" : null }, cellValue(value));
   return h(
     "table",
     { class: name },
     caption && h("caption", null, caption),
-    h("thead", null, h("tr", null, heads.map((value, i) => cell("th", value, i)))),
-    h("tbody", null, body.map((row) => h("tr", null, row.map((value, i) => cell("td", value, i))))),
+    h(
+      "thead",
+      null,
+      h(
+        "tr",
+        null,
+        heads.map((value, i) => cell("th", value, i)),
+      ),
+    ),
+    h(
+      "tbody",
+      null,
+      body.map((row) =>
+        h(
+          "tr",
+          null,
+          row.map((value, i) => cell("td", value, i)),
+        ),
+      ),
+    ),
   );
 }
 

@@ -5,7 +5,9 @@ import { read, write } from "./address.js";
 import { chart, crosshair, numbers } from "./chart.js";
 import { theme } from "./theme.js";
 import { joinedBars, rowAt, tradesWithin } from "./journey_bars.js";
-import { journeyOption, priceChanges, barWords, tradeWords, priceWords, CANDLES, TRADES_MARKED, JOURNEY_HEIGHT, JOURNEY_ROOM } from "./journey_chart.js";
+import { journeyOption, JOURNEY_HEIGHT, JOURNEY_ROOM } from "./journey_chart.js";
+import { priceChanges, CANDLES, TRADES_MARKED } from "./journey_price.js";
+import { barWords, tradeWords, priceWords } from "./journey_words.js";
 
 /**
  * Mounts a champion's journey. Returns what has to be removed with it.
@@ -32,7 +34,13 @@ export function mountJourney(panel, champion, facts) {
       const bars = await joinedBars(journeys.filter((one) => one.symbol === symbol));
       if (held.gone || wanted !== symbol) return;
       place.replaceChildren();
-      held.chart = drawJourney(place, bars, journeys.filter((one) => one.symbol === symbol), champion, facts);
+      held.chart = drawJourney(
+        place,
+        bars,
+        journeys.filter((one) => one.symbol === symbol),
+        champion,
+        facts,
+      );
     } catch (error) {
       place.replaceChildren(h("p", { class: "absent", role: "alert" }, `The bars cannot be read: ${error.message}`));
     }
@@ -44,7 +52,13 @@ export function mountJourney(panel, champion, facts) {
       write("bars", null);
       draw();
     };
-    panel.append(h("div", { class: "controls" }, selector({ label: "Symbol", options: symbols.map((one) => [one, one]), value: symbol, choose })));
+    panel.append(
+      h(
+        "div",
+        { class: "controls" },
+        selector({ label: "Symbol", options: symbols.map((one) => [one, one]), value: symbol, choose }),
+      ),
+    );
   }
   panel.append(place);
   draw();
@@ -54,11 +68,24 @@ export function mountJourney(panel, champion, facts) {
 function drawJourney(place, bars, journeys, champion, facts) {
   const view = viewOf(bars);
   const whole = bars.length - 1;
-  const scars = (champion.scars ?? []).map((scar) => ({ row: rowAt(bars, Date.parse(scar.time) / 60000) })).filter(({ row }) => row >= 0);
+  const scars = (champion.scars ?? [])
+    .map((scar) => ({ row: rowAt(bars, Date.parse(scar.time) / 60000) }))
+    .filter(({ row }) => row >= 0);
   const reading = h("p", { class: "readout" });
   const voice = h("p", { class: "hidden", "aria-live": "polite" });
-  const button = (label, text, act) => h("button", { type: "button", "aria-label": label, title: label, onclick: act }, text);
-  const buttons = h("div", { class: "buttons", role: "group", "aria-label": "Zoom" }, button("Zoom in", "+", () => zoom(0.5)), button("Zoom out", "−", () => zoom(2)), button("Earlier", "←", () => pan(-0.5)), button("Later", "→", () => pan(0.5)), button("Previous trade", "‹ trade", () => step(-1)), button("Next trade", "trade ›", () => step(1)), button("Everything", "All", () => go(0, whole)));
+  const button = (label, text, act) =>
+    h("button", { type: "button", "aria-label": label, title: label, onclick: act }, text);
+  const buttons = h(
+    "div",
+    { class: "buttons", role: "group", "aria-label": "Zoom" },
+    button("Zoom in", "+", () => zoom(0.5)),
+    button("Zoom out", "−", () => zoom(2)),
+    button("Earlier", "←", () => pan(-0.5)),
+    button("Later", "→", () => pan(0.5)),
+    button("Previous trade", "‹ trade", () => step(-1)),
+    button("Next trade", "trade ›", () => step(1)),
+    button("Everything", "All", () => go(0, whole)),
+  );
   place.append(h("div", { class: "controls journey-head" }, journeyKey(scars.length), buttons), reading, voice);
   const figure = h("figure");
   place.append(figure);
@@ -70,12 +97,42 @@ function drawJourney(place, bars, journeys, champion, facts) {
       drawn = priceChanges(bars, view, colours, null).mode;
       return journeyOption(bars, view, { colours, scars, width });
     },
-    table: () => [["time", "close", "equity", "hold", "drawdown", "position", "regime"], ...rowsIn(view).map((row) => [stamp(bars.time[row]), priceWords(bars.close[row]), number(bars.equity[row], 4), number(bars.hold[row], 4), number(bars.drawdown[row], 4), signed(bars.position[row], 2), words(facts.regimes[bars.regime[row]] ?? "–")])],
+    table: () => [
+      ["time", "close", "equity", "hold", "drawdown", "position", "regime"],
+      ...rowsIn(view).map((row) => [
+        stamp(bars.time[row]),
+        priceWords(bars.close[row]),
+        number(bars.equity[row], 4),
+        number(bars.hold[row], 4),
+        number(bars.drawdown[row], 4),
+        signed(bars.position[row], 2),
+        words(facts.regimes[bars.regime[row]] ?? "–"),
+      ]),
+    ],
     ready: (instance) => listen(instance),
   });
-  figure.append(numbers(() => [["entered", "left", "side", "entry", "exit", "profit, % of equity", "closed by"], ...tradesWithin(bars, view.start, view.end).map((trade) => [stamp(bars.time[trade.entry]), stamp(bars.time[trade.exit]), trade.side > 0 ? "long" : "short", priceWords(trade.entryPrice), priceWords(trade.exitPrice), signed(trade.profit * 100), words(facts.reasons?.[trade.reason] ?? "–")])], "trades in view", "Trades in view"));
+  figure.append(
+    numbers(
+      () => [
+        ["entered", "left", "side", "entry", "exit", "profit, % of equity", "closed by"],
+        ...tradesWithin(bars, view.start, view.end).map((trade) => [
+          stamp(bars.time[trade.entry]),
+          stamp(bars.time[trade.exit]),
+          trade.side > 0 ? "long" : "short",
+          priceWords(trade.entryPrice),
+          priceWords(trade.exitPrice),
+          signed(trade.profit * 100),
+          words(facts.reasons?.[trade.reason] ?? "–"),
+        ]),
+      ],
+      "trades in view",
+      "Trades in view",
+    ),
+  );
   const note = [...new Set(journeys.map((journey) => journey.note).filter(Boolean))].join(" ");
-  const coarse = bars.parts.filter(({ every }) => every > 1).map(({ part, every }) => `${part === "train" ? "training" : part}: a point stands for ${number(every)} bars`);
+  const coarse = bars.parts
+    .filter(({ every }) => every > 1)
+    .map(({ part, every }) => `${part === "train" ? "training" : part}: a point stands for ${number(every)} bars`);
   if (note || coarse.length) place.append(h("p", { class: "small" }, note || `${coarse.join("; ")}.`));
   one.element.tabIndex = 0;
   one.element.addEventListener("keydown", keys);
@@ -84,7 +141,9 @@ function drawJourney(place, bars, journeys, champion, facts) {
   rest();
 
   function rowsIn({ start, end }) {
-    return Array.from({ length: end - start + 1 }, (_, i) => start + i).filter((row) => Number.isFinite(bars.time[row]));
+    return Array.from({ length: end - start + 1 }, (_, i) => start + i).filter((row) =>
+      Number.isFinite(bars.time[row]),
+    );
   }
 
   function rest() {
@@ -94,13 +153,18 @@ function drawJourney(place, bars, journeys, champion, facts) {
       while (at > 0 && at < whole && !Number.isFinite(bars.time[at])) at += by;
       return stamp(bars.time[at]).slice(0, 10);
     };
-    const hint = count > TRADES_MARKED ? "; zoom in to see them" : view.end - view.start > CANDLES ? "; zoom in for candles" : "";
-    reading.replaceChildren(h("b", null, `${bound(view.start, 1)} – ${bound(view.end, -1)}`), ` · ${many(count, "trade")}${hint}`);
+    const hint =
+      count > TRADES_MARKED ? "; zoom in to see them" : view.end - view.start > CANDLES ? "; zoom in for candles" : "";
+    reading.replaceChildren(
+      h("b", null, `${bound(view.start, 1)} – ${bound(view.end, -1)}`),
+      ` · ${many(count, "trade")}${hint}`,
+    );
   }
 
   function say(row) {
     const said = barWords(bars, row, facts);
-    if (said.length) reading.replaceChildren(...said.flatMap(([name, value], i) => [i ? " · " : "", name, h("b", null, value)]));
+    if (said.length)
+      reading.replaceChildren(...said.flatMap(([name, value], i) => [i ? " · " : "", name, h("b", null, value)]));
     else rest();
   }
 
@@ -158,7 +222,12 @@ function drawJourney(place, bars, journeys, champion, facts) {
   function step(by) {
     if (!bars.trades.length) return;
     const middle = (view.start + view.end) / 2;
-    if (trade < 0) trade = Math.max(0, bars.trades.findIndex((deal) => deal.entry >= middle)) - by;
+    if (trade < 0)
+      trade =
+        Math.max(
+          0,
+          bars.trades.findIndex((deal) => deal.entry >= middle),
+        ) - by;
     trade = (trade + by + bars.trades.length) % bars.trades.length;
     const deal = bars.trades[trade];
     const around = Math.max(60, (deal.exit - deal.entry) * 2);
@@ -169,7 +238,17 @@ function drawJourney(place, bars, journeys, champion, facts) {
 
   function keys(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const acts = { ArrowLeft: () => pan(-0.2), ArrowRight: () => pan(0.2), "+": () => zoom(0.5), "=": () => zoom(0.5), "-": () => zoom(2), 0: () => go(0, whole), Escape: () => go(0, whole), n: () => step(1), p: () => step(-1) };
+    const acts = {
+      ArrowLeft: () => pan(-0.2),
+      ArrowRight: () => pan(0.2),
+      "+": () => zoom(0.5),
+      "=": () => zoom(0.5),
+      "-": () => zoom(2),
+      0: () => go(0, whole),
+      Escape: () => go(0, whole),
+      n: () => step(1),
+      p: () => step(-1),
+    };
     const act = acts[event.key];
     if (!act) return;
     event.preventDefault();
@@ -180,11 +259,14 @@ function drawJourney(place, bars, journeys, champion, facts) {
 
 function viewOf(bars) {
   const [start, end] = (read("bars") ?? "").split("-").map(Number);
-  return Number.isFinite(start) && end > start && end < bars.length ? { start, end } : { start: 0, end: bars.length - 1 };
+  return Number.isFinite(start) && end > start && end < bars.length
+    ? { start, end }
+    : { start: 0, end: bars.length - 1 };
 }
 
 function journeyKey(scarred) {
-  const sign = (name, ...shapes) => h("span", null, svg("svg", { width: 22, height: 12, viewBox: "0 0 22 12", "aria-hidden": "true" }, shapes), name);
+  const sign = (name, ...shapes) =>
+    h("span", null, svg("svg", { width: 22, height: 12, viewBox: "0 0 22 12", "aria-hidden": "true" }, shapes), name);
   const path = (name, d) => svg("path", { class: name, d });
   return h(
     "p",

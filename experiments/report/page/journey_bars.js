@@ -19,7 +19,13 @@ export async function joinedBars(journeys) {
   const rows = tables.reduce((sum, one) => sum + one.length, 0);
   const gap = ordered.length > 1 ? Math.max(2, Math.round(rows * 0.012)) : 0;
   const length = rows + gap * (ordered.length - 1);
-  const bars = { length, parts: [], trades: [], time: new Float64Array(length).fill(NaN), regime: new Int16Array(length).fill(-1) };
+  const bars = {
+    length,
+    parts: [],
+    trades: [],
+    time: new Float64Array(length).fill(NaN),
+    regime: new Int16Array(length).fill(-1),
+  };
   for (const name of LINES) bars[name] = new Float64Array(length).fill(NaN);
   let from = 0;
   ordered.forEach((journey, k) => {
@@ -69,7 +75,11 @@ export function positionRuns(bars) {
   let start = 0;
   for (let i = 0; i < bars.length; i++) {
     const position = bars.position[i];
-    if (last && Math.sign(position) === Math.sign(start) && Math.abs(position - start) <= 0.05 * Math.max(1, Math.abs(start))) {
+    if (
+      last &&
+      Math.sign(position) === Math.sign(start) &&
+      Math.abs(position - start) <= 0.05 * Math.max(1, Math.abs(start))
+    ) {
       last[2] += (position - last[2]) / (i - last[0] + 1);
       last[1] = i;
     } else {

@@ -26,9 +26,21 @@ const MOUNTS = {
 function bar() {
   const header = document.getElementById("top");
   const links = [...document.querySelectorAll("main > section")].map((section) =>
-    h("a", { href: `#${section.id}`, "data-section": section.id, onclick: (event) => (event.preventDefault(), goTo(section.id)) }, MOUNTS[section.id]?.short ?? section.id),
+    h(
+      "a",
+      {
+        href: `#${section.id}`,
+        "data-section": section.id,
+        onclick: (event) => (event.preventDefault(), goTo(section.id)),
+      },
+      MOUNTS[section.id]?.short ?? section.id,
+    ),
   );
-  const choices = [["auto", "Auto"], ["light", "Light"], ["dark", "Dark"]];
+  const choices = [
+    ["auto", "Auto"],
+    ["light", "Light"],
+    ["dark", "Dark"],
+  ];
   let themes = null;
   const rebuilt = () => {
     const fresh = segmented({ label: "Colours", options: choices, value: themeChoice(), choose: chooseTheme });
@@ -89,7 +101,9 @@ function start() {
   try {
     all = facts();
   } catch (error) {
-    document.getElementById("main").prepend(h("p", { class: "absent", role: "alert" }, `This report's facts cannot be read: ${error.message}`));
+    document
+      .getElementById("main")
+      .prepend(h("p", { class: "absent", role: "alert" }, `This report's facts cannot be read: ${error.message}`));
     return;
   }
   for (const section of document.querySelectorAll("main > section")) {

@@ -26,12 +26,31 @@ export function mountMissing(section, facts) {
         "dl",
         { class: "missing" },
         missing.map((one) => [
-          h("dt", null, MISSING_PARTS[one.part] ?? one.part, one.what ? h("span", { class: "small" }, ` ${one.what}`) : null),
+          h(
+            "dt",
+            null,
+            MISSING_PARTS[one.part] ?? one.part,
+            one.what ? h("span", { class: "small" }, ` ${one.what}`) : null,
+          ),
           h("dd", null, one.why),
         ]),
       ),
     );
   }
-  if (notes.length) section.append(h("ul", { class: "notes" }, notes.map((note) => h("li", null, note))));
-  if (facts.made) section.append(h("p", { class: "small" }, `Made ${facts.made.slice(0, 16).replace("T", " ")} UTC${facts.arena ? ` by Lineage Arena ${facts.arena}` : ""}.`));
+  if (notes.length)
+    section.append(
+      h(
+        "ul",
+        { class: "notes" },
+        notes.map((note) => h("li", null, note)),
+      ),
+    );
+  if (facts.made)
+    section.append(
+      h(
+        "p",
+        { class: "small" },
+        `Made ${facts.made.slice(0, 16).replace("T", " ")} UTC${facts.arena ? ` by Lineage Arena ${facts.arena}` : ""}.`,
+      ),
+    );
 }

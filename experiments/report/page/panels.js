@@ -22,7 +22,21 @@ export function panelSet(place, { generations, panels, hidden }) {
 
   function onePanel(parent, panel) {
     const reading = h("p", { class: "readout" });
-    const figure = h("figure", null, h("figcaption", null, h("h3", null, panel.glyph && h("span", { class: `glyph ${panel.class ?? ""}`, "aria-hidden": "true" }, panel.glyph), panel.title)), reading);
+    const figure = h(
+      "figure",
+      null,
+      h(
+        "figcaption",
+        null,
+        h(
+          "h3",
+          null,
+          panel.glyph && h("span", { class: `glyph ${panel.class ?? ""}`, "aria-hidden": "true" }, panel.glyph),
+          panel.title,
+        ),
+      ),
+      reading,
+    );
     parent.append(figure);
     const shown = () => panel.series.filter((one) => !one.keys?.some((key) => hidden.has(key)));
     const one = { panel, reading, shown };
@@ -30,7 +44,13 @@ export function panelSet(place, { generations, panels, hidden }) {
       label: `${panel.title} over generations ${generations[0]} to ${generations[generations.length - 1]}`,
       height: 150,
       option: (colours) => panelOption(panel, shown(), generations, colours),
-      table: () => [["generation", ...shown().map((series) => series.name)], ...generations.map((generation, i) => [String(generation), ...shown().map((series) => valueAt(series, generation, i))])],
+      table: () => [
+        ["generation", ...shown().map((series) => series.name)],
+        ...generations.map((generation, i) => [
+          String(generation),
+          ...shown().map((series) => valueAt(series, generation, i)),
+        ]),
+      ],
       ready: (instance) => {
         one.cross = crosshair(one.chart.element, GRID.top, GRID.bottom);
         follow(instance);
@@ -39,7 +59,9 @@ export function panelSet(place, { generations, panels, hidden }) {
         count: () => generations.length,
         at: (index) => {
           move(index);
-          return `generation ${generations[index]}: ${shown().map((series) => `${series.name} ${panel.format(valueAt(series, generations[index], index))}`).join(", ")}`;
+          return `generation ${generations[index]}: ${shown()
+            .map((series) => `${series.name} ${panel.format(valueAt(series, generations[index], index))}`)
+            .join(", ")}`;
         },
       },
     });
@@ -83,8 +105,13 @@ export function panelSet(place, { generations, panels, hidden }) {
 /** What the lines say at a generation; those of one group side by side, in the order of the legend. */
 function figures(panel, shown, generation, index) {
   const groups = new Map();
-  for (const series of shown) groups.set(series.group ?? series.name, [...(groups.get(series.group ?? series.name) ?? []), series]);
-  return [...groups].flatMap(([name, all], i) => [i ? " · " : "", `${all[0].short ?? name} `, h("b", null, all.map((series) => panel.format(valueAt(series, generation, index))).join(" / "))]);
+  for (const series of shown)
+    groups.set(series.group ?? series.name, [...(groups.get(series.group ?? series.name) ?? []), series]);
+  return [...groups].flatMap(([name, all], i) => [
+    i ? " · " : "",
+    `${all[0].short ?? name} `,
+    h("b", null, all.map((series) => panel.format(valueAt(series, generation, index))).join(" / ")),
+  ]);
 }
 
 function rest(panel, reading) {
@@ -106,30 +133,56 @@ function panelOption(panel, series, generations, colours) {
   const last = generations[generations.length - 1];
   return {
     grid: GRID,
-    xAxis: { ...generationAxis(colours, generations[0], last), axisLine: { show: true, onZero: false, lineStyle: { color: colours.line } } },
-    yAxis: plainAxis(colours, { splitNumber: 3, scale: !panel.zero, min: panel.zero ? 0 : undefined, axisLabel: { formatter: (value) => panel.axis?.(value) ?? panel.format(value) } }),
+    xAxis: {
+      ...generationAxis(colours, generations[0], last),
+      axisLine: { show: true, onZero: false, lineStyle: { color: colours.line } },
+    },
+    yAxis: plainAxis(colours, {
+      splitNumber: 3,
+      scale: !panel.zero,
+      min: panel.zero ? 0 : undefined,
+      axisLabel: { formatter: (value) => panel.axis?.(value) ?? panel.format(value) },
+    }),
     series: series.map((one) => lineOf(one, generations, last, colours, panel)),
   };
 }
 
 function lineOf(one, generations, last, colours, panel) {
   const colour = one.colour(colours);
-  const data = one.points ? [...one.points.map(([when, value]) => [when, value]), ...(one.points.length ? [[last, one.points[one.points.length - 1][1]]] : [])] : generations.map((generation, i) => [generation, one.values[i]]);
+  const data = one.points
+    ? [
+        ...one.points.map(([when, value]) => [when, value]),
+        ...(one.points.length ? [[last, one.points[one.points.length - 1][1]]] : []),
+      ]
+    : generations.map((generation, i) => [generation, one.values[i]]);
   return {
     type: "line",
     name: one.name,
     data,
     step: one.step ? "end" : false,
     stack: panel.stack ? "all" : undefined,
-    symbol: one.symbol ?? "none", 
+    symbol: one.symbol ?? "none",
     showSymbol: Boolean(one.symbol),
     symbolSize: 5,
     sampling: one.points ? undefined : "lttb",
     silent: true,
-    lineStyle: { color: colour, width: (one.width ?? 1.5) * (one.values?.length > 400 ? 0.7 : 1), type: one.dash ?? "solid", opacity: one.opacity ?? 1 },
+    lineStyle: {
+      color: colour,
+      width: (one.width ?? 1.5) * (one.values?.length > 400 ? 0.7 : 1),
+      type: one.dash ?? "solid",
+      opacity: one.opacity ?? 1,
+    },
     itemStyle: { color: colour },
     areaStyle: panel.stack ? { color: colour, opacity: 0.75 } : undefined,
-    markLine: one.zero ? { silent: true, symbol: "none", label: { show: false }, lineStyle: { color: colours.faint, width: 1, type: "solid" }, data: [{ yAxis: 0 }] } : undefined,
+    markLine: one.zero
+      ? {
+          silent: true,
+          symbol: "none",
+          label: { show: false },
+          lineStyle: { color: colours.faint, width: 1, type: "solid" },
+          data: [{ yAxis: 0 }],
+        }
+      : undefined,
     z: one.z ?? 2,
   };
 }

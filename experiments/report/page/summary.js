@@ -1,9 +1,7 @@
-// The run in one screen: what was run, on what data, how far it is, how fast it was, and the champions by regime on
-// training and validation side by side with what anybody could have done.
+// The run in one screen: what was run, on what data, how far it is, how fast it was, and its champions.
 
-import { h, svg, number, signed, percent, compact, duration, stamp, day, words, many, segmented, selector } from "./dom.js";
-import { REGIME_GLYPHS } from "./theme.js";
-import { read, write } from "./address.js";
+import { h, number, compact, duration, stamp, day, words, many } from "./dom.js";
+import { standings } from "./standings.js";
 
 const STATES = {
   running: "in progress",
@@ -12,14 +10,13 @@ const STATES = {
   killed: "interrupted",
   failed: "failed",
 };
-const SPLITS = [["train", "Training"], ["validation", "Validation"]];
 
 /** Mounts the run in one screen. @param {HTMLElement} section @param {object} facts */
 export function mountSummary(section, facts) {
   const run = facts.run;
   if (run) {
     section.querySelector("h2")?.append(" ", h("span", { class: `state ${run.state}` }, stateOf(run)));
-    section.append(h("p", { class: "lead" }, sentence(run, facts)), statistics(run), spans(run.market) ?? "");
+    section.append(h("p", { class: "lead" }, sentence(run)), statistics(run), spans(run.market) ?? "");
   }
   if (facts.standings?.length) section.append(standings(facts));
   const lacking = reason(facts, "standings") ?? (facts.standings?.length ? null : "There are no champions yet.");
@@ -35,32 +32,50 @@ export function reason(facts, part) {
 
 function stateOf(run) {
   const word = STATES[run.state] ?? words(run.state ?? "unknown");
-  return run.done !== null && run.target && run.done < run.target ? `${word}: ${number(run.done)} of ${number(run.target)} generations` : word;
+  return run.done !== null && run.target && run.done < run.target
+    ? `${word}: ${number(run.done)} of ${number(run.target)} generations`
+    : word;
 }
 
-function sentence(run, facts) {
+function sentence(run) {
   const market = run.market ?? {};
   const symbols = market.symbols ?? [];
-  const names = symbols.length > 4 ? `${symbols.slice(0, 3).join(", ")} and ${symbols.length - 3} more symbols` : symbols.join(", ");
+  const names =
+    symbols.length > 4
+      ? `${symbols.slice(0, 3).join(", ")} and ${symbols.length - 3} more symbols`
+      : symbols.join(", ");
   const agents = (run.species ?? []).map((one) => `${number(one.agents)} ${one.name}`).join(" and ");
   const parts = [
     `${agents || "Agents"} ${run.islands > 1 ? `on ${number(run.islands)} islands` : ""}`.trim(),
     run.replicates > 1 ? `in ${number(run.replicates)} replicates` : "",
     names ? `trading ${names}${market.kind ? ` (${words(market.kind)})` : ""}` : "",
   ];
-  return h("span", null, `${parts.filter(Boolean).join(" ")}. Seed ${run.seed ?? "–"}; begun ${stamp(run.started)} UTC${run.finished ? `, finished ${stamp(run.finished)}` : ""}; ${run.device ?? ""}${run.source ? `; source ${String(run.source).slice(0, 12)}` : ""}.`);
+  return h(
+    "span",
+    null,
+    `${parts.filter(Boolean).join(" ")}. Seed ${run.seed ?? "–"}; begun ${stamp(run.started)} UTC${run.finished ? `, finished ${stamp(run.finished)}` : ""}; ${run.device ?? ""}${run.source ? `; source ${String(run.source).slice(0, 12)}` : ""}.`,
+  );
 }
 
 function statistics(run) {
-  const each = (counts) => Object.entries(counts ?? {}).filter(([, n]) => n).map(([cause, n]) => `${compact(n)} ${words(cause)}`).join(", ");
+  const each = (counts) =>
+    Object.entries(counts ?? {})
+      .filter(([, n]) => n)
+      .map(([cause, n]) => `${compact(n)} ${words(cause)}`)
+      .join(", ");
   const total = (counts) => (counts ? Object.values(counts).reduce((a, b) => a + b, 0) : null);
-  const one = (label, value, note) => h("div", null, h("dt", null, label), h("dd", null, value, note ? h("small", null, note) : null));
+  const one = (label, value, note) =>
+    h("div", null, h("dt", null, label), h("dd", null, value, note ? h("small", null, note) : null));
   const done = run.seconds && run.compile_seconds !== null ? `${duration(run.compile_seconds)} to compile` : null;
   return h(
     "dl",
     { class: "statistics" },
     one("Generations", number(run.done), run.target ? `of ${number(run.target)}` : null),
-    one("Born", number(run.born), run.deepest !== null && run.deepest !== undefined ? `deepest line ${many(run.deepest, "birth")}` : null),
+    one(
+      "Born",
+      number(run.born),
+      run.deepest !== null && run.deepest !== undefined ? `deepest line ${many(run.deepest, "birth")}` : null,
+    ),
     one("Died", number(total(run.died)), each(run.died)),
     one("Scars", number(total(run.scars)), each(run.scars)),
     one("Agent-bars a second", compact(run.agent_bars_per_second), null),
@@ -70,141 +85,65 @@ function statistics(run) {
 
 function spans(market) {
   if (!market?.train) return null;
-  const known = [market.first, market.last, market.train.first, market.train.last, market.validation?.first, market.validation?.last].filter(Boolean).map((text) => Date.parse(text));
+  const known = [
+    market.first,
+    market.last,
+    market.train.first,
+    market.train.last,
+    market.validation?.first,
+    market.validation?.last,
+  ]
+    .filter(Boolean)
+    .map((text) => Date.parse(text));
   const first = Math.min(...known);
   const last = Math.max(...known);
   const share = (text) => ((Date.parse(text) - first) / (last - first || 1)) * 100;
   const shut = market.validation && share(market.validation.last) < 97;
   const span = (part, name, label) => {
     if (!part) return null;
-    const words = h("span", null, h("b", null, label), ` ${number(part.bars)} bars`, h("i", null, `${day(part.first)} – ${day(part.last)}`));
-    return h("div", { class: name, style: { left: `${share(part.first)}%`, width: `${Math.max(0.5, share(part.last) - share(part.first))}%` } }, words);
+    const words = h(
+      "span",
+      null,
+      h("b", null, label),
+      ` ${number(part.bars)} bars`,
+      h("i", null, `${day(part.first)} – ${day(part.last)}`),
+    );
+    return h(
+      "div",
+      {
+        class: name,
+        style: { left: `${share(part.first)}%`, width: `${Math.max(0.5, share(part.last) - share(part.first))}%` },
+      },
+      words,
+    );
   };
   return h(
     "div",
     { class: "spans", role: "group", "aria-label": "Data in time" },
     span(market.train, "train", "Training"),
     span(market.validation, "validation", "Validation"),
-    shut ? h("div", { class: "holdout", style: { left: `${share(market.validation.last)}%`, width: `${100 - share(market.validation.last)}%` } }, h("span", null, h("b", null, "Not read"), h("i", null, `to ${day(market.last)}`))) : null,
-  );
-}
-
-function standings(facts) {
-  const replicates = [...new Set(facts.standings.map((row) => row.replicate ?? 0))].sort((a, b) => a - b);
-  let replicate = Number(read("replicate") ?? replicates[0]);
-  if (!replicates.includes(replicate)) replicate = replicates[0];
-  const place = h("div", { class: "standings" });
-  const draw = () => place.replaceChildren(standingsTable(facts, replicate));
-  draw();
-  const choose = (value) => {
-    replicate = Number(value);
-    write("replicate", replicate || null);
-    draw();
-  };
-  const options = replicates.map((r) => [String(r), String(r)]);
-  const control = replicates.length < 2 ? null : replicates.length < 7 ? segmented({ label: "Replicate", options, value: String(replicate), choose }) : selector({ label: "Replicate", options, value: String(replicate), choose });
-  return h(
-    "div",
-    null,
-    h("div", { class: "standings-head" }, h("h3", null, "Champions by regime, after costs"), control && h("span", { class: "selector" }, replicates.length < 7 ? "Replicate" : null, control)),
-    place,
-    h("p", { class: "key" }, marker("champion"), " champion", marker("hold"), " buy and hold", marker("flat"), " flat, 0", facts.standings.some((row) => row.player === "oracle") ? [marker("oracle"), " best possible"] : null, replicates.length > 1 ? [marker("other"), " champions of other replicates"] : null),
-    h("p", { class: "small" }, "bp is the log return a bar in hundredths of a percent; Sharpe is a year’s; drawdown the worst of an episode. Validation chose the champions, so its column is the best of many tries and flatters them; compare the two."),
-  );
-}
-
-function standingsTable(facts, replicate) {
-  const rows = facts.standings;
-  const best = rows.some((row) => row.player === "oracle");
-  const player = (regime, name) => rows.find((row) => row.regime === regime && row.player === name && (row.replicate ?? 0) === replicate) ?? (name === "champion" ? undefined : rows.find((row) => row.regime === regime && row.player === name));
-  const scale = scaleOf(rows);
-  const has = (name, key) => rows.some((row) => row.player === name && SPLITS.some(([part]) => Number.isFinite(row[part]?.[key])));
-  const held = has("buy and hold", "bp");
-  const sharpe = has("champion", "sharpe");
-  const heads = ["champion", ...(held ? ["hold"] : []), ...(best ? ["best"] : []), ...(sharpe ? ["Sharpe"] : []), "drawdown", "trades"];
-  const head = h(
-    "thead",
-    null,
-    h("tr", { class: "parts" }, h("td", { colspan: 2 }), SPLITS.map(([key, name]) => h("th", { class: key, scope: "colgroup", colspan: heads.length + 1 }, name))),
-    h("tr", null, h("th", { scope: "col" }, "Regime"), h("th", { scope: "col" }, "Agent"), SPLITS.map(([key]) => [h("th", { class: `${key} first`, scope: "col" }, "bp a bar"), heads.map((name) => h("th", { class: `n ${key}`, scope: "col" }, name))])),
-  );
-  const body = facts.regimes.map((name, regime) => {
-    const champion = player(regime, "champion");
-    const hold = player(regime, "buy and hold");
-    const oracle = player(regime, "oracle");
-    const others = rows.filter((row) => row.regime === regime && row.player === "champion" && row !== champion);
-    const cells = ([part, title]) => {
-      const at = (row) => row?.[part] ?? {};
-      const cell = (label, value, more = "") => h("td", { class: `n ${part} ${more}`, "data-label": label }, value);
-      return [
-        h("td", { class: `${part} first`, "data-label": title }, dots({ champion: at(champion).bp, hold: at(hold).bp, oracle: at(oracle).bp, others: others.map((row) => at(row).bp) }, scale, `${words(name)}, ${title}`)),
-        cell("champion", signed(at(champion).bp), "strong"),
-        held ? cell("buy and hold", signed(at(hold).bp)) : null,
-        best ? cell("best possible", signed(at(oracle).bp)) : null,
-        sharpe ? cell("Sharpe", number(at(champion).sharpe, 2)) : null,
-        cell("drawdown", percent(at(champion).drawdown)),
-        cell("trades", number(at(champion).trades)),
-      ];
-    };
-    return h(
-      "tr",
-      { class: `regime-${regime}` },
-      h("th", { scope: "row" }, h("span", { class: "glyph", "aria-hidden": "true" }, REGIME_GLYPHS[regime]), regime === facts.regimes.length - 1 ? "all regimes" : words(name)),
-      h("td", { class: "agent" }, champion ? [agentLink(champion.id, facts), h("small", null, facts.species?.[champion.species] ?? "")] : h("small", null, "none yet")),
-      SPLITS.map(cells),
-    );
-  });
-  return h("table", null, h("caption", { class: "hidden" }, "Champions by regime on training and validation"), head, h("tbody", null, body));
-}
-
-function agentLink(id, facts) {
-  if (id === null || id === undefined) return "–";
-  if (!(facts.champions ?? []).some((one) => one.id === id)) return h("b", null, String(id));
-  const open = (event) => {
-    event.preventDefault();
-    document.dispatchEvent(new CustomEvent("show-champion", { detail: id }));
-  };
-  return h("a", { href: "#champions", onclick: open }, String(id));
-}
-
-function scaleOf(rows) {
-  const all = rows.flatMap((row) => [row.train?.bp, row.validation?.bp]).filter((value) => Number.isFinite(value));
-  const low = Math.min(0, ...all);
-  const high = Math.max(0, ...all);
-  const room = (high - low || 1) * 0.06;
-  return (value) => 4 + ((value - low + room) / (high - low + 2 * room)) * 132;
-}
-
-function marker(kind) {
-  return h("span", { class: "marker", "aria-hidden": "true" }, svg("svg", { viewBox: "0 0 12 12", width: 12, height: 12 }, shape(kind, 6, 6)));
-}
-
-function shape(kind, x, y) {
-  if (kind === "champion") return svg("circle", { class: "champion", cx: x, cy: y, r: 4.5 });
-  if (kind === "other") return svg("circle", { class: "other", cx: x, cy: y, r: 2.5 });
-  if (kind === "hold") return svg("path", { class: "hold", d: `M${x},${y - 4.5} l4.5,4.5 l-4.5,4.5 l-4.5,-4.5 Z` });
-  if (kind === "oracle") return svg("path", { class: "oracle", d: `M${x},${y - 6} v12` });
-  return svg("path", { class: "flat", d: `M${x},${y - 6} v12` });
-}
-
-function dots({ champion, hold, oracle, others }, scale, label) {
-  const at = (kind, value, text) => (Number.isFinite(value) ? svg("g", null, svg("title", null, `${text} ${signed(value)} bp`), shape(kind, scale(value), 11)) : null);
-  const link = Number.isFinite(champion) && Number.isFinite(hold) ? svg("path", { class: "link", d: `M${scale(hold)},11 H${scale(champion)}` }) : null;
-  return svg(
-    "svg",
-    { class: "dots", viewBox: "0 0 140 22", role: "img", "aria-label": `${label}: champion ${signed(champion)}, buy and hold ${signed(hold)} bp a bar` },
-    svg("path", { class: "axis", d: "M0,11 H140" }),
-    svg("path", { class: "flat", d: `M${scale(0)},3 v16` }),
-    link,
-    at("oracle", oracle, "best possible"),
-    others.map((value) => at("other", value, "another replicate’s champion")),
-    at("hold", hold, "buy and hold"),
-    at("champion", champion, "champion"),
+    shut
+      ? h(
+          "div",
+          {
+            class: "holdout",
+            style: { left: `${share(market.validation.last)}%`, width: `${100 - share(market.validation.last)}%` },
+          },
+          h("span", null, h("b", null, "Not read"), h("i", null, `to ${day(market.last)}`)),
+        )
+      : null,
   );
 }
 
 function settings(run) {
   const versions = Object.entries(run.versions ?? {}).map(([name, version]) => [`version of ${name}`, version]);
-  const rows = [...run.settings, ...versions].map(([key, value]) => h("div", null, h("dt", null, key), h("dd", null, value === null ? "null" : String(value))));
-  return h("details", { class: "settings" }, h("summary", null, `Settings (${number(run.settings.length)})`), h("dl", null, rows));
+  const rows = [...run.settings, ...versions].map(([key, value]) =>
+    h("div", null, h("dt", null, key), h("dd", null, value === null ? "null" : String(value))),
+  );
+  return h(
+    "details",
+    { class: "settings" },
+    h("summary", null, `Settings (${number(run.settings.length)})`),
+    h("dl", null, rows),
+  );
 }

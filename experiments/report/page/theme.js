@@ -7,6 +7,7 @@ import { read, write, onAddress } from "./address.js";
 
 /** Glyphs of the regimes, in their order; all five last. */
 export const REGIME_GLYPHS = ["▲", "▼", "◆", "●", "★"];
+
 /** ECharts symbols of the regimes: the same shapes. */
 export const REGIME_SYMBOLS = [
   "triangle",
@@ -15,11 +16,14 @@ export const REGIME_SYMBOLS = [
   "circle",
   "path://M5,0 L6.5,3.4 L10,3.8 L7.4,6.3 L8.1,10 L5,8.1 L1.9,10 L2.6,6.3 L0,3.8 L3.5,3.4 Z",
 ];
+
 /** ECharts line types of the species. */
 export const SPECIES_DASHES = ["solid", [6, 4], [2, 3], [10, 3, 2, 3]];
+
 /** ECharts symbols of the species. */
 export const SPECIES_SYMBOLS = ["circle", "rect", "diamond", "triangle"];
-export const FONT = '-apple-system, BlinkMacSystemFont, "Segoe UI", Roboto, "Helvetica Neue", "Liberation Sans", Arial, sans-serif';
+export const FONT =
+  '-apple-system, BlinkMacSystemFont, "Segoe UI", Roboto, "Helvetica Neue", "Liberation Sans", Arial, sans-serif';
 
 const themeListeners = new Set();
 const darkSystem = matchMedia("(prefers-color-scheme: dark)");
@@ -74,7 +78,16 @@ function channels(hex) {
  */
 export function mix(a, b, t) {
   const to = channels(b);
-  return "#" + channels(a).map((v, i) => Math.round(v + (to[i] - v) * t).toString(16).padStart(2, "0")).join("");
+  return (
+    "#" +
+    channels(a)
+      .map((v, i) =>
+        Math.round(v + (to[i] - v) * t)
+          .toString(16)
+          .padStart(2, "0"),
+      )
+      .join("")
+  );
 }
 
 function alongColours(stops, t) {
@@ -119,7 +132,10 @@ export function startTheme() {
   applyTheme();
   darkSystem.addEventListener("change", applyTheme);
   onAddress(applyTheme);
-  for (const [event, on] of [["beforeprint", true], ["afterprint", false]]) {
+  for (const [event, on] of [
+    ["beforeprint", true],
+    ["afterprint", false],
+  ]) {
     addEventListener(event, () => {
       printing = on;
       applyTheme();
