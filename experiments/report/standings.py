@@ -46,11 +46,13 @@ def standings(
         species: names by index.
 
     Returns:
-        In the order of replicates, then regimes, the champion first; None without anybody. `player` is `champion`,
+        In the order of replicates, then regimes, the champion first; None where nobody is one. `player` is `champion`,
         `flat`, `buy and hold` or `oracle`; `train` and `validation` are `{bp, sharpe, drawdown, trades, bars}` with the
         log return a bar in 1e-4 and the Sharpe ratio of a year, or None where nobody knows; so are numbers that are
         undefined.
     """
+    if not champions:
+        return None
     rows: list[_Row] = []
     able = [champion for champion in champions if champion.trader is not None] if world is not None else []
     if world is not None:

@@ -1,0 +1,213 @@
+"""What the report says of champions, against a recount of the tables; and what it says where things are missing."""
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from report_runs import BREAKS
+
+from arena.schemas import REGIME_NAMES
+from experiments.lineage.table import lineage
+from experiments.lineage.tree import Tree, tree_of
+from experiments.report.champions import Champion, champion_facts, read_champions, read_traders
+from experiments.report.gallery import gallery
+from experiments.report.sources import Sources
+from experiments.report.world import load_study, load_world
+from experiments.runs.champions import best_scores
+from experiments.runs.directory import RunDirectory
+from experiments.runs.trees import save_tree
+
+SPECIES = ["forest", "qnetwork"]
+
+
+@pytest.fixture
+def broken(small_run: Path, tmp_path: Path) -> Callable[[str], Sources]:
+    """A copy of the run with something done to it."""
+
+    def broken(how: str) -> Sources:
+        run = RunDirectory(Path(shutil.copytree(small_run, tmp_path / "run")))
+        BREAKS[how](run)
+        return Sources.of(run)
+
+    return broken
+
+
+def tree(sources: Sources) -> Tree:
+    return tree_of(lineage(sources.frame("births"), sources.frame("deaths")))
+
+
+def whys(sources: Sources, part: str) -> list[str]:
+    found = [entry["why"] for entry in sources.missing.facts() if entry["part"] == part]
+    assert all(why.endswith(".") and "\n" not in why for why in found)
+    return found
+
+
+def test_champions_are_those_that_the_records_name(small_run: Path) -> None:
+    sources = Sources.of(RunDirectory(small_run))
+    study = load_study(sources)
+    assert study is not None
+    champions = read_traders(sources, read_champions(sources), study.settings)
+    found = {(REGIME_NAMES[regime], c.id): score for c in champions for regime, score in c.scores.items()}
+    assert found == {(regime, own): score for (regime, _), (score, own) in best_scores(sources.directory).items()}
+    assert sources.missing.facts() == []
+
+
+def test_facts_are_a_recount_of_the_tables(small_run: Path) -> None:
+    sources = Sources.of(RunDirectory(small_run))
+    study = load_study(sources)
+    assert study is not None
+    champions = read_traders(sources, read_champions(sources), study.settings)
+    youngest = sources.frame("births").tail(6)["id"].to_list()  # whose lines are longer than a champion's
+    scarred = sources.frame("scars")["id"].to_list()[-2:]
+    champions += [Champion(identity, 5, 0, {0: 0.5}) for identity in {*youngest, *scarred}]
+    facts = champion_facts(sources, champions, tree(sources), SPECIES)
+    births = {row["id"]: row for row in sources.frame("births").to_dicts()}
+    died = {row["id"]: row["generation"] for row in sources.frame("deaths").to_dicts()}
+    scars, archive = sources.frame("scars").to_dicts(), sources.frame("archive").to_dicts()
+    assert [fact["key"] for fact in facts] == [f"{c.id}-{c.generation}" for c in champions]
+    longest = 0
+    for champion, fact in zip(champions, facts, strict=True):
+        own, line = births[champion.id], [champion.id]
+        while (parent := births[line[0]]["parent_id"]) is not None:
+            line.insert(0, parent)
+        longest = max(longest, len(line))
+        assert [step["id"] for step in fact["line"]] == line
+        assert (fact["depth"], fact["born"], fact["parent"]) == (len(line) - 1, own["generation"], own["parent_id"])
+        assert (fact["operator"], SPECIES[fact["species"]]) == (own["operator"], own["species"])
+        for step in fact["line"]:
+            row, strength = births[step["id"]], births[step["id"]]["mutation_strength"]
+            assert (step["born"], step["died"]) == (row["generation"], died.get(step["id"]))
+            assert (step["operator"], SPECIES[step["species"]]) == (row["operator"], row["species"])
+            assert step["strength"] == (None if strength is None else pytest.approx(strength, rel=1e-5))
+            assert step["scars"] == sum(scar["id"] == step["id"] for scar in scars)
+            assert step["won"] == sorted({REGIME_NAMES.index(r["regime"]) for r in archive if r["id"] == step["id"]})
+        own_scars = [scar for scar in scars if scar["id"] == champion.id]
+        assert [(s["generation"], s["cause"], s["units"]) for s in fact["scars"]] == [
+            (s["generation"], s["cause"], s["units"]) for s in own_scars
+        ]
+        assert {name: 1e-4 * score for name, score in fact["scores"].items()} == pytest.approx(
+            {REGIME_NAMES[regime]: score for regime, score in champion.scores.items()}, rel=1e-5
+        )
+        if champion.trader is None:
+            assert (fact["genes"], fact["trust"]) == (None, None)
+            continue
+        assert fact["genes"]["stop"] == pytest.approx(float(champion.trader.genes.stop), rel=1e-5)
+        assert fact["trust"] == pytest.approx(np.asarray(champion.trader.trust).tolist(), rel=1e-5)
+    assert longest > 3
+    assert sum(len(fact["scars"]) for fact in facts) > 1
+
+
+@pytest.mark.parametrize(("what", "count"), [("nothing", 1), ("trust", 1), ("scar", 2)])
+def test_an_agent_that_acts_alike_in_two_generations_is_one_champion(
+    broken: Callable[[str], Sources], what: str, count: int
+) -> None:
+    sources = broken("in progress")
+    study = load_study(sources)
+    assert study is not None
+    (first, *_) = read_traders(sources, read_champions(sources), study.settings)
+    trader, later = first.trader, first.generation + 1
+    assert trader is not None
+    if what == "trust":
+        trader = trader._replace(trust=trader.trust + 0.1)
+    elif what == "scar":
+        trader = trader._replace(memory=trader.memory._replace(weight=trader.memory.weight + 0.5))
+    about = {"id": str(first.id), "species": str(first.species), "generation": str(later)}
+    save_tree(sources.directory.genomes / f"{first.id}-{later}.safetensors", trader, about)
+    twice = [Champion(first.id, first.generation, 0, {2: 1.0}), Champion(first.id, later, 0, {0: 2.0})]
+    found = read_traders(sources, twice, study.settings)
+    assert [list(one.scores) for one in found] == ([[0, 2]] if count == 1 else [[0], [2]])
+    assert found[0].generation == later
+    trusting = dataclasses.replace(study.settings.trust, scales_capital=True)
+    apart = read_traders(sources, twice, dataclasses.replace(study.settings, trust=trusting))
+    assert len(apart) == (1 if what == "nothing" else 2)
+
+
+def test_a_lost_genome_costs_that_champion_its_brain_alone(broken: Callable[[str], Sources]) -> None:
+    sources = broken("no genome")
+    study = load_study(sources)
+    assert study is not None
+    champions = read_traders(sources, read_champions(sources), study.settings)
+    lost = [champion for champion in champions if champion.trader is None]
+    assert len(lost) == 1
+    assert len(champions) > 2
+    (why,) = whys(sources, "champions")
+    assert f"champion {lost[0].id} cannot be read" in why
+    assert [fact["genes"] is None for fact in champion_facts(sources, champions, tree(sources), SPECIES)] == [
+        champion is lost[0] for champion in champions
+    ]
+
+
+def test_a_damaged_genome_is_told(broken: Callable[[str], Sources], small_run: Path) -> None:
+    sources = broken("no deaths")
+    for path in sources.directory.genomes.iterdir():
+        path.write_bytes(path.read_bytes()[:-4] + b"torn")
+    study = load_study(sources)
+    assert study is not None
+    champions = read_traders(sources, read_champions(sources), study.settings)
+    assert all(champion.trader is None for champion in champions)
+    assert all("does not match its checksum" in why for why in whys(sources, "champions"))
+
+
+@pytest.mark.parametrize(
+    ("how", "part", "words"),
+    [
+        ("no bars", "champions", "The bars that the run traded cannot be used"),
+        ("no bars", "standings", "Flat, buy and hold and the oracle need the market's bars"),
+        ("no manifest", "champions", "The manifest does not say what agents see"),
+        ("no champions", "champions", "nobody has come into the archive"),
+    ],
+)
+def test_what_is_missing_is_told_and_all_else_is_there(
+    broken: Callable[[str], Sources], how: str, part: str, words: str
+) -> None:
+    sources = broken(how)
+    trade = how != "no manifest"  # nobody could trade there, so the market need not be made
+    found = gallery(sources, tree(sources), SPECIES, trade=trade)
+    assert any(words in why for why in whys(sources, part))
+    if how == "no champions":
+        assert (found.champions, found.standings) == (None, None)
+        assert found.world is not None
+        return
+    assert found.champions is not None
+    assert found.standings is not None
+    assert all(champion["line"] for champion in found.champions)
+    assert all(champion["journeys"] == [] for champion in found.champions)
+    assert all((champion["genome"] is None) == (how == "no manifest") for champion in found.champions)
+    fitness = sources.frame("fitness")
+    for row in found.standings:
+        own = next(c for c in found.champions if c["id"] == row["id"] and row["regime"] in c["regimes"])
+        for split in ("train", "validation"):
+            regime = REGIME_NAMES[row["regime"]]
+            (known,) = fitness.filter(id=row["id"], generation=own["generation"], split=split, regime=regime).to_dicts()
+            assert row["player"] == "champion"
+            assert row[split]["trades"] == known["trades"]
+            assert row[split]["bp"] == pytest.approx(1e4 * known["log_return"] / known["bars"], rel=1e-5)
+
+
+def test_bars_that_have_changed_are_not_shown(broken: Callable[[str], Sources]) -> None:
+    sources = broken("in progress")
+    sources.directory.note(data_hash="0" * 64)
+    sources = Sources.of(sources.directory)
+    study = load_study(sources)
+    assert study is not None
+    assert load_world(sources, study) is None
+    assert any("have changed since" in why for why in whys(sources, "champions"))
+
+
+def test_a_run_killed_at_its_start_has_nobody(broken: Callable[[str], Sources]) -> None:
+    found = gallery(sources := broken("killed at the start"), None, [], trade=False)
+    assert (found.standings, found.champions) == (None, None)
+    assert any("nobody has come into the archive" in why for why in whys(sources, "champions"))
+
+
+def test_a_lost_configuration_is_told(broken: Callable[[str], Sources]) -> None:
+    sources = broken("in progress")
+    sources.directory.config.unlink()
+    sources = Sources.of(sources.directory)
+    found = gallery(sources, tree(sources), SPECIES)
+    assert found.champions is not None
+    assert all(champion["line"] and champion["genome"] is None for champion in found.champions)
+    assert any("What the run was made of is not known" in why for why in whys(sources, "champions"))
