@@ -1,7 +1,6 @@
 """Runs whose forests are founded by models of other libraries: what founders are, what is kept, and what goes on."""
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -34,16 +33,7 @@ FORESTS = (
     "training.examples=1000",
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cache", "quick")]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def carelessly() -> Iterator[None]:
-    """Programs are compiled no better than they have to be."""
-    before = jax.config.values["jax_disable_most_optimizations"]
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("plainly_compiled", "cache", "quick")]
 
 
 def test_a_run_is_founded_by_lightgbm_and_founded_alike_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
