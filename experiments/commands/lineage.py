@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -57,12 +58,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 class _Source(NamedTuple):
-    """What is looked at: a name, a lineage and its tree in the same order of rows, and the run where it is one."""
+    """What is looked at: a name, a lineage and its tree in the same order of rows, the run where it is one, and what a
+    file left out.
+    """
 
     name: str
     table: "pl.DataFrame"
     tree: "Tree"
     run: "RunDirectory | None"
+    notes: Sequence[str] = ()
 
 
 def run(args: argparse.Namespace) -> int:
@@ -100,9 +104,7 @@ def _read(args: argparse.Namespace) -> _Source:
                 raise UserError(f"--{option}: {path} is a file and no run; leave it out")
         _check_out(args, path)
         table = read_alife(path, notes.append)
-        if not args.json:
-            _tell(path, notes)
-        return _Source(str(path), table, tree_of(table), None)
+        return _Source(str(path), table, tree_of(table), None, notes)
     from experiments.runs.directory import find_run
     from experiments.runs.lineage import read_lineage
 
@@ -214,10 +216,22 @@ def _write(args: argparse.Namespace, source: _Source) -> None:
     except OSError as error:
         raise UserError(f"{out}: cannot be written ({error.strerror or error})") from None
     if args.json:
-        print(json.dumps({"file": str(out), "format": args.format, "agents": len(part.tree), "of": len(source.tree)}))
+        print(
+            json.dumps(
+                {
+                    "file": str(out),
+                    "notes": list(source.notes),
+                    "format": args.format,
+                    "agents": len(part.tree),
+                    "of": len(source.tree),
+                }
+            )
+        )
         return
     of = f" of {len(source.tree):,}" if len(part.tree) < len(source.tree) else ""
     say(f"{out}: {form.title}, {len(part.tree):,}{of} agents of {source.name}")
+    for note in source.notes:
+        say(note)
 
 
 def _show(args: argparse.Namespace, source: _Source) -> None:
@@ -234,17 +248,10 @@ def _show(args: argparse.Namespace, source: _Source) -> None:
     said = gather(part.tree, part.table, source.run, whole=not some)
     kept = None if source.run is None else str(source.run.lineage)
     if args.json:
-        print(json.dumps({"source": source.name, "of": len(source.tree), **said, "lineage": kept}, allow_nan=False))
+        about = {"source": source.name, "notes": list(source.notes), "of": len(source.tree)}
+        print(json.dumps({**about, **said, "lineage": kept}, ensure_ascii=False, allow_nan=False))
         return
     of = f", {len(part.tree):,} of {len(source.tree):,} agents: those asked for and their ancestors" * _filtered(args)
-    show(said, f"{source.name}{of}")
+    show(said, f"{source.name}{of}", source.notes)
     if kept is not None:
         say(kept)
-
-
-def _tell(path: Path, notes: list[str]) -> None:
-    """What a file left out."""
-    from experiments.terminal import say
-
-    for note in notes:
-        say(f"{path}: {note}")

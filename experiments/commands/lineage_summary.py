@@ -114,15 +114,17 @@ def _champions(tree: Tree, table: pl.DataFrame, run: RunDirectory) -> list[dict[
     return [{"replicate": whose[line.id], **dataclasses.asdict(line)} for line in lines]
 
 
-def show(said: Mapping[str, Any], title: str) -> None:
+def show(said: Mapping[str, Any], title: str, notes: Sequence[str] = ()) -> None:
     """Print it.
 
     Args:
         said: of `gather`.
         title: of the first line.
+        notes: lines below it.
     """
     first, last = said["generations"]
-    say(title)
+    for line in (title, *notes):
+        say(line)
     say(
         f"{_count(said['agents'], 'agent')} of {_count(said['founders'], 'founder')} in generations {first} to {last}, "
         f"{said['alive']:,} of them alive"

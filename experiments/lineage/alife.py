@@ -128,6 +128,8 @@ def _read(path: Path) -> pl.DataFrame:
         text = pl.read_csv(path, infer_schema=False, columns=[*names]).rename(names)
     except pl.exceptions.NoDataError:
         raise UserError(f"{path}: is empty; {_RIGHT}") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
     except pl.exceptions.PolarsError as error:
         raise UserError(f"{path}: cannot be read as CSV ({str(error).splitlines()[0]}); {_RIGHT}") from None
     if not "".join(head).isprintable():

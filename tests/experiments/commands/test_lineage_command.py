@@ -264,7 +264,9 @@ def test_a_file_of_the_standard_is_shown_and_handed_on_as_a_run_is(made: RunDire
     bare.write_text("id,ancestor_list,taxon_label\n2,[1],it's\n1,[none],a_b\n", encoding="utf-8")
     code, said, _ = arena("lineage", str(bare))
     assert code == 0
-    assert said.startswith(f"{bare}: origin_time is missing")
+    assert said.splitlines()[0] == str(bare)
+    assert said.splitlines()[1].startswith("origin_time is missing: ")
+    assert [note.split()[0] for note in answered(str(bare))["notes"]] == ["origin_time", "destruction_time"]
     assert handed(bare, "newick").read_text() == "('it''s':1)'a_b':0;\n"
 
 
