@@ -60,7 +60,7 @@ export function treePanel(hands) {
           "header",
           null,
           h("h3", null, `Agent ${agent.id}`),
-          h("button", { type: "button", onclick: () => hands.visit(row), title: "Bring it into sight" }, "Find"),
+          h("button", { type: "button", onclick: () => hands.visit(row), title: "Bring it into sight" }, "Centre"),
           h("button", { type: "button", onclick: hands.release, "aria-label": `Release agent ${agent.id}` }, "Release"),
         ),
         treeFacts(tree, agent),

@@ -72,7 +72,7 @@ export function treePainter(canvas) {
     const at = treePlace(window, plot);
     if (near) treeNearLines(pen, scene, scratch, at, plot);
     if (scene.faint) {
-      pen.fillStyle = faded(theme.page, near ? 0.5 : 0.72);
+      pen.fillStyle = faded(theme.page, near ? 0.5 : 0.64);
       pen.fillRect(plot.left, plot.top, plot.width, plot.height);
     }
     treeAxis(pen, theme, window, plot, at);

@@ -2,6 +2,9 @@
 // interval of rows, so a subtree off the window is skipped by its size, and one thinner than a pixel is drawn as one
 // bundle that nobody looks into. A frame then costs about the pixels of the screen, not the agents of the run.
 
+// Bundles of one parent in one row of pixels: more would hide each other.
+const CROWD = 20;
+
 /**
  * Lists that `treeScan` fills, made once and used again for each frame.
  * @param {object} layout of `treeLayout`.
@@ -32,7 +35,8 @@ function treeFirstBelow(layout, list, a, b, row) {
 }
 
 /**
- * Find what to draw: `lines` (agents with a line of their own), `bundles` (subtrees thinner than `thin` pixels, as one)
+ * Find what to draw: `lines` (agents with a line of their own), `bundles` (subtrees thinner than `thin` pixels, as one;
+ * where very many of one parent fall into one row of pixels, the largest)
  * and `links` (children whose connector to the parent is in sight, however far away they are).
  * @param {object} layout of `treeLayout`.
  * @param {object} window in pixels: generation `time` at x = 0 and `perTime` pixels each, row `row` at y = 0 and `perRow`
@@ -42,7 +46,7 @@ function treeFirstBelow(layout, list, a, b, row) {
  *   up (`out.complete` says so: the rest is then drawn as bundles of their own).
  */
 export function treeScan(layout, window, out, { thin = 1, most = Infinity } = {}) {
-  const { top, size, born, reach, child, start, roots } = layout;
+  const { top, size, born, end, reach, child, start, roots } = layout;
   const { time, perTime, row, perRow, width, height } = window;
   const { stack, lines, links, bundles } = out;
   if (out.stamps.length < width) out.stamps = new Int32Array(Math.ceil(width));
@@ -55,13 +59,21 @@ export function treeScan(layout, window, out, { thin = 1, most = Infinity } = {}
   let linkCount = 0;
   let bundleCount = 0;
   let visited = 0;
+  let crowd = 0;
+  let crowded = NaN;
   for (let r = treeFirstBelow(layout, roots, 0, roots.length, row); r < roots.length; r++) {
     const v = roots[r];
     if (top[v] >= rowEnd) break;
     if (reach[v] <= time || born[v] >= timeEnd) continue;
     visited++;
-    if (size[v] < least) bundles[bundleCount++] = v;
-    else stack[depth++] = v;
+    if (size[v] >= least) {
+      stack[depth++] = v;
+      continue;
+    }
+    const y = Math.floor((top[v] - row) * perRow);
+    crowd = y === crowded ? crowd + 1 : 0;
+    crowded = y;
+    if (crowd < CROWD) bundles[bundleCount++] = v;
   }
   while (depth > 0) {
     const v = stack[--depth];
@@ -70,14 +82,20 @@ export function treeScan(layout, window, out, { thin = 1, most = Infinity } = {}
       continue;
     }
     const own = top[v];
-    if (own + 1 > row && own < rowEnd) lines[lineCount++] = v;
+    crowded = NaN;
+    if (own + 1 > row && own < rowEnd && end[v] > time) lines[lineCount++] = v;
     // From the farthest child inwards: of connectors in one pixel column only the longest is drawn.
     for (let c = start[v + 1] - 1, a = start[v]; c >= a; c--) {
       const u = child[c];
       visited++;
       if (top[u] + size[u] > row && top[u] < rowEnd && reach[u] > time && born[u] < timeEnd) {
-        if (size[u] < least) bundles[bundleCount++] = u;
-        else stack[depth++] = u;
+        if (size[u] >= least) stack[depth++] = u;
+        else {
+          const y = Math.floor((top[u] - row) * perRow);
+          crowd = y === crowded ? crowd + 1 : 0;
+          crowded = y;
+          if (crowd < CROWD) bundles[bundleCount++] = u;
+        }
       }
       if (own < rowEnd && top[u] + 1 > row) {
         const x = Math.floor((born[u] - time) * perTime);
