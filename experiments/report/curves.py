@@ -35,7 +35,7 @@ def curves(sources: Sources, agents: Agents | None, scores: Scores | None, archi
     return {
         "generations": plain(thinning.generations),
         "every": thinning.every,
-        "fitness": _fitness(table, species, scores, thinning),
+        "fitness": _fitness(table, species, scores, thinning, whole=sources.record == "all"),
         "archive": _champions(archive),
         "series": _series(table, species, thinning),
         "deaths": _causes(sources, "deaths", thinning),
@@ -45,9 +45,12 @@ def curves(sources: Sources, agents: Agents | None, scores: Scores | None, archi
 
 
 def _fitness(
-    table: pl.DataFrame, species: tuple[str, ...], scores: Scores | None, thinning: Thinning
+    table: pl.DataFrame, species: tuple[str, ...], scores: Scores | None, thinning: Thinning, *, whole: bool
 ) -> list[dict[str, Any]]:
-    """Best and median in bp a bar, by species and regime; of `all` from `generations` where fitness says nothing."""
+    """Best and median in bp a bar, by species and regime; of `all` from `generations` where fitness holds less.
+
+    Of several islands the median is then that of their medians.
+    """
     lines = []
     for place, name in enumerate(species):
         own = table.filter(pl.col("species") == name)
@@ -55,9 +58,10 @@ def _fitness(
             best = scores.best[place, regime] if scores else np.full(thinning.done, np.nan)
             median = scores.median[place, regime] if scores else np.full(thinning.done, np.nan)
             if regime == _ALL:
-                best = np.where(np.isfinite(best), best, BP * _by_generation(own, pl.col("best").max(), thinning))
+                known = np.isfinite(best) & whole
+                best = np.where(known, best, BP * _by_generation(own, pl.col("best").max(), thinning))
                 middle = BP * _by_generation(own, pl.col("median").median(), thinning)
-                median = np.where(np.isfinite(median), median, middle)
+                median = np.where(known, median, middle)
             if np.isfinite(best).any():
                 shown = {"best": plain(thinning.mean(best)), "median": plain(thinning.mean(median))}
                 lines.append({"species": place, "regime": regime, **shown})

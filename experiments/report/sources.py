@@ -133,6 +133,11 @@ class Sources:
         islands = self.setting("evolution", "islands", default=1)
         return max(count, 1), max(islands, 1)
 
+    @property
+    def record(self) -> str:
+        """Whose rows `fitness` holds: `all`, `births` or `archive`."""
+        return str(self.setting("record", "fitness", default="all"))
+
     def tell(self) -> None:
         """Put what the tables lack on the list, for each part of the report that needs it."""
         for part, tables in NEEDS.items():
@@ -169,7 +174,7 @@ class Sources:
             self.missing.note(f"The run was interrupted after {so_far}; arena resume goes on with it.")
         elif self.state != _FINISHED:
             self.missing.note(f"How far the run is meant to go is not known; there are {_count(self.done)} on record.")
-        kept = self.setting("record", "fitness", default="all")
+        kept = self.record
         if kept != "all":
             whose = "its first generation" if kept == "births" else "generations in which it was tried on validation"
             self.missing.note(f"Of each agent, fitness holds {whose} alone (record.fitness={kept}).")

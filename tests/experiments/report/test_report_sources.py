@@ -191,4 +191,12 @@ def test_what_is_no_part_is_passed_over(run: RunDirectory) -> None:
 def test_whose_fitness_was_kept_is_said(run: RunDirectory) -> None:
     text = run.config.read_text(encoding="utf-8")
     run.config.write_text(text.replace("fitness: all", "fitness: births"), encoding="utf-8")
-    assert any("record.fitness=births" in note for note in facts_of(run)["notes"])
+    found = facts_of(run)
+    assert any("record.fitness=births" in note for note in found["notes"])
+    table = run.read("generations")
+    for line in found["curves"]["fitness"]:
+        own = table.filter(pl.col("species") == found["species"][line["species"]])
+        for generation in range(6) if line["regime"] == 4 else ():  # those of everybody come from elsewhere then
+            rows = own.filter(pl.col("generation") == generation)
+            assert line["best"][generation] == pytest.approx(1e4 * rows["best"].max(), abs=1e-3)
+            assert line["median"][generation] == pytest.approx(1e4 * rows["median"].median(), abs=1e-3)
