@@ -143,7 +143,9 @@ function growTree(section, facts, table, scars) {
     tree.pinned = row;
     tree.hovered = -1;
     card.hide();
+    const within = panel.element.contains(document.activeElement);
     panel.show(tree, row);
+    if (within) panel.element.focus();
     section.dataset.selected = table.id[row];
     said.textContent = treeSentence(tree, treeAgent(tree, row));
     search.say();
@@ -155,6 +157,7 @@ function growTree(section, facts, table, scars) {
   function release() {
     if (tree.pinned < 0) return;
     tree.pinned = -1;
+    if (panel.element.contains(document.activeElement)) stage.over.focus({ preventScroll: true });
     panel.hide();
     delete section.dataset.selected;
     said.textContent = "Released.";
@@ -168,7 +171,7 @@ function growTree(section, facts, table, scars) {
     const show = () => {
       tree.pinned = row;
       refilter({ show: "all", species: null, from: null, to: null });
-      search.say();
+      stage.over.focus({ preventScroll: true });
       pin(row, true);
     };
     return [`Agent ${table.id[row]} is on record but not among the lines shown. `, h("button", { type: "button", onclick: show }, "Show all that ever lived")];

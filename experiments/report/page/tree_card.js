@@ -49,7 +49,7 @@ export function treeCard(host) {
  * @param {{pin: (row: number) => void, release: () => void, visit: (row: number) => void}} hands
  */
 export function treePanel(hands) {
-  const panel = h("aside", { class: "tree-panel", "aria-label": "Pinned agent", hidden: true });
+  const panel = h("aside", { class: "tree-panel", "aria-label": "Pinned agent", tabindex: "-1", hidden: true });
   return {
     element: panel,
     show(tree, row) {

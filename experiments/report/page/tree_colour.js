@@ -67,7 +67,7 @@ function treeByScars(columns) {
   const kinds = ["none", "1 scar", "2 scars", "3–4 scars", "5 or more"].map((label, i) => ({
     label,
     glyph: null,
-    colour: (theme) => (i === 0 ? theme.faint : theme.sequential(0.4 + 0.15 * i)),
+    colour: (theme) => (i === 0 ? theme.faint : theme.sequential(0.2 + 0.2 * i)),
   }));
   return { by: "scars", bins, kinds, scale: null };
 }

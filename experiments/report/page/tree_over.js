@@ -221,6 +221,12 @@ function treeLabels(pen, tree, at, plot, traced) {
     pen.lineTo(left - 5, place);
     pen.lineTo(left - 2, place);
     pen.stroke();
+    if (left <= right) {
+      pen.fillStyle = faded(theme.page, 0.88);
+      pen.beginPath();
+      pen.roundRect(left - 3, place - 8, wide + 5, 16, 4);
+      pen.fill();
+    }
     const from = treeGlyphs(pen, bits, left, place, theme);
     treeText(pen, name, from + (bits ? 2 : 0), place, pinned ? theme.accent : theme.ink, theme.page);
   }
