@@ -1,10 +1,13 @@
 """Runs to report on: a small real one of both species, and what can be wrong with a run's folder."""
 
 import fcntl
+import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import polars as pl
@@ -16,7 +19,7 @@ from experiments.configuration.compose import compose
 from experiments.runs.champions import best_scores
 from experiments.runs.directory import RunDirectory
 
-__all__ = ["BOTH", "BREAKS", "made_once", "make_report", "make_small"]
+__all__ = ["BOTH", "BREAKS", "facts_of", "made_once", "make_report", "make_small"]
 
 BOTH = (
     *SMALL,
@@ -68,6 +71,14 @@ def make_report(run: Path, folder: Path, *words: str) -> None:
     """Write a run's report into a folder, through the command."""
     code, said, complaint = arena("report", str(run), "--out", str(folder / "report.html"), *words)
     assert code == 0, complaint or said
+
+
+def facts_of(report: Path) -> dict[str, Any]:
+    """What Python put into the page."""
+    found = re.search(r'<script type="application/json" id="facts">(.*?)</script>', report.read_text(encoding="utf-8"))
+    assert found is not None
+    facts: dict[str, Any] = json.loads(found[1])
+    return facts
 
 
 def _without(name: str) -> Callable[[RunDirectory], None]:

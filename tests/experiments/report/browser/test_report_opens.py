@@ -3,17 +3,15 @@
 Every page of these tests is watched: a console message, an uncaught error or a request fails the test that opened it.
 """
 
-import json
 import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
 from playwright.sync_api import Page, expect
-from report_runs import BREAKS, make_report
+from report_runs import BREAKS, facts_of, make_report
 from report_tree import Tree
 
 from experiments.report.html import SECTIONS
@@ -22,14 +20,6 @@ from experiments.runs.lock import only_one
 
 NARROW = 400
 """CSS pixels of a small telephone."""
-
-
-def facts_of(report: Path) -> dict[str, Any]:
-    """What Python put into the page."""
-    found = re.search(r'<script type="application/json" id="facts">(.*?)</script>', report.read_text(encoding="utf-8"))
-    assert found is not None
-    facts: dict[str, Any] = json.loads(found[1])
-    return facts
 
 
 def too_wide(page: Page) -> list[str]:
