@@ -36,6 +36,7 @@ print(arena.plan.mesh.devices.size, digest.hexdigest())
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_any_number_of_devices_gives_the_same_bits() -> None:
     found = {}
     for count in (1, 4):
