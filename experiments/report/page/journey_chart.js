@@ -73,7 +73,7 @@ export function journeyOption(bars, view, { colours, scars, width }) {
         startValue: view.start,
         endValue: view.end,
         zoomOnMouseWheel: "ctrl",
-        moveOnMouseMove: true,
+        moveOnMouseMove: !matchMedia("(pointer: coarse)").matches, // a finger that moves scrolls the page
         moveOnMouseWheel: false,
         minValueSpan: 20,
         filterMode: "weakFilter",

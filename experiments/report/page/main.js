@@ -95,6 +95,16 @@ function absence(section, all) {
   if (why) section.append(h("p", { class: "absent" }, why));
 }
 
+/** Escape closes the disclosure it is pressed in. */
+function closing() {
+  document.addEventListener("keydown", (event) => {
+    const open = event.key === "Escape" && !event.defaultPrevented && event.target.closest?.("details[open]");
+    if (!open) return;
+    open.open = false;
+    open.querySelector("summary")?.focus();
+  });
+}
+
 function start() {
   startTheme();
   let all;
@@ -116,6 +126,7 @@ function start() {
     }
   }
   bar();
+  closing();
   document.documentElement.dataset.ready = "true";
   const at = read("at");
   if (at && at !== "summary") goTo(at, "instant");

@@ -4,6 +4,7 @@
 import { h, number } from "./dom.js";
 import { chart, crosshair, generationAxis, plainAxis } from "./chart.js";
 
+const BESIDE = 3;
 const GRID = { outerBoundsMode: "none", left: 46, right: 12, top: 8, bottom: 22 };
 
 /**
@@ -44,13 +45,7 @@ export function panelSet(place, { generations, panels, hidden }) {
       label: `${panel.title} over generations ${generations[0]} to ${generations[generations.length - 1]}`,
       height: 150,
       option: (colours) => panelOption(panel, shown(), generations, colours),
-      table: () => [
-        ["generation", ...shown().map((series) => series.name)],
-        ...generations.map((generation, i) => [
-          String(generation),
-          ...shown().map((series) => valueAt(series, generation, i)),
-        ]),
-      ],
+      table: () => tableOf(shown(), generations),
       ready: (instance) => {
         one.cross = crosshair(one.chart.element, GRID.top, GRID.bottom);
         follow(instance);
@@ -102,6 +97,25 @@ export function panelSet(place, { generations, panels, hidden }) {
   };
 }
 
+/** All lines by generation; steps with the agent that made each. */
+function tableOf(shown, generations) {
+  const cells = (series, generation, i) => {
+    const value = valueAt(series, generation, i);
+    return series.points ? [value, agentAt(series, generation)] : [value];
+  };
+  const heads = shown.flatMap((series) => (series.points ? [series.name, "agent"] : [series.name]));
+  const rows = generations.map((generation, i) => [
+    String(generation),
+    ...shown.flatMap((series) => cells(series, generation, i)),
+  ]);
+  return [["generation", ...heads], ...rows];
+}
+
+function agentAt(series, generation) {
+  const step = series.points.findLast(([when]) => when <= generation);
+  return step ? String(step[2] ?? "–") : null;
+}
+
 /** What the lines say at a generation; those of one group side by side, in the order of the legend. */
 function figures(panel, shown, generation, index) {
   const groups = new Map();
@@ -110,8 +124,22 @@ function figures(panel, shown, generation, index) {
   return [...groups].flatMap(([name, all], i) => [
     i ? " · " : "",
     `${all[0].short ?? name} `,
-    h("b", null, all.map((series) => panel.format(valueAt(series, generation, index))).join(" / ")),
+    h(
+      "b",
+      null,
+      sideBySide(
+        panel,
+        all.map((series) => valueAt(series, generation, index)),
+      ),
+    ),
   ]);
+}
+
+/** Few values one by one, many as their span. */
+function sideBySide(panel, values) {
+  if (values.length <= BESIDE) return values.map(panel.format).join(" / ");
+  const known = values.filter((value) => value !== null);
+  return known.length ? `${panel.format(Math.min(...known))} … ${panel.format(Math.max(...known))}` : "–";
 }
 
 function rest(panel, reading) {
