@@ -170,7 +170,7 @@ def champion_facts(
 
     Returns:
         Of each champion `id, key, regimes, replicate, species, generation, born, depth, parent, operator, scores,
-        genes, trust, scars, line`. Scores are in bp a bar by name of regime; what is not known is None.
+        genes, gene_units, trust, scars, line`. Scores are in bp a bar by name of regime; what is not known is None.
     """
     lines = {champion.id: _line(tree, champion.id) for champion in champions}
     wanted = {agent for line in lines.values() for agent, _, _ in line} | set(lines)
@@ -212,6 +212,7 @@ def champion_facts(
                 "operator": own.get("operator"),
                 "scores": {REGIME_NAMES[regime]: short(_BP * score) for regime, score in champion.scores.items()},
                 "genes": None if trader is None else {k: short(v) for k, v in trader.genes._asdict().items()},
+                "gene_units": GENE_UNITS,
                 "trust": None if trader is None else [short(value) for value in np.asarray(trader.trust)],
                 "scars": _scars(scars, champion.id),
                 "line": line or None,

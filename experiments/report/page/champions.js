@@ -204,7 +204,10 @@ function genes(champion) {
     "div",
     null,
     h("h4", null, "Genes"),
-    table([["gene", "value"], ...rows.map(([name, one]) => [words(name), value(one)])]),
+    table([
+      ["gene", "value", "unit"],
+      ...rows.map(([name, one]) => [words(name), value(one), champion.gene_units?.[name] ?? ""]),
+    ]),
   );
 }
 

@@ -101,7 +101,7 @@ export function underSeries(bars, colours, scars) {
         ? {
             type: "rect",
             shape: { x, y: top, width: Math.max(w, 0.5), height: bottom - top },
-            style: { fill: colours.regime[api.value(2)] },
+            style: { fill: colours.regime[api.value(2)] ?? "none" },
           }
         : null;
     },
