@@ -19,7 +19,7 @@ export function mountForest(panel, genome) {
     h(
       "p",
       { class: "lead" },
-      `${many(trees.length, "tree")}${sees ? `, ${number(sees)} of which may ask about the account` : ""}${genome.silent ? `; ${number(genome.silent)} ${genome.silent === 1 ? "says" : "say"} the same to everybody` : ""}. The values of the leaves reached are added up; the action worth most is taken${genome.bias ? `. Before any tree: ${valueWords(genome.bias, genome.actions)}` : ""}.`,
+      `${many(trees.length, "tree")}${sees ? `, ${number(sees)} of which may ask about the account` : ""}${genome.silent ? `; ${number(genome.silent)} ${genome.silent === 1 ? "says" : "say"} the same to everybody` : ""}. The values of the leaves reached are added up; the action worth most is taken${genome.bias?.some((value) => Math.abs(value) >= 0.0005) ? `. Before any tree: ${valueWords(genome.bias, genome.actions)}` : ""}.`,
     ),
   );
   if (!trees.length) return [];

@@ -48,7 +48,9 @@ export function standings(facts) {
       " buy and hold",
       marker("flat"),
       " flat, 0",
-      facts.standings.some((row) => row.player === "oracle") ? [marker("oracle"), " best possible"] : null,
+      facts.standings.some((row) => row.player === "oracle")
+        ? [marker("oracle"), " oracle: the best possible player, on average"]
+        : null,
       replicates.length > 1 ? [marker("other"), " champions of other replicates"] : null,
     ),
     h(
@@ -73,7 +75,7 @@ function standingsTable(facts, replicate) {
   const heads = [
     "champion",
     ...(held ? ["hold"] : []),
-    ...(best ? ["best"] : []),
+    ...(best ? ["oracle"] : []),
     ...(sharpe ? ["Sharpe"] : []),
     "drawdown",
     "trades",
@@ -123,7 +125,7 @@ function standingsTable(facts, replicate) {
         ),
         cell("champion", signed(at(champion).bp), "strong"),
         held ? cell("buy and hold", signed(at(hold).bp)) : null,
-        best ? cell("best possible", signed(at(oracle).bp)) : null,
+        best ? cell("oracle", signed(at(oracle).bp)) : null,
         sharpe ? cell("Sharpe", number(at(champion).sharpe, 2)) : null,
         cell("drawdown", percent(at(champion).drawdown)),
         cell("trades", number(at(champion).trades)),
@@ -172,7 +174,7 @@ function scaleOf(rows) {
   const low = Math.min(0, ...all);
   const high = Math.max(0, ...all);
   const room = (high - low || 1) * 0.06;
-  return (value) => 4 + ((value - low + room) / (high - low + 2 * room)) * 132;
+  return (value) => 4 + ((value - low + room) / (high - low + 2 * room)) * 120;
 }
 
 function marker(kind) {
@@ -204,14 +206,14 @@ function dots({ champion, hold, oracle, others }, scale, label) {
     "svg",
     {
       class: "dots",
-      viewBox: "0 0 140 22",
+      viewBox: "0 0 128 22",
       role: "img",
       "aria-label": `${label}: champion ${signed(champion)}, buy and hold ${signed(hold)} bp a bar`,
     },
-    svg("path", { class: "axis", d: "M0,11 H140" }),
+    svg("path", { class: "axis", d: "M0,11 H128" }),
     svg("path", { class: "flat", d: `M${scale(0)},3 v16` }),
     link,
-    at("oracle", oracle, "best possible"),
+    at("oracle", oracle, "oracle"),
     others.map((value) => at("other", value, "another replicate’s champion")),
     at("hold", hold, "buy and hold"),
     at("champion", champion, "champion"),
