@@ -40,7 +40,7 @@ class Phylogeny:
     @functools.cached_property
     def mrca(self) -> int | None:
         """Row of the most recent common ancestor of the taxa, which may be one of them; None without one."""
-        return mrca(self.tree, self.taxa) if self.roots == 1 else None
+        return mrca(self.tree, self.taxa)
 
     @functools.cached_property
     def degree(self) -> NDArray[np.int32]:

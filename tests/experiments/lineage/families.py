@@ -43,7 +43,10 @@ def family(
 
 @st.composite
 def families(draw: st.DrawFn, size: int = 24, founders: int = 3) -> pl.DataFrame:
-    """Births and deaths as they come in a run: a child is born in its parent's life, or right after it."""
+    """Births and deaths as they come in a run: a child is born in its parent's life, or right after it.
+
+    Some founders come later, as in no run, but in files of another make.
+    """
     count = draw(st.integers(1, size))
     roots = draw(st.integers(1, founders))
     whole = st.integers(0, 2**30)
@@ -55,7 +58,7 @@ def families(draw: st.DrawFn, size: int = 24, founders: int = 3) -> pl.DataFrame
         parents.append(None if k < roots else pick % k)
         above = parents[k]
         if above is None:
-            born.append(0)
+            born.append(max(0, delay % 6 - 2) if k else 0)  # half of the founders at the start, others later
         else:
             end = died[above]
             born.append(born[above] + 1 + delay % (4 if end is None else end - born[above] + 1))

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from arena.schemas import LINEAGE
-from experiments.lineage.metrics import metrics
+from experiments.lineage.metrics import mean_pairwise_distance, mrca_depth, phylogeny
 from experiments.lineage.neutral import coalescence_probability, neutral, neutral_table
 from experiments.lineage.sweeps import coalescence
 from experiments.lineage.tree import alive, depth, tree_of
@@ -50,14 +50,14 @@ def test_the_probability_of_the_two_models_in_the_books() -> None:
 
 def test_two_of_a_population_that_is_replaced_are_twice_its_size_apart() -> None:
     """Lines of Wright and Fisher meet N generations back on average, so N births up and N down lie between two."""
-    size, runs = 20, 100
-    found = [metrics(neutral(size, 220, seed=seed)) for seed in range(runs)]
-    assert all(one.founders == 1 for one in found)
-    distances = [one.mean_pairwise_distance for one in found]
+    size, runs, generations = 20, 60, 220
+    found = [phylogeny(neutral(size, generations, seed=seed)) for seed in range(runs)]
+    assert all(one.roots == 1 for one in found)
+    distances = [mean_pairwise_distance(one) for one in found]
     assert np.mean(distances) == pytest.approx(2 * size, abs=5 * np.std(distances) / np.sqrt(runs))
     assert np.std(distances) < 2 * size
     # And all of them 2 N (1 - 1/N) back (Kingman 1982), with a spread near N; small populations come close to that.
-    ages = [220 - one.mrca_depth for one in found if one.mrca_depth is not None]
+    ages = [generations - mrca_depth(one) for one in found]
     assert np.mean(ages) == pytest.approx(2 * size * (1 - 1 / size), rel=0.25)
 
 
