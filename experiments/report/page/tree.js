@@ -17,7 +17,7 @@ import { treeOverview } from "./tree_overview.js";
 import { treeUnder } from "./tree_point.js";
 import { treeRowOf, treeSearch } from "./tree_search.js";
 import { treeStage } from "./tree_stage.js";
-import { treeAround, treeWindowOf, treeWindowText } from "./tree_window.js";
+import { treeAlong, treeAround, treeWindowOf, treeWindowText } from "./tree_window.js";
 
 /**
  * Mounts the lineage tree.
@@ -43,7 +43,7 @@ function growTree(section, facts, table, scars) {
   const stage = treeStage(tree, { moved: remember, painted });
   const frame = h("div", { class: "tree-frame" }, stage.element);
   const card = treeCard(frame);
-  const panel = treePanel({ pin: (row) => pin(row, true), release, visit: (row) => visit(row) });
+  const panel = treePanel({ pin: (row) => pin(row, true), release, visit: (row) => visit(row), survey: (row) => survey(row) });
   const legend = treeLegend((bin) => {
     tree.lit = bin;
     recolour();
@@ -135,6 +135,11 @@ function growTree(section, facts, table, scars) {
 
   function visit(row) {
     if (drawn(row)) stage.fly(treeAround(tree.layout, tree.layout.node[row], stage.whole(), stage.plot().height));
+    else search.say(...elsewhere(row));
+  }
+
+  function survey(row) {
+    if (drawn(row)) stage.fly(treeAlong(tree.layout, tree.layout.node[row]));
     else search.say(...elsewhere(row));
   }
 

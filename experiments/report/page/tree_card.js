@@ -46,7 +46,8 @@ export function treeCard(host) {
 
 /**
  * The panel of the pinned agent.
- * @param {{pin: (row: number) => void, release: () => void, visit: (row: number) => void}} hands
+ * @param {{pin: (row: number) => void, release: () => void, visit: (row: number) => void,
+ *   survey: (row: number) => void}} hands
  */
 export function treePanel(hands) {
   const panel = h("aside", { class: "tree-panel", "aria-label": "Pinned agent", tabindex: "-1", hidden: true });
@@ -60,7 +61,8 @@ export function treePanel(hands) {
           "header",
           null,
           h("h3", null, `Agent ${agent.id}`),
-          h("button", { type: "button", onclick: () => hands.visit(row), title: "Bring it into sight" }, "Centre"),
+          h("button", { type: "button", onclick: () => hands.visit(row), title: "Bring the agent into sight" }, "Centre"),
+          h("button", { type: "button", onclick: () => hands.survey(row), title: "Bring its line from the founder into sight" }, "Whole line"),
           h("button", { type: "button", onclick: hands.release, "aria-label": `Release agent ${agent.id}` }, "Release"),
         ),
         treeFacts(tree, agent),

@@ -117,7 +117,7 @@ function treeNames(pen, tree, at, plot, lines, dimmed) {
     let from = Math.max(plot.left, x0 + r) + 4;
     if (columns.won[row] && at.perRow >= 11) from = treeGlyphs(pen, columns.won[row], from, y - 3.5, theme) + 2;
     const name = String(columns.id[row]);
-    if (at.perRow >= 13 && pen.measureText(name).width < Math.min(plot.left + plot.width, x1) - from) treeText(pen, name, from, y - 3.5, theme.soft, theme.page);
+    if (at.perRow >= 13 && row !== tree.pinned && pen.measureText(name).width < Math.min(plot.left + plot.width, x1) - from) treeText(pen, name, from, y - 3.5, theme.soft, theme.page);
   }
   pen.restore();
 }
@@ -128,6 +128,18 @@ function treeEmphasis(pen, tree, node, at, plot, strong) {
   const line = treeNodesTo(layout, node);
   const way = treeWay(layout, line, at, plot);
   pen.lineJoin = "round";
+  if (strong) {
+    // What ancestors still lived after the line left theirs: some of their scars are there.
+    pen.beginPath();
+    for (const v of line) {
+      const y = Math.round(at.y(layout.top[v])) + 0.5;
+      pen.moveTo(Math.max(plot.left, at.x(layout.born[v])), y);
+      pen.lineTo(at.x(layout.end[v]), y);
+    }
+    pen.lineWidth = 1;
+    pen.strokeStyle = faded(theme.accent, 0.55);
+    pen.stroke();
+  }
   pen.lineWidth = strong ? 6 : 4;
   pen.strokeStyle = theme.page;
   pen.stroke(way);

@@ -92,6 +92,21 @@ export function treeAround(layout, node, whole, height) {
   return { time0: time - times / 2, time1: time + times / 2, row0: row - rows / 2, row1: row + rows / 2 };
 }
 
+/** A window that has a node's whole line from its founder. */
+export function treeAlong(layout, node) {
+  let first = layout.top[node];
+  let last = first;
+  let root = node;
+  for (let v = node; v >= 0; v = layout.parent[v]) {
+    first = Math.min(first, layout.top[v]);
+    last = Math.max(last, layout.top[v]);
+    root = v;
+  }
+  const rows = 2 + 0.06 * (last - first);
+  const times = 0.04 * (layout.end[node] - layout.born[root]);
+  return { time0: layout.born[root] - times, time1: layout.end[node] + times, row0: first - rows, row1: last + 1 + rows };
+}
+
 /** The window as a short text for the address, and back; null where the text is none. */
 export function treeWindowText(window) {
   const digits = (value, span) => String(Number(value.toFixed(Math.max(0, 3 - Math.floor(Math.log10(span))))));
