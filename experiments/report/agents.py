@@ -120,9 +120,7 @@ def _codes(column: pl.Series, words: Sequence[str]) -> NDArray[np.uint8]:
 
 def _configured(sources: Sources) -> list[str]:
     """Species in the order of the configuration, those alone that the run has."""
-    born = set()
-    for frame in sources.frames("generations", ["generation", "species"], words=["species"]):
-        born |= set(frame["species"].unique().to_list())
+    born = set(sources.frame("generations", ["species"])["species"].unique().to_list())
     known = sources.config.get("species")
     order = [name for name in known if name in born] if isinstance(known, dict) else []
     return [*order, *sorted(born - set(order))]

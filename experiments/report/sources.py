@@ -35,6 +35,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
 """Parts of the report, and the tables each is made of."""
 
 _FINISHED = "finished"
+_LARGE = ("births", "fitness")
 _CONSEQUENCE = " Whoever died then is shown as living."
 
 
@@ -71,6 +72,7 @@ class Sources:
     missing: Missings = dataclasses.field(default_factory=Missings)
     problems: dict[str, dict[tuple[str, str], None]] = dataclasses.field(default_factory=dict)
     lost: set[Path] = dataclasses.field(default_factory=set)
+    _kept: dict[str, pl.DataFrame] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of(cls, directory: RunDirectory) -> "Sources":
@@ -98,19 +100,23 @@ class Sources:
 
         Args:
             name: of the table.
-            columns: those wanted, `generation` among them where the table has it.
+            columns: those wanted.
             words: of these, columns of few different strings, which come as categories.
         """
         for part in self.parts[name]:
-            frame = self._read(name, part, columns, words)
+            frame = self._read(name, part, list(dict.fromkeys([*columns, "generation"])), words)
             if frame is not None:
                 yield frame.select(columns)
 
     def frame(self, name: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
-        """A table, as much of it as can be read; empty where nothing can."""
+        """A table, as much of it as can be read; empty where nothing can. Small ones are kept for the next who asks."""
         wanted = list(columns or TABLES[name])
-        empty = pl.DataFrame(schema={column: TABLES[name][column] for column in wanted})
-        return pl.concat([empty, *self.frames(name, wanted)])
+        if name in _LARGE:
+            empty = pl.DataFrame(schema={column: TABLES[name][column] for column in wanted})
+            return pl.concat([empty, *self.frames(name, wanted)])
+        if name not in self._kept:
+            self._kept[name] = pl.concat([pl.DataFrame(schema=TABLES[name]), *self.frames(name, list(TABLES[name]))])
+        return self._kept[name].select(wanted)
 
     def known(self, name: str) -> NDArray[np.bool_]:
         """[generations] whether a part that could be read holds the generation; asked after the table was read."""
@@ -223,7 +229,7 @@ def _see_generations(frame: pl.DataFrame, name: str, part: Part) -> None:
     Raises:
         ValueError: it does not.
     """
-    if "generation" not in frame.columns or not frame.height:
+    if not frame.height:
         return
     generations = frame["generation"].to_numpy()
     least, most = int(generations.min()), int(generations.max())

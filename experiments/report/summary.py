@@ -38,7 +38,7 @@ def run_facts(sources: Sources, agents: Agents | None) -> dict[str, Any]:
         "device": f"{device.get('count', '?')} × {device.get('kind', '?')}" if isinstance(device, dict) else None,
         "source": _text(manifest.get("source_hash")),
         "versions": manifest["versions"] if isinstance(manifest.get("versions"), dict) else {},
-        "born": sum(frame.height for frame in sources.frames("births", ["id"])),
+        "born": len(agents) if agents else sum(frame.height for frame in sources.frames("births", ["id"])),
         "died": _counts(sources, "deaths"),
         "scars": _counts(sources, "scars"),
         "deepest": int(depth(agents.tree).max()) if agents else None,
