@@ -42,9 +42,14 @@ export function write(key, value) {
   if (!addressWaits) addressWaits = setTimeout(settleAddress, 250);
 }
 
-/** Calls `listener` when the reader changes the address by hand. @param {() => void} listener */
+/**
+ * Calls `listener` when the reader changes the address by hand.
+ * @param {() => void} listener
+ * @returns {() => void} ends that
+ */
 export function onAddress(listener) {
   addressListeners.add(listener);
+  return () => addressListeners.delete(listener);
 }
 
 addEventListener("hashchange", () => {

@@ -3,7 +3,7 @@
 
 import { h, number, percent, many, segmented } from "./dom.js";
 import { mix } from "./theme.js";
-import { read, write } from "./address.js";
+import { read, write, onAddress } from "./address.js";
 import { chart, generationAxis, plainAxis } from "./chart.js";
 import { reason } from "./summary.js";
 
@@ -20,29 +20,30 @@ export function mountClades(section, facts) {
   const living = order.filter((k) => clades.clades[k].alive > 0 && !clades.clades[k].pooled).length;
   const several =
     new Set(clades.clades.map((one) => one.species).filter((one) => one !== null && one !== undefined)).size > 1;
-  const view = { unit: read("clades") === "count" ? "count" : "share", row: -1, time: generations.length - 1 };
+  const unitNow = () => (read("clades") === "count" ? "count" : "share");
+  const view = { unit: unitNow(), row: -1, time: generations.length - 1 };
   const reading = h("p", { class: "readout", "aria-live": "off" });
   const figure = h("figure", null, reading);
+  const units = segmented({
+    label: "Height",
+    options: [
+      ["share", "Share"],
+      ["count", "Count"],
+    ],
+    value: view.unit,
+    choose: (unit) => ((view.unit = unit), write("clades", unit === "count" ? unit : null), one.update()),
+  });
+  onAddress(() => {
+    units.set((view.unit = unitNow()));
+    one.update();
+  });
   section.append(
     h(
       "p",
       { class: "lead" },
       `All agents alive, by the founder they descend from: ${many(order.length - (clades.clades.some((one) => one.pooled) ? 1 : 0), "clade")} shown, ${number(living)} of them alive at the end.${several ? " Hues tell the species; shades only tell neighbours apart." : ""}`,
     ),
-    h(
-      "div",
-      { class: "controls" },
-      segmented({
-        label: "Height",
-        options: [
-          ["share", "Share"],
-          ["count", "Count"],
-        ],
-        value: view.unit,
-        choose: (unit) => ((view.unit = unit), write("clades", unit === "count" ? unit : null), one.update()),
-      }),
-      several ? speciesKey(facts, clades) : null,
-    ),
+    h("div", { class: "controls" }, units, several ? speciesKey(facts, clades) : null),
     figure,
   );
   const name = (k) => {

@@ -3,7 +3,7 @@
 
 import { h, svg, signed, number, compact, words, capital } from "./dom.js";
 import { REGIME_GLYPHS, SPECIES_DASHES } from "./theme.js";
-import { read, write } from "./address.js";
+import { read, write, onAddress } from "./address.js";
 import { panelSet } from "./panels.js";
 import { reason } from "./summary.js";
 
@@ -27,7 +27,7 @@ export function mountCurves(section, facts) {
     return;
   }
   const every = curves.every > 1 ? ` A point stands for ${number(curves.every)} generations.` : "";
-  const hidden = new Set((read("curves") ?? "").split(",").filter(Boolean));
+  const hidden = new Set(hiddenNow());
   const panels = [
     ...regimePanels(facts, curves),
     ...seriesPanels(facts, curves),
@@ -57,6 +57,7 @@ export function mountCurves(section, facts) {
         "button",
         {
           type: "button",
+          "data-key": key,
           "aria-pressed": String(!hidden.has(key)),
           onclick: (event) => {
             if (hidden.has(key)) hidden.delete(key);
@@ -71,6 +72,16 @@ export function mountCurves(section, facts) {
       ),
     );
   }
+  onAddress(() => {
+    hidden.clear();
+    for (const key of hiddenNow()) hidden.add(key);
+    for (const chip of chips.children) chip.setAttribute("aria-pressed", String(!hidden.has(chip.dataset.key)));
+    set.update();
+  });
+}
+
+function hiddenNow() {
+  return (read("curves") ?? "").split(",").filter(Boolean);
 }
 
 function sample({ width = 1.5, opacity = 1, dash = 0, step = false, stroke = null }) {

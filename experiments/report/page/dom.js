@@ -111,7 +111,7 @@ export function many(count, one, more = `${one}s`) {
 }
 
 /**
- * Buttons of which one is pressed. Calls `choose(value)`.
+ * Buttons of which one is pressed. Calls `choose(value)`; its own `set(value)` presses one without a call.
  * @param {{label: string, options: Array<[string, string]>, value: string, choose: (value: string) => void}} settings
  */
 export function segmented({ label, options, value, choose }) {
@@ -122,21 +122,27 @@ export function segmented({ label, options, value, choose }) {
       text,
     ),
   );
-  function pick(key) {
+  const set = (key) => {
     for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.value === key));
+  };
+  function pick(key) {
+    set(key);
     choose(key);
   }
-  return h("div", { class: "segmented", role: "group", "aria-label": label }, buttons);
+  return Object.assign(h("div", { class: "segmented", role: "group", "aria-label": label }, buttons), { set });
 }
 
 /**
- * A labelled list to choose from.
+ * A labelled list to choose from. Calls `choose(value)`; its own `set(value)` shows one without a call.
  * @param {{label: string, options: Array<[string, string]>, value: string, choose: (value: string) => void}} settings
  */
 export function selector({ label, options, value, choose }) {
   const list = h("select", { "aria-label": label, onchange: (event) => choose(event.target.value) });
   for (const [key, text] of options) list.append(h("option", { value: key, selected: key === value }, text));
-  return h("label", { class: "selector" }, h("span", null, label), list);
+  const set = (key) => {
+    list.value = key;
+  };
+  return Object.assign(h("label", { class: "selector" }, h("span", null, label), list), { set });
 }
 
 /**

@@ -3,7 +3,7 @@
 
 import { h, number, signed, many, selector } from "./dom.js";
 import { chart, plainAxis } from "./chart.js";
-import { read, write } from "./address.js";
+import { read, write, onAddress } from "./address.js";
 
 const ROW = 23;
 const FEATURES = 16;
@@ -23,7 +23,8 @@ export function mountForest(panel, genome) {
     ),
   );
   if (!trees.length) return [];
-  let shown = Math.min(trees.length - 1, Math.max(0, Number(read("forest") ?? 0) || 0));
+  const treeNow = () => Math.min(trees.length - 1, Math.max(0, Math.round(Number(read("forest"))) || 0));
+  let shown = treeNow();
   const place = h("figure", { class: "forest" });
   const asked = h("figure");
   const options = trees.map((tree, i) => [String(i), `${(tree.index ?? i) + 1}, sees the ${tree.sees ?? "market"}`]);
@@ -42,7 +43,8 @@ export function mountForest(panel, genome) {
   );
   panel.append(h("div", { class: "forest-parts" }, h("div", null, controls, place), asked));
   const held = { chart: null };
-  const all = { remove: () => (held.chart?.remove(), bars?.remove()) };
+  const all = { remove: () => (forget(), held.chart?.remove(), bars?.remove()) };
+  const forget = onAddress(() => treeNow() !== shown && show(treeNow()));
 
   function show(i) {
     shown = i;

@@ -3,7 +3,7 @@
 
 import { h, svg, signed, number, many, words, capital, segmented, selector } from "./dom.js";
 import { REGIME_GLYPHS, theme, onTheme } from "./theme.js";
-import { read, write } from "./address.js";
+import { read, write, onAddress } from "./address.js";
 import { chart } from "./chart.js";
 import { reason } from "./summary.js";
 
@@ -17,10 +17,11 @@ export function mountHeat(section, facts) {
     if (!reason(facts, "heat")) section.append(h("p", { class: "absent" }, "No agent has been judged yet."));
     return;
   }
-  const view = {
+  const viewNow = () => ({
     split: read("heat") === "validation" ? "validation" : "train",
     by: read("heatby") ?? String(facts.regimes.length - 1),
-  };
+  });
+  const view = viewNow();
   const alive = heat.agents.filter((one) => one.alive).length;
   section.append(
     h(
@@ -105,6 +106,12 @@ export function mountHeat(section, facts) {
       write("heatby", value === String(facts.regimes.length - 1) ? null : value),
       redraw()
     ),
+  });
+  onAddress(() => {
+    Object.assign(view, viewNow());
+    splits.set(view.split);
+    sorter.set(view.by);
+    redraw();
   });
   section.append(h("div", { class: "controls" }, splits, sorter, scale), figure, empty);
   arrange();

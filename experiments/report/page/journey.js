@@ -1,7 +1,7 @@
 // A champion on the bars: its equity beside buy and hold, its drawdown, and every trade, over training and validation.
 
 import { h, svg, number, many, signed, stamp, words, selector } from "./dom.js";
-import { read, write } from "./address.js";
+import { read, write, onAddress } from "./address.js";
 import { chart, crosshair, numbers } from "./chart.js";
 import { theme } from "./theme.js";
 import { joinedBars, rowAt, tradesWithin } from "./journey_bars.js";
@@ -22,7 +22,8 @@ export function mountJourney(panel, champion, facts) {
     return [];
   }
   const symbols = [...new Set(journeys.map((one) => one.symbol))];
-  let symbol = symbols.includes(read("journey")) ? read("journey") : symbols[0];
+  const symbolNow = () => (symbols.includes(read("journey")) ? read("journey") : symbols[0]);
+  let symbol = symbolNow();
   const place = h("div", { class: "journey" });
   const held = { chart: null, gone: false };
   const draw = async () => {
@@ -52,17 +53,17 @@ export function mountJourney(panel, champion, facts) {
       write("bars", null);
       draw();
     };
-    panel.append(
-      h(
-        "div",
-        { class: "controls" },
-        selector({ label: "Symbol", options: symbols.map((one) => [one, one]), value: symbol, choose }),
-      ),
-    );
+    const list = selector({ label: "Symbol", options: symbols.map((one) => [one, one]), value: symbol, choose });
+    panel.append(h("div", { class: "controls" }, list));
+    held.forget = onAddress(() => {
+      if (symbolNow() === symbol) return;
+      list.set((symbol = symbolNow()));
+      draw();
+    });
   }
   panel.append(place);
   draw();
-  return [{ remove: () => ((held.gone = true), held.chart?.remove()) }];
+  return [{ remove: () => ((held.gone = true), held.forget?.(), held.chart?.remove()) }];
 }
 
 function drawJourney(place, bars, journeys, champion, facts) {
@@ -136,6 +137,10 @@ function drawJourney(place, bars, journeys, champion, facts) {
   if (note || coarse.length) place.append(h("p", { class: "small" }, note || `${coarse.join("; ")}.`));
   one.element.tabIndex = 0;
   one.element.addEventListener("keydown", keys);
+  const forget = onAddress(() => {
+    const { start, end } = viewOf(bars);
+    if (start !== view.start || end !== view.end) go(start, end);
+  });
   let pending = 0;
   let trade = -1;
   rest();
@@ -254,7 +259,7 @@ function drawJourney(place, bars, journeys, champion, facts) {
     event.preventDefault();
     act();
   }
-  return one;
+  return { remove: () => (forget(), one.remove()) };
 }
 
 function viewOf(bars) {

@@ -2,7 +2,7 @@
 
 import { h, svg, number, signed, percent, words, segmented, selector } from "./dom.js";
 import { REGIME_GLYPHS } from "./theme.js";
-import { read, write } from "./address.js";
+import { read, write, onAddress } from "./address.js";
 
 const SPLITS = [
   ["train", "Training"],
@@ -12,8 +12,8 @@ const SPLITS = [
 /** Standings of one replicate at a time, with their key. @param {object} facts */
 export function standings(facts) {
   const replicates = [...new Set(facts.standings.map((row) => row.replicate ?? 0))].sort((a, b) => a - b);
-  let replicate = Number(read("replicate") ?? replicates[0]);
-  if (!replicates.includes(replicate)) replicate = replicates[0];
+  const replicateNow = () => replicates.find((one) => String(one) === read("replicate")) ?? replicates[0];
+  let replicate = replicateNow();
   const place = h("div", { class: "standings" });
   const draw = () => place.replaceChildren(standingsTable(facts, replicate));
   draw();
@@ -29,6 +29,11 @@ export function standings(facts) {
       : replicates.length < 7
         ? segmented({ label: "Replicate", options, value: String(replicate), choose })
         : selector({ label: "Replicate", options, value: String(replicate), choose });
+  onAddress(() => {
+    replicate = replicateNow();
+    control?.set(String(replicate));
+    draw();
+  });
   return h(
     "div",
     null,
