@@ -52,8 +52,8 @@ def sweeps(tree: Tree, *, threshold: float = 0.5, within: float | None = 0.2) ->
     Args:
         tree: of agents that compete: one replicate, and one species where they do not meet.
         threshold: share of the living to cross, above 0 and at most 1.
-        within: jumps that took at most this part of `neutral_lag`; None: all jumps. By chance at most about one
-            in a hundred takes less than a fifth, and nearly every tenth less than 0.3.
+        within: jumps that took at most this part of `neutral_lag`; None: all jumps. By chance one or two in a
+            hundred take at most a fifth, and about every tenth at most 0.3.
 
     Returns:
         One row a sweep, in order of time: `generation` (from which on it is the common ancestor), `id`, `born`,
