@@ -28,7 +28,7 @@ from experiments.runs.files import write_whole
 from markets.account import REASONS
 from markets.errors import UserError
 
-__all__ = ["VERSION", "check_out", "report_facts", "write_report"]
+__all__ = ["VERSION", "check_out", "journey_columns", "report_facts", "write_report"]
 
 VERSION = 1
 """Of what the facts mean, see docs/report.md."""
@@ -110,7 +110,7 @@ def report_facts(
     if archive.table.height and not only_records:
         tell("champions", "trade the bars again …")
     found = gallery(sources, agents.tree if agents else None, words["species"], trade=not only_records)
-    champions, groups = _journey_columns(found.champions)
+    champions, groups = journey_columns(found.champions)
     columns = pack_all(groups)
     run = run_facts(sources, agents)
     run["market"] |= market_facts(found.world.supply, found.world.market) if found.world else {}
@@ -140,7 +140,7 @@ def report_facts(
     return facts, columns
 
 
-def _journey_columns(
+def journey_columns(
     champions: list[dict[str, Any]] | None,
 ) -> tuple[list[dict[str, Any]] | None, dict[str, dict[str, NDArray[Any]]]]:
     """Champions whose journeys name their columns, and these columns by name."""

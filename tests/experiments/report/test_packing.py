@@ -1,8 +1,5 @@
-"""Packed columns come back bit for bit, undone here as the page undoes them, step by step in plain Python."""
+"""Packed columns come back bit for bit, undone as the page undoes them, step by step in plain Python."""
 
-import base64
-import struct
-import zlib
 from typing import Any
 
 import numpy as np
@@ -10,33 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from report_columns import undone
 
-from experiments.report.packing import Packed, coarse, narrow, pack, pack_all, quantise
-
-LETTERS = {"u1": "B", "u2": "H", "u4": "I", "i4": "i", "f4": "f"}
-
-
-def undone(packed: Packed) -> dict[str, list[bytes]]:
-    """The bytes of every number of every column."""
-    blob = zlib.decompress(base64.b64decode(packed.base64), wbits=-15)
-    found = {}
-    for name, where in packed.description["columns"].items():
-        raw = blob[where["offset"] : where["offset"] + where["bytes"]]
-        width = struct.calcsize(LETTERS[where["type"]])
-        rows = len(raw) // width
-        assert rows == packed.description["length"]
-        for step in where["steps"]:
-            if step == "planes":
-                raw = b"".join(bytes(raw[plane * rows + row] for plane in range(width)) for row in range(rows))
-            else:
-                assert step == "delta"
-                total, out = 0, b""
-                for row in range(rows):
-                    total = (total + int.from_bytes(raw[row * width : (row + 1) * width], "little")) % 256**width
-                    out += total.to_bytes(width, "little")
-                raw = out
-        found[name] = [raw[at : at + width] for at in range(0, len(raw), width)]
-    return found
+from experiments.report.packing import coarse, narrow, pack, pack_all, quantise
 
 
 def plain(values: np.ndarray[Any, Any]) -> list[bytes]:

@@ -9,14 +9,17 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from test_packing import LETTERS, undone
+from report_columns import numbers
+from small_worlds import make_settings, market_of, small_bars
 
 from arena.schemas import REGIME_NAMES
 from experiments.report import clades as clades_module
-from experiments.report.packing import Packed
-from experiments.report.report import report_facts
+from experiments.report.packing import Packed, pack_all
+from experiments.report.report import journey_columns, report_facts
+from experiments.report.summary import market_facts
 from experiments.report.thinning import Thinning
 from experiments.runs.directory import RunDirectory
+from markets.source import Supply
 
 Facts = dict[str, Any]
 Rows = list[dict[str, Any]]
@@ -44,15 +47,6 @@ def tables(small_run: Path) -> dict[str, Rows]:
 def tree(made: tuple[Facts, dict[str, Packed]]) -> dict[str, list[int]]:
     """The packed columns of the tree, undone."""
     return numbers(made[1]["tree"])
-
-
-def numbers(packed: Packed) -> dict[str, list[int]]:
-    about = packed.description["columns"]
-    return {
-        name: [np.frombuffer(value, f"<{about[name]['type']}")[0].item() for value in values]
-        for name, values in undone(packed).items()
-        if about[name]["type"] in LETTERS
-    }
 
 
 def per_bar(rows: Rows) -> float | None:
@@ -288,3 +282,43 @@ def test_thinned_curves_are_means_of_what_is_known(done: int, points: int) -> No
 
 def test_nothing_is_thinned_from_nothing() -> None:
     assert Thinning(0).mean(np.zeros(0)).tolist() == []
+
+
+def test_journeys_name_their_columns_and_share_prices() -> None:
+    price, line = np.arange(5, dtype=np.float32), np.linspace(1, 2, 5).astype(np.float32)
+    time = np.arange(5, dtype=np.uint32)
+
+    def journey(equity: Any) -> dict[str, Any]:
+        return {"part": "train", "columns": {"time": time, "close": price, "equity": equity}, "trades": {"entry": time}}
+
+    champions = [
+        {"key": "7-3", "id": 7, "journeys": [journey(line), journey(line + 1)]},
+        {"key": "9-4", "id": 9, "journeys": []},
+    ]
+    told, groups = journey_columns(champions)
+    assert told is not None
+    assert [one["journeys"] for one in told] == [
+        [
+            {"part": "train", "columns": "columns-7-3-0", "trades": "trades-7-3-0"},
+            {"part": "train", "columns": "columns-7-3-1", "trades": "trades-7-3-1"},
+        ],
+        [],
+    ]
+    np.testing.assert_allclose(groups["columns-7-3-1"]["equity"], line + 1, rtol=1e-5)
+    described = pack_all(groups)["columns-7-3-1"].description["columns"]
+    assert described["close"] == described["time"] == {"from": "columns-7-3-0"}
+    assert "from" not in described["equity"]
+    assert journey_columns(None) == (None, {})
+
+
+def test_the_market_says_which_bars_are_whose() -> None:
+    market, bars = market_of(make_settings()), small_bars()
+    facts = market_facts(Supply(bars), market)
+    stamps = bars[0].time
+    assert facts["first"] == f"{np.datetime_as_string(stamps[0], 'm')}Z"
+    assert facts["last"] == f"{np.datetime_as_string(stamps[-1], 'm')}Z"
+    train, validation = facts["train"], facts["validation"]
+    assert facts["first"] <= train["first"] < train["last"] < validation["first"] < validation["last"] < facts["last"]
+    for part in (train, validation):
+        first, last = (np.datetime64(part[key][:-1]) for key in ("first", "last"))
+        assert part["bars"] == np.count_nonzero((stamps >= first) & (stamps <= last))

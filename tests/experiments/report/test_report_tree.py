@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from test_report_facts import numbers
+from report_columns import numbers
 
 from experiments.lineage.tree import Tree
 from experiments.report.agents import Agents, read_agents
