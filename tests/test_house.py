@@ -30,6 +30,7 @@ EDGE = {"arena.api", "arena.frames", "arena.schemas", "arena.standings"}
 
 NO_JAX = (
     *PACKAGES,
+    "experiments.bench.lineage",
     "experiments.cli",
     "experiments.configuration.compose",
     "experiments.commands.evolve",

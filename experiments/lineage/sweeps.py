@@ -178,6 +178,8 @@ def _crossings(tree: Tree, rows: NDArray[np.int64], threshold: float, living: ND
     The rows of one founder lie on one path, so their lines are nested, and the younger crosses later: of each founder
     one row at a time is waited for.
     """
+    if not len(rows):
+        return rows
     known, asked = np.unique(rows, return_inverse=True)
     of = root(tree)
     order = np.argsort(of[known], kind="stable")  # by founder, then from the founder down
@@ -200,7 +202,7 @@ def _crossings(tree: Tree, rows: NDArray[np.int64], threshold: float, living: ND
     waiting, size = begin.copy(), np.zeros(len(founders), np.int64)
     counts = np.zeros(len(known), np.int64)
     pending: set[int] = set()
-    for now in generations[:-1].tolist():
+    for now in generations[tree.born[known[0]] : -1].tolist():
         new = index[born[births[now] : births[now + 1]]]
         gone = index[died[deaths[now] : deaths[now + 1]]]
         for changed, sign in ((new, 1), (gone, -1)):
@@ -215,6 +217,8 @@ def _crossings(tree: Tree, rows: NDArray[np.int64], threshold: float, living: ND
                 waiting[one] += 1
             if waiting[one] == stop[one] or not size[one]:
                 pending.discard(one)
+        if (waiting == stop).all():
+            break
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
     return crossed[place[asked]]
