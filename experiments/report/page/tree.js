@@ -14,7 +14,7 @@ import { treeNeighbours } from "./tree_layout.js";
 import { treeLegend } from "./tree_legend.js";
 import { treeModel, treeRecolour, treeRefilter, treeWords } from "./tree_model.js";
 import { treeOverview } from "./tree_overview.js";
-import { treeUnder } from "./tree_point.js";
+import { treePointing } from "./tree_point.js";
 import { treeRowOf, treeSearch } from "./tree_search.js";
 import { treeStage } from "./tree_stage.js";
 import { treeAlong, treeAround, treeWindowOf, treeWindowText } from "./tree_window.js";
@@ -201,48 +201,6 @@ function growTree(section, facts, table, scars) {
     search.say(`Champion ${number(among.indexOf(row) + 1)} of ${number(among.length)}: agent ${table.id[row]}.`);
   }
 
-  function hover(x, y) {
-    const plot = stage.plot();
-    const inside = x >= plot.left && x <= plot.left + plot.width && y >= plot.top && y <= plot.top + plot.height;
-    tree.pointer = inside ? { x, y } : null;
-    const node = treeUnder(tree, stage, x, y);
-    tree.hovered = node < 0 ? -1 : tree.layout.row[node];
-    stage.over.classList.toggle("hit", node >= 0);
-    if (node < 0) {
-      card.hide();
-      delete section.dataset.hovered;
-    } else {
-      const perRow = plot.height / (stage.window().row1 - stage.window().row0);
-      const together = tree.layout.size[node] * perRow < 1 && tree.layout.size[node] > 1;
-      card.show(tree, tree.hovered, x, y, together ? `Drawn here as one with ${number(tree.layout.size[node] - 1)} descendants; come closer to tell them apart.` : null);
-      section.dataset.hovered = table.id[tree.hovered];
-    }
-    stage.ask(1);
-  }
-
-  function leave() {
-    tree.pointer = null;
-    tree.hovered = -1;
-    delete section.dataset.hovered;
-    card.hide();
-    stage.ask(1);
-  }
-
-  function click(x, y) {
-    const node = treeUnder(tree, stage, x, y);
-    if (node < 0) return;
-    const row = tree.layout.row[node];
-    if (row !== tree.pinned) pin(row, false);
-  }
-
-  function enter(x, y) {
-    const node = treeUnder(tree, stage, x, y);
-    const { layout } = tree;
-    if (node < 0) return stage.zoom(x, y, null, 2.5, true);
-    const room = Math.max(1, 0.04 * layout.size[node]);
-    stage.fly({ time0: layout.born[node] - 1, time1: layout.reach[node] + 0.5, row0: layout.top[node] - room, row1: layout.top[node] + layout.size[node] + room });
-  }
-
   const walk = { ArrowUp: "parent", ArrowDown: "child", ArrowLeft: "before", ArrowRight: "after" };
   const shift = { ArrowUp: [0, 60], ArrowDown: [0, -60], ArrowLeft: [80, 0], ArrowRight: [-80, 0] };
   const acts = {
@@ -293,7 +251,7 @@ function growTree(section, facts, table, scars) {
     if (!drawn(row)) refilter({ show: "all", species: null, from: null, to: null });
     pin(row, true);
   });
-  treeInput(stage.over, { zoom: stage.zoom, pan: stage.pan, hover, leave, click, enter, key, atWhole: stage.atWhole });
+  treeInput(stage.over, { zoom: stage.zoom, pan: stage.pan, ...treePointing(tree, stage, card, section, (row) => pin(row, false)), key, atWhole: stage.atWhole });
   onTheme((colours) => {
     tree.theme = colours;
     recolour();

@@ -1,5 +1,7 @@
-// What is under the pointer: names and lines that stand out go before the many behind them.
+// The pointer on the tree: what is under it (names and lines that stand out go before the many behind them), the card
+// beside it, and what clicks do.
 
+import { number } from "./dom.js";
 import { treeNodesTo } from "./tree_over.js";
 import { treePlace } from "./tree_paint.js";
 
@@ -7,7 +9,7 @@ import { treePlace } from "./tree_paint.js";
  * The node at a point of the stage; -1 for none.
  * @param {object} tree of treeModel @param {object} stage of treeStage @param {number} x @param {number} y
  */
-export function treeUnder(tree, stage, x, y) {
+function treeUnder(tree, stage, x, y) {
   const { layout } = tree;
   const label = tree.labels.find((one) => x >= one.left - 4 && x <= one.right && Math.abs(y - one.y) <= 8);
   if (label) return layout.node[label.row];
@@ -22,7 +24,7 @@ export function treeUnder(tree, stage, x, y) {
 }
 
 /** The node of a line, founder first, whose part of the way a point lies on, `far` pixels away at most; -1 for none. */
-export function treeOnWay(layout, line, at, x, y, far) {
+function treeOnWay(layout, line, at, x, y, far) {
   let best = -1;
   let least = far;
   line.forEach((v, j) => {
@@ -40,4 +42,56 @@ export function treeOnWay(layout, line, at, x, y, far) {
     }
   });
   return best;
+}
+
+/**
+ * What a pointer does on the stage, for `treeInput`.
+ * @param {object} tree of treeModel @param {object} stage of treeStage @param {object} card of treeCard
+ * @param {HTMLElement} section says in `data-hovered` who is under the pointer
+ * @param {(row: number) => void} pin
+ */
+export function treePointing(tree, stage, card, section, pin) {
+  function hover(x, y) {
+    const plot = stage.plot();
+    const inside = x >= plot.left && x <= plot.left + plot.width && y >= plot.top && y <= plot.top + plot.height;
+    tree.pointer = inside ? { x, y } : null;
+    const node = treeUnder(tree, stage, x, y);
+    tree.hovered = node < 0 ? -1 : tree.layout.row[node];
+    stage.over.classList.toggle("hit", node >= 0);
+    if (node < 0) {
+      card.hide();
+      delete section.dataset.hovered;
+    } else {
+      const perRow = plot.height / (stage.window().row1 - stage.window().row0);
+      const together = tree.layout.size[node] * perRow < 1 && tree.layout.size[node] > 1;
+      card.show(tree, tree.hovered, x, y, together ? `Drawn here as one with ${number(tree.layout.size[node] - 1)} descendants; come closer to tell them apart.` : null);
+      section.dataset.hovered = tree.columns.id[tree.hovered];
+    }
+    stage.ask(1);
+  }
+
+  function leave() {
+    tree.pointer = null;
+    tree.hovered = -1;
+    delete section.dataset.hovered;
+    card.hide();
+    stage.ask(1);
+  }
+
+  function click(x, y) {
+    const node = treeUnder(tree, stage, x, y);
+    if (node < 0) return;
+    const row = tree.layout.row[node];
+    if (row !== tree.pinned) pin(row);
+  }
+
+  function enter(x, y) {
+    const node = treeUnder(tree, stage, x, y);
+    const { layout } = tree;
+    if (node < 0) return stage.zoom(x, y, null, 2.5, true);
+    const room = Math.max(1, 0.04 * layout.size[node]);
+    stage.fly({ time0: layout.born[node] - 1, time1: layout.reach[node] + 0.5, row0: layout.top[node] - room, row1: layout.top[node] + layout.size[node] + room });
+  }
+
+  return { hover, leave, click, enter };
 }
