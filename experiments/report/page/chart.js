@@ -90,9 +90,7 @@ export function plainTooltip(colours, more = {}) {
  */
 export function numbers(rows, label, title = "Numbers") {
   const body = h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Numbers: ${label}` });
-  const details = h("details", { class: "numbers" }, h("summary", null, title), body);
-  details.addEventListener("toggle", () => {
-    if (!details.open) return;
+  const fill = () => {
     const all = rows();
     const count = all.length - 1;
     const every = Math.ceil(count / TABLE_ROWS);
@@ -100,7 +98,11 @@ export function numbers(rows, label, title = "Numbers") {
     body.replaceChildren(
       table(shown, { caption: every > 1 ? `${label}: every ${every}th of ${number(count)} rows` : label }),
     );
-  });
+  };
+  const opener = h("summary", { onclick: () => details.open || fill() }, title);
+  const details = h("details", { class: "numbers" }, opener, body);
+  // A click fills the table before it opens; whatever else opens it, such as a search of the browser's, a moment after.
+  details.addEventListener("toggle", () => details.open && !body.hasChildNodes() && fill());
   return details;
 }
 
