@@ -21,7 +21,7 @@ from markets.splits import split
 QUIET = "terminal.progress=false"
 OWN = tuple(word for word in SMALL if not word.startswith("market."))
 
-pytestmark = pytest.mark.usefixtures("cache", "no_table")
+pytestmark = pytest.mark.usefixtures("plainly_compiled", "cache", "no_table")
 
 
 @pytest.fixture(scope="module")
