@@ -22,7 +22,7 @@ def run_facts(sources: Sources, agents: Agents | None) -> dict[str, Any]:
     timings = sources.frame("timings")
     replicates, islands = sources.replicates
     known = bool(config)
-    device = manifest.get("device")
+    device, versions = manifest.get("device"), manifest.get("versions")
     return {
         "id": str(manifest.get("run_id", sources.directory.root.resolve().name)),
         "state": sources.state,
@@ -37,7 +37,7 @@ def run_facts(sources: Sources, agents: Agents | None) -> dict[str, Any]:
         "replicates": replicates if known else None,
         "device": f"{device.get('count', '?')} × {device.get('kind', '?')}" if isinstance(device, dict) else None,
         "source": _text(manifest.get("source_hash")),
-        "versions": manifest["versions"] if isinstance(manifest.get("versions"), dict) else {},
+        "versions": {name: str(version) for name, version in versions.items()} if isinstance(versions, dict) else {},
         "born": len(agents) if agents else sum(frame.height for frame in sources.frames("births", ["id"])),
         "died": _counts(sources, "deaths"),
         "scars": _counts(sources, "scars"),
