@@ -13,6 +13,7 @@ from arena.benchmarks import play
 from arena.journey import Passed, travel
 from arena.plan import Plan
 from arena.rollout import Trader
+from arena.state import ArenaState
 from markets.preparation import Market
 from markets.tape import Tape
 
@@ -36,17 +37,21 @@ def market() -> Market:
 
 
 @pytest.fixture(scope="module")
-def plan(market: Market) -> Plan:
-    return founded(SETTINGS, market)[0]
+def world(market: Market) -> tuple[Plan, ArenaState]:
+    return founded(SETTINGS, market)
 
 
 @pytest.fixture(scope="module")
-def traders(market: Market) -> tuple[Trader, ...]:
+def plan(world: tuple[Plan, ArenaState]) -> Plan:
+    return world[0]
+
+
+@pytest.fixture(scope="module")
+def traders(world: tuple[Plan, ArenaState]) -> tuple[Trader, ...]:
     """Three founders of each species, with memories of scars and some trust."""
-    _, state = founded(SETTINGS, market)
     rng = np.random.default_rng(4)
     made = []
-    for population in state.populations:
+    for population in world[1].populations:
         some = jax.tree.map(lambda leaf: leaf[0, :3], population)
         memory = some.memory._replace(
             features=jnp.asarray(rng.normal(size=some.memory.features.shape), jnp.float32),
@@ -82,7 +87,8 @@ def test_over_a_window_a_journey_is_the_episode_that_was_judged(
 def test_pieces_change_nothing(market: Market, plan: Plan, traders: tuple[Trader, ...]) -> None:
     rows = market.segments[0].rows
     known = int(np.flatnonzero(np.asarray(market.tape.regime) < 4)[0])
-    first, stop = np.asarray([known, rows.validation.start]), np.asarray([rows.train.stop, rows.validation.stop])
+    first = np.asarray([known, rows.validation.start] * 2)  # as many lanes as the windows above, compiled once for both
+    stop = np.asarray([rows.train.stop, rows.validation.stop] * 2)
     at_once, in_pieces = (whole(plan, 0, traders[0], market.tape, first, stop, piece=piece) for piece in (4096, 40))
     longest = int((stop - first).max()) - 1
     assert len(at_once.equity) == len(in_pieces.equity) == longest > 40

@@ -7,9 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_worlds import founded, make_settings, market_of, small_bars
+from small_worlds import make_settings, market_of, small_bars
 
+from agents.memory import Memory
 from arena.journey import travel
+from arena.plan import make_plan
 from arena.rollout import Trader
 from experiments.report.champions import Champion
 from experiments.report.journeys import journeys
@@ -18,7 +20,9 @@ from experiments.report.rides import lanes_of
 from experiments.report.sources import Sources
 from experiments.report.world import World
 from experiments.runs.directory import RunDirectory
-from markets.bars import CLOSE
+from genomes.genes import Genes
+from genomes.qnetwork import Layer, Network
+from markets.bars import CLOSE, Bars
 from markets.joining import join
 from markets.preparation import Market
 from markets.source import Supply
@@ -40,16 +44,20 @@ def sources(tmp_path: str) -> Sources:
     return Sources(RunDirectory(tmp_path), {}, {}, "finished", 0, {}, Missings())
 
 
-def made(market: Market, bars: list) -> tuple[World, list[Champion]]:
-    """A world, and a founder of each replicate for its champion."""
-    plan, state = founded(SETTINGS, market)
-    population = state.populations[0]
-    champions = []
+def made(market: Market, bars: list[Bars]) -> tuple[World, list[Champion]]:
+    """A world, and a champion of each replicate with a brain that trades a lot."""
+    rng, champions = np.random.default_rng(5), []
+
+    def drawn(*shape: int) -> np.ndarray:
+        return rng.normal(size=shape).astype(np.float32)
+
     for replicate in range(2):
-        own = jax.tree.map(lambda leaf, place=replicate: np.asarray(leaf[place, 0]), population)
-        trader = Trader(own.genome, own.genes, own.memory, np.zeros(4, np.float32))
+        genome = Network(drawn(len(market.features), 4), drawn(4, 4), drawn(4), (), Layer(drawn(4, 3), drawn(3)))
+        genes = Genes(*(np.float32(value) for value in (0.3, 3.0, 4.0, 0.1, 1e-3, 0.9, 0.1)))
+        memory = Memory(np.zeros((4, len(market.features)), np.float32), np.zeros(4, np.float32))
+        trader = Trader(genome, genes, memory, np.zeros(4, np.float32))
         champions.append(Champion(replicate, 0, replicate, {4: 0.0}, "qnetwork", trader))
-    return World(Supply(bars), market, plan), champions
+    return World(Supply(bars), market, make_plan(SETTINGS, len(market.features))), champions
 
 
 def test_each_replicate_travels_on_its_own_market_and_some_symbols_are_left_out(sources: Sources) -> None:
