@@ -56,7 +56,7 @@ def write_report(
     Args:
         directory: of the run.
         out: the file.
-        only_records: leave the market and the champions' brains alone, which takes most of the time.
+        only_records: leave the market alone, so that champions do not trade again, which takes most of the time.
         made: the moment that the report says; now by default. All else is the same for the same run.
         tell: is given a label and a line whenever something is done.
 
@@ -69,7 +69,7 @@ def write_report(
     moment = made or datetime.datetime.now(datetime.UTC)
     facts = {"version": VERSION, "made": moment.isoformat(timespec="seconds"), **facts}
     text = document(facts, {name: packed.base64 for name, packed in columns.items()}, title=_title(facts["run"]))
-    raw = text.encode("utf-8")
+    raw = text.encode("utf-8", "replace")  # half a pair of UTF-16 may stand in a symbol's name
     write_whole(out, lambda temporary: temporary.write_bytes(raw))
     tell("size", f"{len(raw) / 1e6:.1f} MB")
 

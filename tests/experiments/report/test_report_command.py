@@ -103,16 +103,16 @@ def test_a_disk_that_is_full_leaves_the_old_report(run: RunDirectory, monkeypatc
 
 
 def test_what_a_run_says_cannot_break_out_of_the_page(run: RunDirectory) -> None:
-    nasty = "</script><script>alert(1)</script><!--<script>"
-    run.note(symbols=[nasty], target=nasty)
+    nasty = "</script><script>alert(1)</script><!--<script>\ud800"
+    run.manifest.write_text(json.dumps({**run.read_manifest(), "symbols": [nasty], "target": nasty}), encoding="utf-8")
     text = run.config.read_text("utf-8")
-    run.config.write_text(f"{text}\n'{nasty}': '{nasty}'\n", encoding="utf-8")
+    run.config.write_text(f"{text}\n'{nasty[:-1]}': '{nasty[:-1]}'\n", encoding="utf-8")
     assert arena("report", str(run.root), "--only-records")[0] == 0
     page = (run.root / "report.html").read_text("utf-8")
     assert "alert(1)</script>" not in page
     facts = facts_of(run.root / "report.html")
     assert facts["run"]["market"]["symbols"] == [nasty]
-    assert [nasty, nasty] in facts["run"]["settings"]
+    assert [nasty[:-1], nasty[:-1]] in facts["run"]["settings"]
     assert page.count("<script") == 3 + len(facts["columns"])
 
 
