@@ -2,18 +2,19 @@
 
 A file that is opened from disk may load no modules, and the page's security policy names each script by its hash, so
 there is one script in one scope. That wants a little order in the modules, which is checked here: imports are named,
-from `./x.js`, and stand at the start of a line; what is imported exists and is exported; names at the top level are
-unique over all modules; nobody imports in a circle.
+from `./x.js` or `../room/x.js`, and stand at the start of a line; what is imported exists and is exported; names at the
+top level are unique over all modules; nobody imports in a circle.
 """
 
 import dataclasses
+import posixpath
 import re
 from collections.abc import Mapping
 
 __all__ = ["BundleError", "bundle", "reached"]
 
 _NAME = r"[A-Za-z_$][\w$]*"
-_IMPORT = re.compile(r'^import\s*\{([^{}]*)\}\s*from\s*"\./([\w.-]+)";?[ \t]*\n?', re.MULTILINE)
+_IMPORT = re.compile(r'^import\s*\{([^{}]*)\}\s*from\s*"(\.\.?/[\w./-]+)";?[ \t]*\n?', re.MULTILINE)
 _DECLARED = re.compile(
     rf"^(export\s+)?(?:(?:async\s+)?function\s*\*?\s*({_NAME})|class\s+({_NAME})|(?:const|let|var)\s+({_NAME})\b)",
     re.MULTILINE,
@@ -27,7 +28,7 @@ class BundleError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class _Module:
-    """What a module imports by file, what it declares and exports at its top level, and its text without both words."""
+    """What a module imports by path, what it declares and exports at its top level, and its text without both words."""
 
     imports: Mapping[str, tuple[str, ...]]
     declared: tuple[str, ...]
@@ -39,7 +40,7 @@ def bundle(sources: Mapping[str, str], entry: str = "main.js") -> str:
     """One script of all modules that the entry reaches.
 
     Args:
-        sources: the text of each module by its name, such as `main.js`.
+        sources: the text of each module by its path, such as `main.js` or `tree/layout.js`.
         entry: where it begins.
 
     Returns:
@@ -87,10 +88,10 @@ def _visit(name: str, modules: Mapping[str, _Module], done: dict[str, _Module], 
     module = modules[name]
     for other, names in module.imports.items():
         if other not in modules:
-            raise BundleError(f"{name}: imports ./{other}, which does not exist")
+            raise BundleError(f"{name}: imports {other}, which does not exist")
         lacking = [wanted for wanted in names if wanted not in modules[other].exported]
         if lacking:
-            raise BundleError(f"{name}: imports {', '.join(lacking)} of ./{other}, which does not export it")
+            raise BundleError(f"{name}: imports {', '.join(lacking)} of {other}, which does not export it")
         _visit(other, modules, done, (*above, name))
     done[name] = module
 
@@ -103,7 +104,8 @@ def _read(name: str, text: str) -> _Module:
         for word in names:
             if not re.fullmatch(_NAME, word):
                 raise BundleError(f"{name}: imports {word!r}; right is a name alone, which keeps its name")
-        imports[found[2]] = (*imports.get(found[2], ()), *names)
+        other = posixpath.normpath(posixpath.join(posixpath.dirname(name), found[2]))
+        imports[other] = (*imports.get(other, ()), *names)
     text = _IMPORT.sub("", text)
     declared, exported = [], set()
     for found in _DECLARED.finditer(text):

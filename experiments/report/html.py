@@ -114,13 +114,19 @@ def vendored() -> str:
 
 def page_script() -> str:
     """The page's own script, of all modules in `page/`."""
-    return bundle({path.name: path.read_text(encoding="utf-8") for path in sorted((_HERE / "page").glob("*.js"))})
+    return bundle(_texts("*.js"))
 
 
 def page_style() -> str:
-    """The page's style, of all sheets in `page/` in the order of their names."""
-    sheets = (path.read_text(encoding="utf-8") for path in sorted((_HERE / "page").glob("*.css")))
-    return "\n".join(sheets).replace("\r\n", "\n")
+    """The page's style, of all sheets in `page/` in the order of their paths."""
+    return "\n".join(_texts("*.css").values()).replace("\r\n", "\n")
+
+
+def _texts(pattern: str) -> dict[str, str]:
+    """The page's files of a kind by their path below `page/`, in order."""
+    page = _HERE / "page"
+    texts = {path.relative_to(page).as_posix(): path.read_text(encoding="utf-8") for path in page.rglob(pattern)}
+    return dict(sorted(texts.items()))
 
 
 def _policy(scripts: list[str], style: str) -> str:

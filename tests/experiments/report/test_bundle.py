@@ -29,6 +29,17 @@ def test_modules_are_joined_dependencies_first_and_without_their_words() -> None
     assert reached(MODULES) == ("scale.js", "draw.js", "main.js")
 
 
+def test_modules_may_live_in_rooms() -> None:
+    rooms = {
+        "main.js": 'import { draw } from "./tree/draw.js";\ndraw();\n',
+        "tree/draw.js": 'import { scale } from "../base/scale.js";\nexport function draw() { return scale(); }\n',
+        "base/scale.js": "export function scale() {}\n",
+    }
+    assert reached(rooms) == ("base/scale.js", "tree/draw.js", "main.js")
+    with pytest.raises(BundleError, match=r"tree/draw\.js: imports scale\.js, which does not exist"):
+        bundle({**rooms, "tree/draw.js": rooms["tree/draw.js"].replace("../base", "..")})
+
+
 def test_the_script_is_strict_and_leaves_no_names_behind() -> None:
     assert bundle(MODULES).startswith('(() => {\n"use strict";\n')
     assert bundle(MODULES).endswith("})();\n")
@@ -37,15 +48,15 @@ def test_the_script_is_strict_and_leaves_no_names_behind() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"main.js": 'import { a } from "./gone.js";'}, "main.js: imports ./gone.js, which does not exist"),
-        ({"main.js": 'import { own } from "./scale.js";'}, "main.js: imports own of ./scale.js, which does not export"),
+        ({"main.js": 'import { a } from "./gone.js";'}, "main.js: imports gone.js, which does not exist"),
+        ({"main.js": 'import { own } from "./scale.js";'}, "main.js: imports own of scale.js, which does not export"),
         (
             {"draw.js": "export function draw() {}\nlet own = 1;\nvoid own;"},
             "declares own, which draw.js declares too",
         ),
         (
             {"scale.js": "export const WIDTH = 1, scale = 2;"},
-            "draw.js: imports scale of ./scale.js, which does not export it",
+            "draw.js: imports scale of scale.js, which does not export it",
         ),
         (
             {"scale.js": 'import { draw } from "./draw.js";\nexport const WIDTH = 1;\nexport const scale = draw;'},
