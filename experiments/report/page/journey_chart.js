@@ -8,7 +8,7 @@ import { equitySeries, underSeries } from "./journey_series.js";
 import { priceChanges, priceMode } from "./journey_price.js";
 import { priceWords, rowLabels } from "./journey_words.js";
 
-const ROOM = { outerBoundsMode: "none", left: 58, right: 14 };
+const ROOM = { outerBoundsMode: "none", left: 58, right: 30 };
 const GRIDS = [
   { name: "equity", top: 28, height: 150 },
   { name: "drawdown", top: 216, height: 56 },
@@ -20,6 +20,8 @@ const GRIDS = [
 /** Room above the first grid and below the last. */
 export const JOURNEY_ROOM = { top: 28, bottom: 64 };
 export const JOURNEY_HEIGHT = 692;
+/** Where equity or buy and hold spans more than this ratio, equal ratios have equal heights. */
+const STEEP = 3;
 const TITLES = {
   equity: "Equity, start = 1",
   drawdown: "Drawdown",
@@ -36,7 +38,8 @@ const TITLES = {
  */
 export function journeyOption(bars, view, { colours, scars, width }) {
   const narrow = width < 560;
-  const steep = isSteep(bars);
+  const range = equityRange(bars);
+  const steep = range.high > STEEP * range.low && range.low > 0;
   const axes = GRIDS.map(({ name }, i) => ({
     ...plainAxis(colours, {
       gridIndex: i,
@@ -64,7 +67,7 @@ export function journeyOption(bars, view, { colours, scars, width }) {
       textStyle: { color: colours.soft, fontSize: 12, fontWeight: 500 },
     })),
     xAxis: axes,
-    yAxis: yAxes(colours, Math.max(0.1, Math.ceil(largestPosition(bars) * 10) / 10), steep),
+    yAxis: yAxes(colours, Math.max(0.1, Math.ceil(largestPosition(bars) * 10) / 10), steep ? range : null),
     dataZoom: [
       {
         type: "inside",
@@ -112,8 +115,7 @@ export function journeyOption(bars, view, { colours, scars, width }) {
   };
 }
 
-/** Whether equity or buy and hold spans so much that equal ratios should have equal heights. */
-function isSteep(bars) {
+function equityRange(bars) {
   let low = Infinity;
   let high = 0;
   for (const name of ["equity", "hold"]) {
@@ -122,14 +124,21 @@ function isSteep(bars) {
       if (value > high) high = value;
     }
   }
-  return low > 0 && high / low > 3;
+  return { low, high };
 }
 
-function yAxes(colours, size, steep) {
+/** An axis of whole powers of two, at most five of them; the library's own choice leaves most of the height empty. */
+function doublings({ low, high }) {
+  const first = Math.floor(Math.log2(low));
+  const last = Math.ceil(Math.log2(high));
+  return { type: "log", logBase: 2, min: 2 ** first, max: 2 ** last, interval: Math.ceil((last - first) / 5) };
+}
+
+function yAxes(colours, size, range) {
   const axis = (i, more) => plainAxis(colours, { gridIndex: i, scale: true, splitNumber: 3, ...more });
   return [
     axis(0, {
-      ...(steep ? { type: "log", logBase: 2 } : {}),
+      ...(range ? doublings(range) : {}),
       axisLabel: { formatter: (value) => number(value, 2), showMinLabel: false },
     }),
     axis(1, {
