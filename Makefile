@@ -5,6 +5,7 @@
 #   make test ARGS="tests/markets -k fill"   the same, with pytest's own arguments
 #   make format                              lay out the code as the checks want it
 #   make vendor                              fetch the report's drawing library anew (wants npm)
+#   make screenshots                         take the README's pictures of the report anew, of a run of a few minutes
 #   make constraints                         resolve all dependencies anew into constraints.txt
 #   make clean                               remove .venv and every cache; runs/ stays
 #
@@ -24,7 +25,7 @@ XLA_CACHE := JAX_COMPILATION_CACHE_DIR="$(CURDIR)/.pytest_cache/xla" JAX_PERSIST
 CANDIDATES = $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python3.14 python)
 SUITABLE = import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
-.PHONY: help evolve test format vendor constraints clean
+.PHONY: help evolve test format screenshots vendor constraints clean
 .DEFAULT_GOAL := help
 
 help:
@@ -57,6 +58,11 @@ vendor:
 	@cp build/vendor/package/dist/$(call said,file) build/vendor/package/LICENSE build/vendor/package/NOTICE $(VENDOR)
 	@cp build/vendor/package/licenses/* $(VENDOR)/licenses
 	@rm -rf build/vendor
+
+screenshots: $(VENV)/.installed-dev
+	@mkdir -p docs/images
+	@$(XLA_CACHE) ARENA_SCREENSHOTS="$(CURDIR)/docs/images" \
+		$(BIN)/python -m pytest tests/experiments/report/browser/test_report_pictures.py --timeout 3600
 
 # An environment of its own, so that only what our own bounds ask for decides.
 constraints: $(VENV)/.installed-dev
