@@ -15,6 +15,7 @@ from arena.journey import travel
 from arena.rollout import Trader
 from experiments.replay.replay import ReplayResult, replay_aligned
 from experiments.replay.targets import Targets
+from experiments.report import journeys as journeys_module
 from experiments.report.champions import Champion, read_champions, read_traders
 from experiments.report.journeys import UNKNOWN, journeys, thinned
 from experiments.report.rides import Lane, lanes_of, ride
@@ -146,6 +147,36 @@ def test_over_validation_windows_champions_earn_what_the_run_wrote_down(looked: 
             seen += row["trades"]
     assert len(windows) == 4
     assert seen > 20
+
+
+def test_long_journeys_are_drawn_in_bins_that_trades_point_to(
+    looked: Looked, made: dict[str, list[dict[str, object]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journeys_module, "_ALL_POINTS", 400)
+    drawn = journeys(looked.sources, looked.world, looked.champions)
+    assert sum(len(one["columns"]["time"]) for own in drawn.values() for one in own) <= 400
+    fewer = 0
+    for key, own in drawn.items():
+        for short, whole in zip(own, made[key], strict=True):
+            every, count = short["every"], len(short["trades"]["entry"])
+            assert every > 1
+            assert short["note"].startswith(f"Each point stands for {every} bars.")
+            np.testing.assert_array_equal(short["columns"]["time"], whole["columns"]["time"][::every])
+            assert short["columns"]["equity"][-1] == whole["columns"]["equity"][-1]
+            size = np.abs(
+                whole["trades"]["profit"] * whole["columns"]["equity"][whole["trades"]["entry"].astype(int) - 1]
+            )
+            kept = np.sort(np.argsort(-size, kind="stable")[:count])
+            for name, values in short["trades"].items():
+                told = whole["trades"][name][kept]
+                np.testing.assert_array_equal(values, told // every if name in ("entry", "exit") else told)
+            if count < len(size):
+                fewer += 1
+                assert (
+                    f"Of {len(size):,} trades those {count:,} with the largest profit or loss are drawn."
+                    in short["note"]
+                )
+    assert fewer
 
 
 COLUMNS = ("open", "high", "low", "close", "equity", "hold", "drawdown", "position")
