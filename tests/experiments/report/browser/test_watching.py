@@ -1,5 +1,6 @@
 """The watch over pages misses nothing: what a report must not do is done here on purpose, and seen."""
 
+import contextlib
 import socket
 import threading
 from collections.abc import Iterator
@@ -14,7 +15,10 @@ READY = '<script>document.documentElement.dataset.ready = "true";</script>'
 
 @pytest.fixture
 def knocks() -> Iterator[tuple[str, list[str]]]:
-    """An address on this machine, and who connected to it."""
+    """An address on this machine, and what was said to it.
+
+    For a frame that it then refuses Chromium may connect, but says nothing.
+    """
     seen: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -24,8 +28,11 @@ def knocks() -> Iterator[tuple[str, list[str]]]:
                     caller, _ = server.accept()
                 except OSError:
                     return
-                seen.append("connected")
-                caller.close()
+                with caller, contextlib.suppress(OSError):
+                    caller.settimeout(1)
+                    said = caller.recv(100)
+                    if said:
+                        seen.append(said.decode(errors="replace"))
 
         thread = threading.Thread(target=listen, daemon=True)
         thread.start()
