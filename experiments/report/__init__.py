@@ -1,6 +1,6 @@
 """The report: one HTML file about one run, which opens without a network and sends no request.
 
-`sources` reads the run's tables with suspicion; `summary`, `curves`, `clades`, `heat` and `tree_facts` make the parts
-of it; `packing` writes long columns down small; `bundle` joins the scripts of `page/`; `html` puts all of it into one
-file beside the drawing library of `vendor/`; `report` does all that in order.
+`facts` makes the parts of it, from the run's tables and from its champions, who trade the bars once more; `packing`
+writes long columns down small; `bundle` joins the scripts of `page/`; `html` puts all of it into one file beside the
+drawing library of `vendor/`; `report` does all that in order.
 """

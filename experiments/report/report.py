@@ -11,18 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arena.schemas import REGIME_NAMES
-from experiments.report.agents import CAUSES, OPERATORS, Agents, read_agents
-from experiments.report.archive import read_archive
-from experiments.report.clades import clades
-from experiments.report.curves import curves
-from experiments.report.gallery import gallery
-from experiments.report.heat import heat
+from experiments.report.facts.agents import CAUSES, OPERATORS, Agents, read_agents
+from experiments.report.facts.archive import read_archive
+from experiments.report.facts.clades import clades
+from experiments.report.facts.curves import curves
+from experiments.report.facts.gallery import gallery
+from experiments.report.facts.heat import heat
+from experiments.report.facts.scores import read_scores
+from experiments.report.facts.sources import NEEDS, Sources
+from experiments.report.facts.summary import market_facts, run_facts
+from experiments.report.facts.tree import lineage_tree
 from experiments.report.html import document, script_json
 from experiments.report.packing import Packed, coarse, pack_all
-from experiments.report.scores import read_scores
-from experiments.report.sources import NEEDS, Sources
-from experiments.report.summary import market_facts, run_facts
-from experiments.report.tree_facts import lineage_tree
 from experiments.runs.directory import RunDirectory
 from experiments.runs.files import write_whole
 from markets.account import REASONS

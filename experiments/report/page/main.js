@@ -1,17 +1,17 @@
 // Where the page begins: colours, the bar at the top, and every section mounted, each on its own, so that one that fails
 // says so in its place and the others stand.
 
-import { facts } from "./data.js";
-import { h, segmented } from "./dom.js";
-import { read, write, onAddress } from "./address.js";
-import { startTheme, chooseTheme, themeChoice } from "./theme.js";
-import { mountSummary, reason } from "./summary.js";
-import { mountChampions } from "./champions.js";
-import { mountCurves } from "./curves.js";
-import { mountTree } from "./tree.js";
-import { mountClades } from "./clades.js";
-import { mountHeat } from "./heat.js";
-import { mountMissing } from "./missing.js";
+import { facts } from "./base/data.js";
+import { h, segmented } from "./base/dom.js";
+import { read, write, onAddress } from "./base/address.js";
+import { startTheme, chooseTheme, themeChoice } from "./base/theme.js";
+import { mountSummary, reason } from "./sections/summary.js";
+import { mountChampions } from "./champions/champions.js";
+import { mountCurves } from "./sections/curves.js";
+import { mountTree } from "./tree/tree.js";
+import { mountClades } from "./sections/clades.js";
+import { mountHeat } from "./sections/heat.js";
+import { mountMissing } from "./sections/missing.js";
 
 const MOUNTS = {
   summary: { mount: mountSummary, short: "Run" },

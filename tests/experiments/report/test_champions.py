@@ -12,10 +12,10 @@ from report_runs import BREAKS
 from arena.schemas import REGIME_NAMES
 from experiments.lineage.table import lineage
 from experiments.lineage.tree import Tree, tree_of
-from experiments.report.champions import Champion, champion_facts, read_champions, read_traders
-from experiments.report.gallery import gallery
-from experiments.report.sources import Sources
-from experiments.report.world import load_study, load_world
+from experiments.report.facts.champions import Champion, champion_facts, read_champions, read_traders
+from experiments.report.facts.gallery import gallery
+from experiments.report.facts.sources import Sources
+from experiments.report.facts.world import load_study, load_world
 from experiments.runs.champions import best_scores
 from experiments.runs.directory import RunDirectory
 from experiments.runs.trees import save_tree

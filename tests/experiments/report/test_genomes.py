@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from agents.observation import ACCOUNT_VIEW
-from experiments.report.genomes import genome_facts
+from experiments.report.facts.genomes import genome_facts
 from genomes.forest import Forest
 from genomes.qnetwork import Layer, Network
 from genomes.registry import make_species, settings_class

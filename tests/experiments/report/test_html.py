@@ -151,9 +151,7 @@ def test_a_drawing_library_that_was_changed_is_refused(tmp_path: Path, monkeypat
 
 def test_every_module_of_the_page_is_joined() -> None:
     folder = Path(html.__file__).parent / "page"
-    sources = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.js")}
-    if "main.js" not in sources:
-        pytest.skip("no page yet")
+    sources = {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in folder.rglob("*.js")}
     assert set(reached(sources)) == set(sources)
     html.page_script()
     assert not re.search(r"@import|url\((?!['\"]?data:)", html.page_style())

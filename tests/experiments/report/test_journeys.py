@@ -15,12 +15,12 @@ from arena.journey import travel
 from arena.rollout import Trader
 from experiments.replay.replay import ReplayResult, replay_aligned
 from experiments.replay.targets import Targets
-from experiments.report import journeys as journeys_module
-from experiments.report.champions import Champion, read_champions, read_traders
-from experiments.report.journeys import UNKNOWN, journeys, thinned
-from experiments.report.rides import Lane, lanes_of, ride
-from experiments.report.sources import Sources
-from experiments.report.world import World, load_study, load_world
+from experiments.report.facts import journeys as journeys_module
+from experiments.report.facts.champions import Champion, read_champions, read_traders
+from experiments.report.facts.journeys import UNKNOWN, journeys, thinned
+from experiments.report.facts.rides import Lane, lanes_of, ride
+from experiments.report.facts.sources import Sources
+from experiments.report.facts.world import World, load_study, load_world
 from experiments.runs.directory import RunDirectory
 from markets.account import REASONS
 from markets.bars import CLOSE, HIGH, LOW, OPEN

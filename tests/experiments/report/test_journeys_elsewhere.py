@@ -13,12 +13,12 @@ from agents.memory import Memory
 from arena.journey import travel
 from arena.plan import make_plan
 from arena.rollout import Trader
-from experiments.report.champions import Champion
-from experiments.report.journeys import journeys
-from experiments.report.missing import Missings
-from experiments.report.rides import lanes_of
-from experiments.report.sources import Sources
-from experiments.report.world import World
+from experiments.report.facts.champions import Champion
+from experiments.report.facts.journeys import journeys
+from experiments.report.facts.missing import Missings
+from experiments.report.facts.rides import lanes_of
+from experiments.report.facts.sources import Sources
+from experiments.report.facts.world import World
 from experiments.runs.directory import RunDirectory
 from genomes.genes import Genes
 from genomes.qnetwork import Layer, Network

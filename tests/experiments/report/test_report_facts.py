@@ -13,11 +13,11 @@ from report_columns import numbers
 from small_worlds import make_settings, market_of, small_bars
 
 from arena.schemas import REGIME_NAMES
-from experiments.report import clades as clades_module
+from experiments.report.facts import clades as clades_module
+from experiments.report.facts.summary import market_facts
+from experiments.report.facts.thinning import Thinning
 from experiments.report.packing import Packed, pack_all
 from experiments.report.report import journey_columns, report_facts
-from experiments.report.summary import market_facts
-from experiments.report.thinning import Thinning
 from experiments.runs.directory import RunDirectory
 from markets.source import Supply
 

@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 from arena.schemas import TABLES
+from experiments.report.facts.sources import NEEDS, Sources
 from experiments.report.report import report_facts
-from experiments.report.sources import NEEDS, Sources
 from experiments.runs.directory import RunDirectory
 from experiments.runs.lock import only_one
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from report_columns import numbers
 
 from experiments.lineage.tree import Tree
-from experiments.report.agents import Agents, read_agents
-from experiments.report.archive import Archive, read_archive
-from experiments.report.scores import read_scores
-from experiments.report.sources import Sources
-from experiments.report.tree_facts import chosen, lineage_tree
+from experiments.report.facts.agents import Agents, read_agents
+from experiments.report.facts.archive import Archive, read_archive
+from experiments.report.facts.scores import read_scores
+from experiments.report.facts.sources import Sources
+from experiments.report.facts.tree import chosen, lineage_tree
 from experiments.runs.directory import RunDirectory
 
 

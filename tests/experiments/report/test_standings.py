@@ -11,10 +11,10 @@ from arena import standings as arena_standings
 from arena.founding import found
 from arena.schemas import REGIME_NAMES
 from experiments.configuration.study import oracle_path
-from experiments.report.champions import read_champions, read_traders
-from experiments.report.sources import Sources
-from experiments.report.standings import archive_of, standings
-from experiments.report.world import load_study, load_world
+from experiments.report.facts.champions import read_champions, read_traders
+from experiments.report.facts.sources import Sources
+from experiments.report.facts.standings import archive_of, standings
+from experiments.report.facts.world import load_study, load_world
 from experiments.runs.checkpoint import last_checkpoint, load_checkpoint
 from experiments.runs.directory import RunDirectory
 

@@ -19,14 +19,14 @@ NODE = shutil.which("node")
 pytestmark = pytest.mark.skipif(NODE is None, reason="the page's layout runs in Node, which is not installed")
 
 PAGE = Path(experiments.report.__file__).parent / "page"
-MODULES = ("tree_layout.js", "tree_scan.js", "tree_raster.js", "tree_window.js")
+MODULES = ("tree/layout.js", "tree/scan.js", "tree/raster.js", "tree/window.js")
 LAST = 40
 
 PRELUDE = """
-import { treeTopology, treeSelect, treeLayout, treeLine, treeNeighbours } from "./tree_layout.js";
-import { treeScan, treeScratch } from "./tree_scan.js";
-import { treePixels, treeRaster, treeNodeAt } from "./tree_raster.js";
-import { treeBetween, treeClamp, treeTicks, treeWhole, treeWindowOf, treeWindowText, treeZoom } from "./tree_window.js";
+import { treeTopology, treeSelect, treeLayout, treeLine, treeNeighbours } from "./tree/layout.js";
+import { treeScan, treeScratch } from "./tree/scan.js";
+import { treePixels, treeRaster, treeNodeAt } from "./tree/raster.js";
+import { treeBetween, treeClamp, treeTicks, treeWhole, treeWindowOf, treeWindowText, treeZoom } from "./tree/window.js";
 
 const given = JSON.parse(require("fs").readFileSync(0, "utf8"));
 const list = (typed) => Array.from(typed);

@@ -1,0 +1,42 @@
+// A bar, a trade and a price in words.
+
+import { signed, number, percent, stamp, day } from "../base/dom.js";
+
+/** What stands under the axis of bars: days, or hours too where few days are in view. */
+export function rowLabels(bars, fine) {
+  return (row) => {
+    const time = bars.time[Math.round(row)];
+    return Number.isFinite(time) ? (fine ? stamp(time).slice(5) : day(time)) : "";
+  };
+}
+
+/** A price with the digits its size wants. @param {number} value */
+export function priceWords(value) {
+  return number(value, Math.abs(value) >= 1000 ? 0 : Math.abs(value) >= 20 ? 2 : 4);
+}
+
+/** A bar in words. @param {object} bars @param {number} row @param {object} facts */
+export function barWords(bars, row, facts) {
+  if (!Number.isFinite(bars.time[row])) return [];
+  const position = bars.position[row];
+  const regime = facts.regimes[bars.regime[row]];
+  const said = [
+    ["", `${stamp(bars.time[row])}`],
+    ["close ", priceWords(bars.close[row])],
+    ["equity ", number(bars.equity[row], 4)],
+    ["hold ", number(bars.hold[row], 4)],
+    ["drawdown ", percent(bars.drawdown[row])],
+    ["", position > 0 ? `long ${number(position, 2)}` : position < 0 ? `short ${number(-position, 2)}` : "flat"],
+  ];
+  if (regime) said.push(["", regime.replaceAll("_", " ")]);
+  const trade =
+    bars.trades.find((one) => one.entry <= row && row < one.exit) ?? bars.trades.find((one) => one.exit === row);
+  if (trade) said.push(["trade ", tradeWords(trade, facts)]);
+  return said;
+}
+
+/** A trade in words. @param {object} trade @param {object} facts */
+export function tradeWords(trade, facts) {
+  const why = facts.reasons?.[trade.reason];
+  return `${trade.side > 0 ? "long" : "short"}, ${signed(trade.profit * 100, 2)} % of equity${why ? `, closed by ${why.replaceAll("_", " ")}` : ""}`;
+}

@@ -1,0 +1,124 @@
+// One agent in words: what the card, the panel and the live region say of a row of the columns.
+
+import { quantity } from "../base/data.js";
+import { many, number, percent, signed, words } from "../base/dom.js";
+import { REGIME_GLYPHS } from "../base/theme.js";
+import { treeNone } from "./layout.js";
+
+/** Bits as a list of their places. */
+export function treeBits(bits) {
+  const list = [];
+  for (let r = 0; r < 8; r++) if (bits & (1 << r)) list.push(r);
+  return list;
+}
+
+/** "bull trending", "all-rounder". */
+export function treeRegime(facts, r) {
+  const name = facts.regimes[r] ?? `regime ${r}`;
+  return name === "all" ? "all-rounder" : words(name);
+}
+
+/** Regimes with their glyphs: "▲ bull trending, ★ all-rounder". */
+export function treeRegimes(facts, bits) {
+  return treeBits(bits).map((r) => `${REGIME_GLYPHS[r] ?? ""} ${treeRegime(facts, r)}`.trim()).join(", ");
+}
+
+/** Where each row's scars are in the columns "scars": those of row i are start[i] … start[i + 1]. */
+export function treeScarStarts(scars, n) {
+  const start = new Int32Array(n + 1);
+  if (!scars) return start;
+  for (let j = 0; j < scars.length; j++) start[scars.row[j] + 1]++;
+  for (let i = 0; i < n; i++) start[i + 1] += start[i];
+  return start;
+}
+
+/**
+ * All that is on record of an agent.
+ * @param {object} tree what `mountTree` holds: facts, columns, topology, scars, scarStarts
+ * @param {number} row
+ */
+export function treeAgent(tree, row) {
+  const { columns, topology, facts } = tree;
+  const parent = topology.parent[row] === row ? null : topology.parent[row];
+  const second = columns.second[row] === 0 ? null : row - columns.second[row];
+  const strength = columns.strength && facts.tree.strength ? quantity(columns.strength[row], facts.tree.strength, treeNone(columns.strength)) : null;
+  return {
+    row,
+    id: columns.id[row],
+    species: words(facts.species[columns.species[row]] ?? "?"),
+    island: columns.island[row],
+    born: columns.born[row],
+    died: topology.alive[row] ? null : topology.end[row] - 1,
+    cause: topology.alive[row] ? null : words(facts.causes[columns.cause[row]] ?? "not known"),
+    operator: words(facts.operators[columns.operator[row]] ?? "?"),
+    strength: parent === null ? null : strength,
+    parent: parent === null ? null : columns.id[parent],
+    second: second === null ? null : columns.id[second],
+    fitness: facts.tree.fitness ? quantity(columns.fitness[row], facts.tree.fitness, treeNone(columns.fitness)) : null,
+    trust: columns.trust[row] === 255 ? null : columns.trust[row] / 254,
+    scars: columns.scars[row],
+    won: columns.won[row],
+    holds: columns.holds[row],
+    below: topology.below[row],
+    depth: topology.depth[row],
+  };
+}
+
+/** The scars of a row: [{generation, regime, cause, severity}]. */
+export function treeScarsOf(tree, row) {
+  const { scars, scarStarts, facts } = tree;
+  const list = [];
+  for (let j = scarStarts[row]; j < scarStarts[row + 1]; j++) {
+    list.push({
+      generation: scars.generation[j],
+      regime: scars.regime[j] < facts.regimes.length ? treeRegime(facts, scars.regime[j]) : null,
+      cause: words(facts.causes[scars.cause[j]] ?? "scar"),
+      severity: scars.severity[j] === 255 ? null : scars.severity[j] / 254,
+    });
+  }
+  return list;
+}
+
+/** "3", "255 or more". */
+export function treeScarCount(count) {
+  return count === 255 ? "255 or more" : number(count);
+}
+
+/** Rows of an agent's card: [label, text]. */
+export function treeCardRows(tree, agent) {
+  const { facts } = tree;
+  const birth = [agent.operator, agent.strength === null ? null : `strength ${number(agent.strength, 3)}`];
+  const parents = [agent.parent, agent.second].filter((id) => id !== null);
+  return [
+    ["Species", `${agent.species}, island ${agent.island}`],
+    ["Lived", `generation ${agent.born} – ${agent.died === null ? "now (alive)" : `${agent.died} (${agent.cause})`}`],
+    ["Birth", birth.filter(Boolean).join(", ")],
+    [parents.length > 1 ? "Parents" : "Parent", parents.length ? parents.join(" and ") : "none: a founder"],
+    ["Fitness", agent.fitness === null ? "not known" : `${signed(agent.fitness, 3)} ${facts.tree.unit ?? "bp/bar"}`],
+    ["Trust", agent.trust === null ? "not known" : number(agent.trust, 2)],
+    ["Scars", treeScarCount(agent.scars)],
+    ["Won", agent.won ? treeRegimes(facts, agent.won) : "nothing"],
+    ["Holds", agent.holds ? treeRegimes(facts, agent.holds) : null],
+    ["Descendants", number(agent.below)],
+    ["Depth", number(agent.depth)],
+  ].filter(([, text]) => text !== null);
+}
+
+/** The agent in one sentence, for the live region. */
+export function treeSentence(tree, agent) {
+  const parts = [
+    `Agent ${agent.id}`,
+    `${agent.species}, born in generation ${agent.born} by ${agent.operator}`,
+    agent.died === null ? "alive" : `died in generation ${agent.died}, ${agent.cause}`,
+    agent.fitness === null ? null : `fitness ${signed(agent.fitness, 3)} ${tree.facts.tree.unit ?? "bp/bar"}`,
+    agent.won ? `won ${treeBits(agent.won).map((r) => treeRegime(tree.facts, r)).join(", ")}` : null,
+    agent.scars ? many(agent.scars, "scar") : null,
+    `${many(agent.below, "descendant")}`,
+  ];
+  return `${parts.filter(Boolean).join("; ")}.`;
+}
+
+/** Severity in words. */
+export function treeSeverity(severity) {
+  return severity === null ? "" : `severity ${percent(severity, 0)}`;
+}
