@@ -313,7 +313,7 @@ def test_journeys_name_their_columns_and_share_prices() -> None:
 
 def test_the_market_says_which_bars_are_whose() -> None:
     market, bars = market_of(make_settings()), small_bars()
-    facts = market_facts(Supply(bars), market)
+    facts = market_facts(Supply(list(bars)), market)
     stamps = bars[0].time
     assert facts["first"] == f"{np.datetime_as_string(stamps[0], 'm')}Z"
     assert facts["last"] == f"{np.datetime_as_string(stamps[-1], 'm')}Z"
