@@ -169,9 +169,7 @@ def test_lines_of_a_chart_can_be_taken_out(page: Page) -> None:
     assert (pixels(chart) == before).all()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_chart_is_drawn(page_of: Callable[..., Page], small_report: Path, scheme: str) -> None:
-    page = page_of(small_report, scheme=scheme)
+def test_every_chart_is_drawn(page: Page) -> None:
     for chart in page.locator("main .canvas").all():
         chart.scroll_into_view_if_needed()
         expect(chart.locator("canvas").first).to_be_visible()
