@@ -7,11 +7,15 @@ const addressListeners = new Set();
 let view = parsedAddress();
 let addressWaits = 0;
 
+/** What the address says; one that cannot be read says nothing. */
 function parsedAddress() {
   const hash = location.hash.replace(/^#/, "");
-  return hash.includes("=")
-    ? new URLSearchParams(hash)
-    : new URLSearchParams(hash ? { at: decodeURIComponent(hash) } : {});
+  if (hash.includes("=")) return new URLSearchParams(hash);
+  try {
+    return new URLSearchParams(hash ? { at: decodeURIComponent(hash) } : {});
+  } catch {
+    return new URLSearchParams();
+  }
 }
 
 function settleAddress() {

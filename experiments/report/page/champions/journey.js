@@ -264,7 +264,7 @@ function drawJourney(place, bars, journeys, champion, facts) {
 
 function viewOf(bars) {
   const [start, end] = (read("bars") ?? "").split("-").map(Number);
-  return Number.isFinite(start) && end > start && end < bars.length
+  return Number.isInteger(start) && Number.isInteger(end) && start >= 0 && end > start && end < bars.length
     ? { start, end }
     : { start: 0, end: bars.length - 1 };
 }

@@ -17,9 +17,14 @@ export function mountHeat(section, facts) {
     if (!reason(facts, "heat")) section.append(h("p", { class: "absent" }, "No agent has been judged yet."));
     return;
   }
+  const sorts = [
+    ...facts.regimes.map((name, i) => [String(i), i === facts.regimes.length - 1 ? "all regimes" : words(name)]),
+    ["species", "species"],
+    ["id", "birth, youngest first"],
+  ];
   const viewNow = () => ({
     split: read("heat") === "validation" ? "validation" : "train",
-    by: read("heatby") ?? String(facts.regimes.length - 1),
+    by: sorts.some(([key]) => key === read("heatby")) ? read("heatby") : String(facts.regimes.length - 1),
   });
   const view = viewNow();
   const alive = heat.agents.filter((one) => one.alive).length;
@@ -92,11 +97,6 @@ export function mountHeat(section, facts) {
     value: view.split,
     choose: (value) => ((view.split = value), write("heat", value === "train" ? null : value), redraw()),
   });
-  const sorts = [
-    ...facts.regimes.map((name, i) => [String(i), i === facts.regimes.length - 1 ? "all regimes" : words(name)]),
-    ["species", "species"],
-    ["id", "birth, youngest first"],
-  ];
   const sorter = selector({
     label: "Sorted by",
     options: sorts,

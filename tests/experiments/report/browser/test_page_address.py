@@ -72,3 +72,16 @@ def test_escape_closes_what_is_open(page: Page) -> None:
     page.keyboard.press("Escape")
     expect(numbers.locator("table")).to_be_hidden()
     expect(numbers.locator("summary")).to_be_focused()
+
+
+@pytest.mark.parametrize(
+    "address", ["%", "%E0%A4%A", "champion=%&tree=%&replicate=%&theme=%", "heatby=9&bars=x-&tree-agent=x"]
+)
+def test_an_address_that_cannot_be_read_is_as_good_as_none(
+    page: Page, page_of: Callable[..., Page], small_report: Path, address: str
+) -> None:
+    strange = page_of(small_report, address=address)
+    assert strange.get_by_role("alert").count() == 0
+    assert choices(strange) == choices(page)
+    strange.evaluate("() => { location.hash = '%'; }")
+    assert choices(strange) == choices(page)
