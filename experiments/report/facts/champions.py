@@ -5,7 +5,6 @@ champions, each as it was.
 """
 
 import dataclasses
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -170,13 +169,17 @@ def champion_facts(
 
     Returns:
         Of each champion `id, key, regimes, replicate, species, generation, born, depth, parent, operator, scores,
-        genes, gene_units, trust, scars, line`. Scores are in bp a bar by name of regime; what is not known is None.
+        genes, gene_units, trust, scars, line`. Scores are in bp a bar by name of regime; what is not known is None. In
+        a line, `scars` are those that an agent had before the next of it was born (the champion: before it won as it
+        is shown), `later` the others.
     """
     lines = {champion.id: _line(tree, champion.id) for champion in champions}
     wanted = {agent for line in lines.values() for agent, _, _ in line} | set(lines)
     births, scars = (_of(sources, name, wanted) for name in ("births", "scars"))
     born = {row["id"]: row for row in births.iter_rows(named=True)}
-    hurt = Counter(scars["id"].to_list())
+    hurt: dict[int, list[int]] = {}
+    for identity, generation in scars.select("id", "generation").iter_rows():
+        hurt.setdefault(identity, []).append(generation)
     won: dict[int, set[int]] = {}
     for row in _of(sources, "archive", wanted).iter_rows(named=True):
         if row["regime"] in REGIME_NAMES:
@@ -184,6 +187,7 @@ def champion_facts(
     made = []
     for champion in champions:
         own = born.get(champion.id, {})
+        until = [*(began for _, began, _ in lines[champion.id][1:]), champion.generation]
         line = [
             {
                 "id": identity,
@@ -192,10 +196,11 @@ def champion_facts(
                 "operator": born.get(identity, {}).get("operator"),
                 "strength": short(born.get(identity, {}).get("mutation_strength")),
                 "species": _index(species, born.get(identity, {}).get("species")),
-                "scars": hurt[identity],
+                "scars": sum(scar < passed for scar in hurt.get(identity, ())),
+                "later": sum(scar >= passed for scar in hurt.get(identity, ())),
                 "won": sorted(won.get(identity, ())),
             }
-            for identity, began, ended in lines[champion.id]
+            for (identity, began, ended), passed in zip(lines[champion.id], until, strict=True)
         ]
         trader = champion.trader
         made.append(

@@ -77,12 +77,15 @@ def test_facts_are_a_recount_of_the_tables(small_run: Path) -> None:
         assert [step["id"] for step in fact["line"]] == line
         assert (fact["depth"], fact["born"], fact["parent"]) == (len(line) - 1, own["generation"], own["parent_id"])
         assert (fact["operator"], SPECIES[fact["species"]]) == (own["operator"], own["species"])
-        for step in fact["line"]:
+        until = [*(births[identity]["generation"] for identity in line[1:]), champion.generation]
+        for step, passed in zip(fact["line"], until, strict=True):
             row, strength = births[step["id"]], births[step["id"]]["mutation_strength"]
             assert (step["born"], step["died"]) == (row["generation"], died.get(step["id"]))
             assert (step["operator"], SPECIES[step["species"]]) == (row["operator"], row["species"])
             assert step["strength"] == (None if strength is None else pytest.approx(strength, rel=1e-5))
-            assert step["scars"] == sum(scar["id"] == step["id"] for scar in scars)
+            had = [scar["generation"] for scar in scars if scar["id"] == step["id"]]
+            assert step["scars"] == len([generation for generation in had if generation < passed])
+            assert step["later"] == len(had) - step["scars"]
             assert step["won"] == sorted({REGIME_NAMES.index(r["regime"]) for r in archive if r["id"] == step["id"]})
         own_scars = [scar for scar in scars if scar["id"] == champion.id]
         assert [(s["generation"], s["cause"], s["units"]) for s in fact["scars"]] == [
@@ -98,6 +101,7 @@ def test_facts_are_a_recount_of_the_tables(small_run: Path) -> None:
         assert fact["trust"] == pytest.approx(np.asarray(champion.trader.trust).tolist(), rel=1e-5)
     assert longest > 3
     assert sum(len(fact["scars"]) for fact in facts) > 1
+    assert all(any(step[kind] for fact in facts for step in fact["line"]) for kind in ("scars", "later"))
 
 
 @pytest.mark.parametrize(("what", "count"), [("nothing", 1), ("trust", 1), ("scar", 2)])
