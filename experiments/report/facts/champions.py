@@ -219,7 +219,7 @@ def champion_facts(
                 "genes": None if trader is None else {k: short(v) for k, v in trader.genes._asdict().items()},
                 "gene_units": GENE_UNITS,
                 "trust": None if trader is None else [short(value) for value in np.asarray(trader.trust)],
-                "scars": _scars(scars, champion.id),
+                "scars": _scars(scars, champion),
                 "line": line or None,
             }
         )
@@ -241,8 +241,11 @@ def _line(tree: Tree | None, identity: int) -> list[tuple[int, int, int]]:
     return list(zip(tree.id[line].tolist(), tree.born[line].tolist(), tree.died[line].tolist(), strict=True))
 
 
-def _scars(scars: pl.DataFrame, identity: int) -> list[dict[str, Any]]:
-    """An agent's own scars, the oldest first."""
+def _scars(scars: pl.DataFrame, champion: Champion) -> list[dict[str, Any]]:
+    """A champion's own scars, the oldest first; later is one that came after it won as it is shown.
+
+    It is tried on validation as it acted in training, before that generation's scars.
+    """
     return [
         {
             "generation": row["generation"],
@@ -251,8 +254,9 @@ def _scars(scars: pl.DataFrame, identity: int) -> list[dict[str, Any]]:
             "cause": row["cause"],
             "severity": short(row["severity"]),
             "units": row["units"],
+            "later": row["generation"] >= champion.generation,
         }
-        for row in scars.filter(pl.col("id") == identity).sort("generation").iter_rows(named=True)
+        for row in scars.filter(pl.col("id") == champion.id).sort("generation").iter_rows(named=True)
     ]
 
 

@@ -88,8 +88,8 @@ def test_facts_are_a_recount_of_the_tables(small_run: Path) -> None:
             assert step["later"] == len(had) - step["scars"]
             assert step["won"] == sorted({REGIME_NAMES.index(r["regime"]) for r in archive if r["id"] == step["id"]})
         own_scars = [scar for scar in scars if scar["id"] == champion.id]
-        assert [(s["generation"], s["cause"], s["units"]) for s in fact["scars"]] == [
-            (s["generation"], s["cause"], s["units"]) for s in own_scars
+        assert [(s["generation"], s["cause"], s["units"], s["later"]) for s in fact["scars"]] == [
+            (s["generation"], s["cause"], s["units"], s["generation"] >= champion.generation) for s in own_scars
         ]
         assert {name: 1e-4 * score for name, score in fact["scores"].items()} == pytest.approx(
             {REGIME_NAMES[regime]: score for regime, score in champion.scores.items()}, rel=1e-5
@@ -102,6 +102,7 @@ def test_facts_are_a_recount_of_the_tables(small_run: Path) -> None:
     assert longest > 3
     assert sum(len(fact["scars"]) for fact in facts) > 1
     assert all(any(step[kind] for fact in facts for step in fact["line"]) for kind in ("scars", "later"))
+    assert {scar["later"] for fact in facts for scar in fact["scars"]} == {False, True}
 
 
 @pytest.mark.parametrize(("what", "count"), [("nothing", 1), ("trust", 1), ("scar", 2)])
