@@ -1,4 +1,4 @@
-"""Curves over generations: best and median by species and regime, the archive, diversity, deaths, scars and speed."""
+"""Curves of each replicate: best and median by species and regime, archive, diversity, deaths, scars; and speed."""
 
 from typing import Any
 
@@ -23,29 +23,48 @@ _DIGITS = {"diversity": 4, "epsilon": 4, "trust": 4, "births": 2, "migrants": 2}
 def curves(sources: Sources, agents: Agents | None, scores: Scores | None, archive: Archive) -> dict[str, Any] | None:
     """The curves; None where no generation is on record.
 
-    A point that stands for several generations shows their mean. Deaths and scars are counted a generation, over all
-    islands and species; best is over all islands, and diversity, ε and trust are means over them.
+    A point that stands for several generations is their mean. Replicates share nothing, so everything but speed is of
+    one: deaths and scars are counted a generation, over its islands and all species; best is over its islands, and
+    diversity, ε and trust are means over them.
     """
     if not sources.done:
         return None
-    thinning = Thinning(sources.done)
-    columns = ["generation", "species", "best", "median", *_MEANS, *_SUMS, "scars", "deaths"]
+    thinning = Thinning.of(sources.done, sources.replicates[0])
+    columns = ["generation", "island", "species", "best", "median", *_MEANS, *_SUMS, "scars", "deaths"]
     table = sources.frame("generations", columns)
+    table = table.with_columns(replicate=pl.Series(sources.replicate_of(table["island"].to_numpy())))
     species = agents.names if agents else tuple(table["species"].unique(maintain_order=True))
     return {
         "generations": plain(thinning.generations),
         "every": thinning.every,
-        "fitness": _fitness(table, species, scores, thinning, whole=sources.record == "all"),
+        "fitness": [
+            line
+            for replicate, own in _parted(sources, table)
+            for line in _fitness(own, replicate, species, scores, thinning, whole=sources.record == "all")
+        ],
         "archive": _champions(archive),
-        "series": _series(table, species, thinning),
-        "deaths": _causes(sources, "deaths", thinning),
-        "scars": _causes(sources, "scars", thinning),
+        "series": [
+            line for replicate, own in _parted(sources, table) for line in _series(own, replicate, species, thinning)
+        ],
+        "deaths": _causes(sources, agents, "deaths", thinning),
+        "scars": _causes(sources, agents, "scars", thinning),
         "speed": plain(thinning.mean(_speed(sources)), 0),
     }
 
 
+def _parted(sources: Sources, table: pl.DataFrame) -> list[tuple[int, pl.DataFrame]]:
+    """Each replicate with its rows of a table."""
+    return [(place, table.filter(pl.col("replicate") == place)) for place in range(sources.replicates[0])]
+
+
 def _fitness(
-    table: pl.DataFrame, species: tuple[str, ...], scores: Scores | None, thinning: Thinning, *, whole: bool
+    table: pl.DataFrame,
+    replicate: int,
+    species: tuple[str, ...],
+    scores: Scores | None,
+    thinning: Thinning,
+    *,
+    whole: bool,
 ) -> list[dict[str, Any]]:
     """Best and median in bp a bar, by species and regime; of `all` from `generations` where fitness holds less.
 
@@ -55,8 +74,8 @@ def _fitness(
     for place, name in enumerate(species):
         own = table.filter(pl.col("species") == name)
         for regime in range(len(REGIME_NAMES)):
-            best = scores.best[place, regime] if scores else np.full(thinning.done, np.nan)
-            median = scores.median[place, regime] if scores else np.full(thinning.done, np.nan)
+            best = scores.best[replicate, place, regime] if scores else np.full(thinning.done, np.nan)
+            median = scores.median[replicate, place, regime] if scores else np.full(thinning.done, np.nan)
             if regime == _ALL:
                 known = np.isfinite(best) & whole
                 best = np.where(known, best, BP * _by_generation(own, pl.col("best").max(), thinning))
@@ -64,11 +83,11 @@ def _fitness(
                 median = np.where(known, median, middle)
             if np.isfinite(best).any():
                 shown = {"best": plain(thinning.mean(best)), "median": plain(thinning.mean(median))}
-                lines.append({"species": place, "regime": regime, **shown})
+                lines.append({"replicate": replicate, "species": place, "regime": regime, **shown})
     return lines
 
 
-def _series(table: pl.DataFrame, species: tuple[str, ...], thinning: Thinning) -> list[dict[str, Any]]:
+def _series(table: pl.DataFrame, replicate: int, species: tuple[str, ...], thinning: Thinning) -> list[dict[str, Any]]:
     lines = []
     for place, name in enumerate(species):
         own = table.filter(pl.col("species") == name)
@@ -76,7 +95,7 @@ def _series(table: pl.DataFrame, species: tuple[str, ...], thinning: Thinning) -
             of = pl.col(column).cast(pl.Float64)
             values = _by_generation(own, of.mean() if column in _MEANS else of.sum(), thinning)
             shown = plain(thinning.mean(values), _DIGITS[column])
-            lines.append({"species": place, "name": column, "values": shown})
+            lines.append({"replicate": replicate, "species": place, "name": column, "values": shown})
     return lines
 
 
@@ -92,14 +111,30 @@ def _champions(archive: Archive) -> list[dict[str, Any]]:
     return lines
 
 
-def _causes(sources: Sources, name: str, thinning: Thinning) -> dict[str, list[Any]]:
-    """How many a generation, by cause."""
-    table = sources.frame(name, ["generation", "cause"])
-    known = sources.known(name)
-    found = {}
-    for cause in sorted(table["cause"].drop_nulls().unique().to_list()):
-        counts = np.bincount(table.filter(pl.col("cause") == cause)["generation"].to_numpy(), minlength=sources.done)
-        found[cause] = plain(thinning.mean(np.where(known, counts[: sources.done], np.nan)), 2)
+def _causes(sources: Sources, agents: Agents | None, name: str, thinning: Thinning) -> list[dict[str, Any]]:
+    """How many a generation, by replicate and cause.
+
+    Of several replicates, a generation is unknown in which somebody died or was hurt whose birth is lost: nobody can
+    say in which replicate that was.
+    """
+    table = sources.frame(name, ["generation", "id", "cause"]).drop_nulls()
+    generation, known = table["generation"].to_numpy(), sources.known(name)
+    replicate = np.zeros(table.height, np.int64)
+    if sources.replicates[0] > 1:
+        row = agents.rows_of(table["id"].to_numpy()) if agents else np.full(table.height, -1)
+        strangers = row < 0
+        replicate = np.where(strangers, -1, sources.replicate_of(agents.island)[row] if agents else -1)
+        if strangers.any():
+            known[generation[strangers]] = False
+            why = f"Of some {name} no birth tells the replicate; the generations they fell in are left out."
+            sources.missing.add("curves", f"{name}.parquet", why)
+    found = []
+    for place in range(sources.replicates[0]):
+        for cause in sorted(table["cause"].unique().to_list()):
+            own = generation[(replicate == place) & (table["cause"] == cause).to_numpy()]
+            counts = np.bincount(own, minlength=sources.done)[: sources.done]
+            values = plain(thinning.mean(np.where(known, counts, np.nan)), 2)
+            found.append({"replicate": place, "cause": cause, "values": values})
     return found
 
 

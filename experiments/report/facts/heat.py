@@ -17,13 +17,13 @@ from experiments.report.facts.thinning import plain
 __all__ = ["FORMER", "SHOWN", "heat"]
 
 SHOWN, FORMER = 200, 40
-"""Agents shown at most, and of these, champions of former times."""
+"""Agents of a replicate that are shown, at most, and of these, champions of former times."""
 
 _ALL = len(REGIME_NAMES) - 1
 
 
 def heat(sources: Sources, agents: Agents | None, scores: Scores | None, archive: Archive) -> dict[str, Any] | None:
-    """Champions of now, those of before with the latest first, then the living, best first by training.
+    """Of each replicate, champions of now, those of before with the latest first, then the living, best first.
 
     The living are ranked as the arena ranks them, so that one lucky generation counts for little: the mean log return a
     bar over an agent's life, times n / (n + λ), n the generations behind it and λ `fitness.shrinkage`. Those who have
@@ -31,13 +31,11 @@ def heat(sources: Sources, agents: Agents | None, scores: Scores | None, archive
     """
     if agents is None or scores is None or not scores.bars.any():
         return None
-    held = archive.current.filter(pl.col("row") >= 0)["row"].to_list()
-    former = archive.table.filter(pl.col("row") >= 0)["row"].to_list()[::-1]
-    chosen = list(dict.fromkeys(held))
-    chosen += [row for row in dict.fromkeys(former) if row not in chosen][:FORMER]
-    best = _best_living(agents, scores, sources.setting("fitness", "shrinkage", default=2.0))
-    taken = set(chosen)
-    chosen = (chosen + [row for row in best.tolist() if row not in taken])[:SHOWN]
+    replicate = sources.replicate_of(agents.island)
+    shrinkage = sources.setting("fitness", "shrinkage", default=2.0)
+    chosen: list[int] = []
+    for place in range(sources.replicates[0]):
+        chosen += _chosen(agents, scores, archive, replicate == place, shrinkage)
     if not chosen:
         return None
     rows = np.array(chosen)
@@ -46,6 +44,7 @@ def heat(sources: Sources, agents: Agents | None, scores: Scores | None, archive
         "agents": [
             {
                 "id": int(agents.tree.id[row]),
+                "replicate": int(replicate[row]),
                 "species": int(agents.species[row]),
                 "alive": bool(living[row]),
                 "champion": _bits(archive.holds[row]),
@@ -59,9 +58,21 @@ def heat(sources: Sources, agents: Agents | None, scores: Scores | None, archive
     }
 
 
-def _best_living(agents: Agents, scores: Scores, shrinkage: float) -> NDArray[np.int64]:
-    """Rows of the living that have been judged, best first, as many as are shown."""
-    rows = np.flatnonzero(alive(agents.tree) & (scores.bars[:, _ALL] > 0))
+def _chosen(agents: Agents, scores: Scores, archive: Archive, own: NDArray[np.bool_], shrinkage: float) -> list[int]:
+    """The rows of one replicate that are shown; `own` is a mask of those that are of it."""
+    held, former = (
+        [row for row in table["row"].to_list() if row >= 0 and own[row]] for table in (archive.current, archive.table)
+    )
+    chosen = dict.fromkeys(held)
+    before = [row for row in dict.fromkeys(former[::-1]) if row not in chosen]
+    chosen |= dict.fromkeys(before[:FORMER])
+    chosen |= dict.fromkeys(_best_living(agents, scores, own, shrinkage).tolist())
+    return list(chosen)[:SHOWN]
+
+
+def _best_living(agents: Agents, scores: Scores, own: NDArray[np.bool_], shrinkage: float) -> NDArray[np.int64]:
+    """Rows of a replicate's living that have been judged, best first, as many as are shown."""
+    rows = np.flatnonzero(own & alive(agents.tree) & (scores.bars[:, _ALL] > 0))
     n = np.maximum(scores.judged[rows], 1)
     standing = scores.per_bar(rows)[:, _ALL] * n / (n + max(shrinkage, 0.0))
     return rows[np.argsort(-standing, kind="stable")[:SHOWN]]

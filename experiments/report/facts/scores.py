@@ -34,8 +34,8 @@ class Scores:
         judged: [rows] generations in which it was judged.
         trust: [rows] mean trust over regimes after its last; NaN where it was never judged.
         validation: rows of the split of that name, in the order they were written, with the agents' `row`.
-        best, median: [species, regimes, generations] of the agents of a species, in bp a bar; NaN where nobody had
-            `least` bars of the regime.
+        best, median: [replicates, species, regimes, generations] of the agents of a species, in bp a bar; NaN where
+            nobody had `least` bars of the regime.
         least: bars of a regime that a score wants.
     """
 
@@ -59,7 +59,8 @@ def read_scores(sources: Sources, agents: Agents) -> Scores:
     least = max(1, sources.setting("fitness", "bars", default=1))
     gained, bars = np.zeros((rows, regimes)), np.zeros((rows, regimes))
     judged, trust = np.zeros(rows, np.uint32), np.full(rows, np.nan, np.float32)
-    shape = (len(agents.names), regimes, sources.done)
+    shape = (sources.replicates[0], len(agents.names), regimes, sources.done)
+    replicate = sources.replicate_of(agents.island)
     best, median = np.full(shape, np.nan), np.full(shape, np.nan)
     tried: list[pl.DataFrame] = []
     for frame in sources.frames("fitness", [*_COLUMNS, *_JUDGED], words=_WORDS):
@@ -73,7 +74,7 @@ def read_scores(sources: Sources, agents: Agents) -> Scores:
         whole = regime == _ALL
         np.add.at(judged, row[whole], 1)
         trust[row[whole]] = frame["trust"].to_numpy()[whole]
-        _add_curves(frame, agents, least, best, median)
+        _add_curves(frame, agents.species, replicate, least, best, median)
     return Scores(gained, bars, judged, trust, _validation(tried), best, median, least)
 
 
@@ -95,19 +96,25 @@ def _placed(frame: pl.DataFrame, agents: Agents) -> pl.DataFrame:
 
 
 def _add_curves(
-    frame: pl.DataFrame, agents: Agents, least: int, best: NDArray[np.float64], median: NDArray[np.float64]
+    frame: pl.DataFrame,
+    species: NDArray[np.uint8],
+    replicate: NDArray[np.int64],
+    least: int,
+    best: NDArray[np.float64],
+    median: NDArray[np.float64],
 ) -> None:
-    """Best and median of each generation, species and regime in a part."""
+    """Best and median of each generation, replicate, species and regime in a part; agents' species and replicate."""
     scored = frame.filter(pl.col("bars") >= least).select(
         "generation", "regime", "row", score=BP * pl.col("log_return").cast(pl.Float64) / pl.col("bars")
     )
-    scored = scored.with_columns(species=pl.Series(agents.species[scored["row"].to_numpy()]))
+    row = scored["row"].to_numpy()
+    scored = scored.with_columns(species=pl.Series(species[row]), replicate=pl.Series(replicate[row]))
     found = (
         scored.filter(pl.col("species") != NOBODY)
-        .group_by("generation", "regime", "species")
+        .group_by("replicate", "species", "regime", "generation")
         .agg(pl.col("score").max().alias("best"), pl.col("score").median().alias("median"))
     )
-    where = tuple(found[name].to_numpy() for name in ("species", "regime", "generation"))
+    where = tuple(found[name].to_numpy() for name in ("replicate", "species", "regime", "generation"))
     best[where], median[where] = found["best"].to_numpy(), found["median"].to_numpy()
 
 

@@ -139,6 +139,11 @@ class Sources:
         islands = self.setting("evolution", "islands", default=1)
         return max(count, 1), max(islands, 1)
 
+    def replicate_of(self, islands: NDArray[Any]) -> NDArray[np.int64]:
+        """The replicate of each island, 0 the first; islands are counted on through all replicates."""
+        count, own = self.replicates
+        return np.minimum(np.asarray(islands, np.int64) // own, count - 1)
+
     @property
     def record(self) -> str:
         """Whose rows `fitness` holds: `all`, `births` or `archive`."""

@@ -11,6 +11,8 @@ __all__ = ["POINTS", "Thinning", "plain"]
 POINTS = 1_500
 """Points of a curve, at most."""
 
+_OF_ALL, _FEWEST = 6_000, 200  # points of a curve over all replicates, and those of one however many there are
+
 
 @dataclasses.dataclass(frozen=True)
 class Thinning:
@@ -23,6 +25,11 @@ class Thinning:
 
     done: int
     points: int = POINTS
+
+    @classmethod
+    def of(cls, done: int, replicates: int) -> "Thinning":
+        """For curves of each replicate: with more than four the points become fewer, so that the page stays small."""
+        return cls(done, min(POINTS, max(_FEWEST, _OF_ALL // replicates)))
 
     @property
     def every(self) -> int:

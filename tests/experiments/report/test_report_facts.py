@@ -109,10 +109,10 @@ def test_the_archive_and_what_goes_with_it_are_told_as_they_were_written(facts: 
         )
     for table in ("deaths", "scars"):
         counts = Counter((row["cause"], row["generation"]) for row in tables[table])
-        assert curves[table] == {
-            cause: [counts[cause, generation] for generation in range(6)]
+        assert curves[table] == [
+            {"replicate": 0, "cause": cause, "values": [counts[cause, generation] for generation in range(6)]}
             for cause in sorted({key[0] for key in counts})
-        }
+        ]
     for line in curves["series"]:
         rows = [row for row in tables["generations"] if row["species"] == facts["species"][line["species"]]]
         for generation, value in enumerate(line["values"]):
@@ -142,6 +142,7 @@ def test_clades_add_up_to_the_living_of_every_generation(
         for generation in range(row["generation"], min(died.get(row["id"], 5), 5) + 1):
             counts[founders[row["id"]]][generation] += 1
     assert clades["generations"] == list(range(6))
+    [clades] = clades["replicates"]
     *own, rest = clades["clades"]
     assert rest == {"id": None, "pooled": len(counts) - shown}
     assert len(own) == shown

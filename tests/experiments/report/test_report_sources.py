@@ -103,7 +103,8 @@ def test_a_part_that_is_no_good_is_left_out_and_said(run: RunDirectory, name: st
     if name == "timings":
         assert found["curves"]["speed"][2:4] == [None, None]
     if name == "deaths":
-        assert all(line[2:4] == [None, None] and None not in line[:2] for line in found["curves"]["deaths"].values())
+        deaths = [line["values"] for line in found["curves"]["deaths"]]
+        assert all(line[2:4] == [None, None] and None not in line[:2] for line in deaths)
 
 
 def test_children_of_lost_parents_are_shown_as_founders_and_it_is_said(run: RunDirectory) -> None:

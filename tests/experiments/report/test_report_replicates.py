@@ -1,0 +1,98 @@
+"""A run of two replicates: what the report says of each is what it says of a run of that replicate alone."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+
+from arena.schemas import TABLES
+from experiments.report.facts.thinning import POINTS, Thinning
+from experiments.report.report import report_facts
+from experiments.runs.directory import RunDirectory
+
+Facts = dict[str, Any]
+
+IDS = ("id", "parent_id", "second_parent_id", "previous_id")
+SCORES = ("log_return", "best", "median", "score", "previous_score")
+
+
+def replicate(name: str, table: pl.DataFrame, place: int, islands: int) -> pl.DataFrame:
+    """A table's rows as those of a replicate: every second id, islands counted on, of the second twice the score."""
+    if name == "timings":
+        return table.clear() if place else table
+    changed = [(pl.col(key) * 2 + place).alias(key) for key in IDS if key in table.columns]
+    changed += [(pl.col(key) * (1 + place)).alias(key) for key in SCORES if key in table.columns]
+    changed += [pl.col(key) + place * islands for key in ("island",) if key in table.columns]
+    return table.with_columns(changed).cast(dict(table.schema))
+
+
+@pytest.fixture
+def twice(small_run: Path, tmp_path: Path) -> RunDirectory:
+    """A copy of the small run with a second replicate."""
+    run = RunDirectory(tmp_path / "run")
+    shutil.copytree(small_run, run.root)
+    config = run.read_config()
+    config["evolution"]["replicates"] = 2
+    run.config.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    for name in TABLES:
+        for path in run.table(name).glob("*.parquet"):
+            table = pl.read_parquet(path)
+            both = [replicate(name, table, place, config["evolution"]["islands"]) for place in range(2)]
+            pl.concat(both).write_parquet(path)
+    return run
+
+
+@pytest.fixture
+def alone(small_run: Path) -> Facts:
+    return report_facts(RunDirectory(small_run), only_records=True)[0]
+
+
+def of(lines: list[Facts], place: int) -> list[Facts]:
+    """The lines of one replicate, without saying so."""
+    return [
+        {key: value for key, value in line.items() if key != "replicate"}
+        for line in lines
+        if line["replicate"] == place
+    ]
+
+
+def test_each_replicate_is_drawn_by_itself(twice: RunDirectory, alone: Facts) -> None:
+    found = report_facts(twice, only_records=True)[0]
+    for place in range(2):
+        for name in ("series", "deaths", "scars"):
+            assert of(found["curves"][name], place) == of(alone["curves"][name], 0) != []
+        for line, wanted in zip(of(found["curves"]["fitness"], place), of(alone["curves"]["fitness"], 0), strict=True):
+            assert (line["species"], line["regime"]) == (wanted["species"], wanted["regime"])
+            for key in ("best", "median"):
+                higher = [None if value is None else value * (1 + place) for value in wanted[key]]
+                assert line[key] == pytest.approx(higher, abs=2e-3)
+        [own], [clades] = of(found["clades"]["replicates"], place), of(alone["clades"]["replicates"], 0)
+        assert own["counts"] == clades["counts"]
+        assert [clade["id"] for clade in own["clades"]] == [
+            None if clade["id"] is None else 2 * clade["id"] + place for clade in clades["clades"]
+        ]
+        agents, wanted = of(found["heat"]["agents"], place), of(alone["heat"]["agents"], 0)
+        assert agents == [{**agent, "id": 2 * agent["id"] + place} for agent in wanted]
+    assert found["curves"]["speed"] == alone["curves"]["speed"]
+
+
+def test_a_death_of_somebody_unknown_is_of_no_replicate(twice: RunDirectory) -> None:
+    before = report_facts(twice, only_records=True)[0]["curves"]["deaths"]
+    deaths, [path] = twice.read("deaths"), list(twice.table("births").glob("*.parquet"))
+    one = deaths.filter(pl.col("generation") == 1)["id"][0]
+    pl.read_parquet(path).filter(pl.col("id") != one).write_parquet(path)
+    found = report_facts(twice, only_records=True)[0]
+    for line, was in zip(found["curves"]["deaths"], before, strict=True):
+        assert line["values"] == [None if generation == 1 else n for generation, n in enumerate(was["values"])]
+    [said] = [entry for entry in found["missing"] if entry["what"] == "deaths.parquet"]
+    assert said["part"] == "curves"
+    assert "no birth tells the replicate" in said["why"]
+
+
+def test_many_replicates_have_fewer_points_each() -> None:
+    assert Thinning.of(9_000, 1).points == Thinning.of(9_000, 4).points == POINTS
+    assert Thinning.of(9_000, 10).points == 600
+    assert Thinning.of(9_000, 1_000).points == 200
