@@ -47,9 +47,11 @@ class Champion:
 
     Attributes:
         id: of the agent.
-        generation: when it won.
+        generation: when it won as it is shown.
         replicate: it lives in, from 0.
         scores: by place in `REGIME_NAMES`, of each it holds: log return a bar on validation.
+        won: likewise, when it won with that score.
+        since: likewise, since when it has held it without a break.
         species: name of its kind; None where its file is missing.
         trader: brain, genes, memory and trust as it acted when it won, in NumPy; None where its file is missing.
     """
@@ -58,6 +60,8 @@ class Champion:
     generation: int
     replicate: int
     scores: Mapping[int, float]
+    won: Mapping[int, int]
+    since: Mapping[int, int]
     species: str | None = None
     trader: Trader | None = None
 
@@ -84,17 +88,22 @@ def read_champions(sources: Sources) -> list[Champion]:
         if lost := own["replicate"].null_count():
             missing.add("champions", "births.parquet", f"It does not say which replicate {lost} champions are of.")
             own = own.drop_nulls("replicate")
-    last = own.group_by("replicate", "regime", maintain_order=True).last()
-    held: dict[tuple[int, int, int], dict[int, float]] = {}
+    reign = pl.col("generation").filter(pl.col("id").rle_id() == pl.col("id").rle_id().max())
+    last = own.group_by("replicate", "regime", maintain_order=True).agg(pl.all().last(), since=reign.first())
+    held: dict[tuple[int, int, int], Champion] = {}
     for row in last.iter_rows(named=True):
         if row["regime"] in REGIME_NAMES:
-            key = (row["replicate"], row["id"], row["generation"])
-            held.setdefault(key, {})[REGIME_NAMES.index(row["regime"])] = row["score"]
-    made = [
-        Champion(identity, generation, replicate, dict(sorted(scores.items())))
-        for (replicate, identity, generation), scores in held.items()
-    ]
-    return sorted(made, key=_place)
+            regime, key = REGIME_NAMES.index(row["regime"]), (row["replicate"], row["id"], row["generation"])
+            one = Champion(
+                row["id"],
+                row["generation"],
+                row["replicate"],
+                {regime: row["score"]},
+                {regime: row["generation"]},
+                {regime: row["since"]},
+            )
+            held[key] = _joined(held[key], one) if key in held else one
+    return sorted(held.values(), key=_place)
 
 
 def read_traders(sources: Sources, champions: list[Champion], settings: Settings) -> list[Champion]:
@@ -142,9 +151,16 @@ def _merged(champions: list[Champion], *, trusted: bool) -> list[Champion]:
     for champion in sorted(champions, key=lambda own: own.generation):
         acts = jax.tree.leaves(champion.trader if trusted or not champion.trader else champion.trader[:3])
         key = (champion.replicate, champion.id, b"".join(np.asarray(leaf).tobytes() for leaf in acts))
-        scores = {**found[key].scores, **champion.scores} if key in found else champion.scores
-        found[key] = dataclasses.replace(champion, scores=dict(sorted(scores.items())))
+        found[key] = _joined(found[key], champion) if key in found else champion
     return sorted(found.values(), key=_place)
+
+
+def _joined(earlier: Champion, later: Champion) -> Champion:
+    """Two champions that are one: the later, which holds what either does."""
+    scores, won, since = (
+        dict(sorted({**getattr(earlier, name), **getattr(later, name)}.items())) for name in ("scores", "won", "since")
+    )
+    return dataclasses.replace(later, scores=scores, won=won, since=since)
 
 
 def _place(champion: Champion) -> tuple[int, int]:
@@ -168,10 +184,10 @@ def champion_facts(
         species: names by index.
 
     Returns:
-        Of each champion `id, key, regimes, replicate, species, generation, born, depth, parent, operator, scores,
-        genes, gene_units, trust, scars, line`. Scores are in bp a bar by name of regime; what is not known is None. In
-        a line, `scars` are those that an agent had before the next of it was born (the champion: before it won as it
-        is shown), `later` the others.
+        Of each champion `id, key, regimes, replicate, species, generation, since, born, depth, parent, operator,
+        scores, genes, gene_units, trust, scars, line`. Scores are in bp a bar by name of regime; what is not known is
+        None. In a line, `scars` are those that an agent had before the next of it was born (the champion: before it won
+        as it is shown), `later` the others.
     """
     lines = {champion.id: _line(tree, champion.id) for champion in champions}
     wanted = {agent for line in lines.values() for agent, _, _ in line} | set(lines)
@@ -211,6 +227,7 @@ def champion_facts(
                 "replicate": champion.replicate,
                 "species": _index(species, champion.species or own.get("species")),
                 "generation": champion.generation,
+                "since": {str(regime): generation for regime, generation in champion.since.items()},
                 "born": own.get("generation"),
                 "depth": len(line) - 1 if line else None,
                 "parent": own.get("parent_id"),

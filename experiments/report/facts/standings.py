@@ -120,8 +120,9 @@ def _recorded(sources: Sources, champions: Sequence[Champion], world: World | No
     if world is None:
         sources.missing.add("standings", "benchmarks", "Flat, buy and hold and the oracle need the market's bars.")
     wanted = pl.DataFrame(
-        {"id": [c.id for c in champions], "generation": [c.generation for c in champions]},
+        [(champion.id, generation) for champion in champions for generation in champion.won.values()],
         schema={"id": pl.UInt64, "generation": pl.UInt32},
+        orient="row",
     ).unique()
     found = [
         part.join(wanted, on=["id", "generation"], how="semi") for part in sources.frames("fitness", list(_COLUMNS))
@@ -133,10 +134,10 @@ def _recorded(sources: Sources, champions: Sequence[Champion], world: World | No
     }
     rows = []
     for champion in champions:
-        for regime in champion.scores:
+        for regime, generation in champion.won.items():
             one = _row(regime, champion.replicate, _CHAMPION, champion.id)
             for part in _PARTS:
-                one[part] = known.get((champion.id, champion.generation, REGIME_NAMES[regime], part))
+                one[part] = known.get((champion.id, generation, REGIME_NAMES[regime], part))
             rows.append(one)
     return rows
 

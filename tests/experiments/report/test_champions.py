@@ -6,15 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from report_runs import BREAKS
 
-from arena.schemas import REGIME_NAMES
+from arena.schemas import REGIME_NAMES, TABLES
 from experiments.lineage.table import lineage
 from experiments.lineage.tree import Tree, tree_of
 from experiments.report.facts.champions import Champion, champion_facts, read_champions, read_traders
 from experiments.report.facts.gallery import gallery
 from experiments.report.facts.sources import Sources
+from experiments.report.facts.standings import standings
 from experiments.report.facts.world import load_study, load_world
 from experiments.runs.champions import best_scores
 from experiments.runs.directory import RunDirectory
@@ -37,6 +39,22 @@ def broken(small_run: Path, tmp_path: Path) -> Callable[[str], Sources]:
 
 def tree(sources: Sources) -> Tree:
     return tree_of(lineage(sources.frame("births"), sources.frame("deaths")))
+
+
+def champion_of(identity: int, generation: int, scores: dict[int, float]) -> Champion:
+    """A champion that won all it holds in one generation."""
+    won = dict.fromkeys(scores, generation)
+    return Champion(identity, generation, 0, scores, won, won)
+
+
+def crowned(sources: Sources, *rows: tuple[int, str, int, float]) -> Sources:
+    """The run with these rows, of generation, regime, id and score, for its archive."""
+    first, *others = sorted(sources.directory.table("archive").glob("*.parquet"))
+    table = pl.DataFrame(rows, schema=["generation", "regime", "id", "score"], orient="row").cast({"id": pl.UInt64})
+    table = pl.concat([pl.read_parquet(first).clear(), table], how="diagonal_relaxed")
+    table.cast(dict(TABLES["archive"])).write_parquet(first)
+    assert others == []
+    return Sources.of(sources.directory)
 
 
 def whys(sources: Sources, part: str) -> list[str]:
@@ -62,7 +80,7 @@ def test_facts_are_a_recount_of_the_tables(small_run: Path) -> None:
     champions = read_traders(sources, read_champions(sources), study.settings)
     youngest = sources.frame("births").tail(6)["id"].to_list()  # whose lines are longer than a champion's
     scarred = sources.frame("scars")["id"].to_list()[-2:]
-    champions += [Champion(identity, 5, 0, {0: 0.5}) for identity in {*youngest, *scarred}]
+    champions += [champion_of(identity, 5, {0: 0.5}) for identity in {*youngest, *scarred}]
     facts = champion_facts(sources, champions, tree(sources), SPECIES)
     births = {row["id"]: row for row in sources.frame("births").to_dicts()}
     died = {row["id"]: row["generation"] for row in sources.frame("deaths").to_dicts()}
@@ -105,6 +123,34 @@ def test_facts_are_a_recount_of_the_tables(small_run: Path) -> None:
     assert {scar["later"] for fact in facts for scar in fact["scars"]} == {False, True}
 
 
+def test_a_champion_is_told_since_when_it_has_held_each_regime(broken: Callable[[str], Sources]) -> None:
+    sources = broken("in progress")
+    one, other = sources.frame("births")["id"][:2].to_list()
+    volatile, every = REGIME_NAMES[2], REGIME_NAMES[4]
+    rows = [(0, every, one, 0.1), (1, every, other, 0.2), (2, every, one, 0.3), (3, volatile, one, 0.1)]
+    sources = crowned(sources, *rows, (4, volatile, one, 0.2), (4, every, one, 0.4))
+    (champion,) = read_champions(sources)
+    assert (champion.id, champion.generation) == (one, 4)
+    assert (champion.won, champion.since) == ({2: 4, 4: 4}, {2: 3, 4: 2})
+    (fact,) = champion_facts(sources, [champion], tree(sources), SPECIES)
+    assert (fact["regimes"], fact["since"]) == ([2, 4], {"2": 3, "4": 2})
+
+
+def test_records_stand_in_from_the_generation_in_which_each_regime_was_won(small_run: Path) -> None:
+    sources = Sources.of(RunDirectory(small_run))
+    every = sources.frame("fitness").filter(split="validation", regime=REGIME_NAMES[4])
+    identity = every["id"].mode()[0]
+    first, last = (every.filter(id=identity).row(place, named=True) for place in (0, -1))
+    assert first["generation"] < last["generation"]
+    assert first["log_return"] != last["log_return"]
+    won = {2: last["generation"], 4: first["generation"]}
+    champion = Champion(identity, last["generation"], 0, {2: 1.0, 4: 1.0}, won, won)
+    rows = standings(sources, None, [champion], SPECIES)
+    assert rows is not None
+    assert [row["regime"] for row in rows] == [2, 4]
+    assert rows[1]["validation"]["bp"] == pytest.approx(1e4 * first["log_return"] / first["bars"], rel=1e-5)
+
+
 @pytest.mark.parametrize(("what", "count"), [("nothing", 1), ("trust", 1), ("scar", 2)])
 def test_an_agent_that_acts_alike_in_two_generations_is_one_champion(
     broken: Callable[[str], Sources], what: str, count: int
@@ -121,10 +167,14 @@ def test_an_agent_that_acts_alike_in_two_generations_is_one_champion(
         trader = trader._replace(memory=trader.memory._replace(weight=trader.memory.weight + 0.5))
     about = {"id": str(first.id), "species": str(first.species), "generation": str(later)}
     save_tree(sources.directory.genomes / f"{first.id}-{later}.safetensors", trader, about)
-    twice = [Champion(first.id, first.generation, 0, {2: 1.0}), Champion(first.id, later, 0, {0: 2.0})]
+    twice = [champion_of(first.id, first.generation, {2: 1.0}), champion_of(first.id, later, {0: 2.0})]
     found = read_traders(sources, twice, study.settings)
     assert [list(one.scores) for one in found] == ([[0, 2]] if count == 1 else [[0], [2]])
     assert found[0].generation == later
+    assert {regime: won for one in found for regime, won in one.won.items()} == {0: later, 2: first.generation}
+    assert [one.won for one in found] == (
+        [{0: later, 2: first.generation}] if count == 1 else [{0: later}, {2: first.generation}]
+    )
     trusting = dataclasses.replace(study.settings.trust, scales_capital=True)
     apart = read_traders(sources, twice, dataclasses.replace(study.settings, trust=trusting))
     assert len(apart) == (1 if what == "nothing" else 2)

@@ -56,7 +56,7 @@ def made(market: Market, bars: list[Bars]) -> tuple[World, list[Champion]]:
         genes = Genes(*(np.float32(value) for value in (0.3, 3.0, 4.0, 0.1, 1e-3, 0.9, 0.1)))
         memory = Memory(np.zeros((4, len(market.features)), np.float32), np.zeros(4, np.float32))
         trader = Trader(genome, genes, memory, np.zeros(4, np.float32))
-        champions.append(Champion(replicate, 0, replicate, {4: 0.0}, "qnetwork", trader))
+        champions.append(Champion(replicate, 0, replicate, {4: 0.0}, {4: 0}, {4: 0}, "qnetwork", trader))
     return World(Supply(bars), market, make_plan(SETTINGS, len(market.features))), champions
 
 
