@@ -1,5 +1,5 @@
-// Where the page begins: colours, the bar at the top, and every section mounted, each on its own, so that one that fails
-// says so in its place and the others stand.
+// Where the page begins: colours, the bar at the top, and every section mounted, each on its own, so that one that
+// fails says so in its place and the others stand.
 
 import { facts } from "./base/data.js";
 import { h, segmented } from "./base/dom.js";

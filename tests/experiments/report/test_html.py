@@ -155,3 +155,12 @@ def test_every_module_of_the_page_is_joined() -> None:
     assert set(reached(sources)) == set(sources)
     html.page_script()
     assert not re.search(r"@import|url\((?!['\"]?data:)", html.page_style())
+
+
+def test_files_of_the_page_are_narrow_and_short() -> None:
+    folder = Path(html.__file__).parent / "page"
+    files = [path for path in folder.rglob("*") if path.suffix in (".js", ".css")]
+    assert len(files) > 30
+    texts = {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8").splitlines() for path in files}
+    assert [f"{name}:{i}" for name, lines in texts.items() for i, line in enumerate(lines, 1) if len(line) > 120] == []
+    assert [name for name, lines in texts.items() if len(lines) >= 320] == []

@@ -1,5 +1,5 @@
-// One way to put an ECharts chart into the page: made when it comes near the window, drawn again when the colours or the
-// width change, named for those who cannot see it, read bar by bar with the arrow keys, and with its numbers below.
+// One way to put an ECharts chart into the page: made when it comes near the window, drawn again when the colours or
+// the width change, named for those who cannot see it, read bar by bar with the arrow keys, and with its numbers below.
 
 import { h, number, table } from "./dom.js";
 import { theme, onTheme, FONT } from "./theme.js";
@@ -110,9 +110,11 @@ export function numbers(rows, label, title = "Numbers") {
  * A chart in `element`.
  *
  * `option(colours, width)` gives ECharts its option; `table` the numbers below; `ready(instance)` is called once it
- * exists; `reading`, where given, lets the arrow keys walk: `{ count(), at(index, instance) }`, `at` returns the words to say.
+ * exists; `reading`, where given, lets the arrow keys walk: `{ count(), at(index, instance) }`, `at` returns the words
+ * to say.
  * @param {HTMLElement} element
- * @param {{label: string, height?: number|((width: number) => number), option: Function, table?: Function, ready?: Function, reading?: object}} settings
+ * @param {{label: string, height?: number|((width: number) => number), option: Function, table?: Function,
+ *   ready?: Function, reading?: object}} settings
  * @returns {{element: HTMLElement, instance: object|null, update: () => void, show: () => void, remove: () => void}}
  */
 export function chart(element, { label, height = 240, option, table: rows = null, ready = null, reading = null }) {
@@ -164,7 +166,8 @@ export function chart(element, { label, height = 240, option, table: rows = null
 
 /**
  * A thin upright line over a chart, moved without drawing the chart again.
- * @param {HTMLElement} canvas of a chart that exists @param {number} top @param {number} bottom room above and below, pixels
+ * @param {HTMLElement} canvas of a chart that exists
+ * @param {number} top room above, pixels @param {number} bottom room below
  * @returns {(x: number|null) => void} null takes it away
  */
 export function crosshair(canvas, top, bottom) {

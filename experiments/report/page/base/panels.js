@@ -1,5 +1,5 @@
-// Small multiples over the generations: panels of one width and one axis, so that one crosshair runs through all of them
-// and the figures under it stand in each panel's head, where they hide nothing.
+// Small multiples over the generations: panels of one width and one axis, so that one crosshair runs through all of
+// them and the figures under it stand in each panel's head, where they hide nothing.
 
 import { h, number } from "./dom.js";
 import { chart, crosshair, generationAxis, plainAxis } from "./chart.js";
@@ -10,8 +10,9 @@ const GRID = { outerBoundsMode: "none", left: 46, right: 12, top: 8, bottom: 22 
 /**
  * A set of panels over the same generations.
  *
- * A panel: `{ title, note?, series: [{ name, values, colour(colours), dash?, width?, opacity?, step?, symbol?, points? , key? }], format(value), min?, zero? }`.
- * `values` are one a generation; `points`, in their place, are [generation, value, words]. Series whose `key` is hidden are left out.
+ * A panel: `{ title, note?, series, format(value), min?, zero? }`; a series: `{ name, values, colour(colours), dash?,
+ * width?, opacity?, step?, symbol?, points?, keys? }`. `values` are one a generation; `points`, in their place, are
+ * [generation, value, words]. Series of whose `keys` one is hidden are left out.
  * @param {HTMLElement} place @param {{generations: number[], panels: object[], hidden: Set<string>}} what
  * @returns {{update: () => void}}
  */

@@ -1,7 +1,7 @@
 // Colours and marks, for light and dark. They stand in base.css as custom properties and are read from there, so that
 // pages and charts never differ. Regimes have a colour and a glyph, species a colour, a dash and a symbol: nothing is
-// told by colour alone. The regimes' hues come from Okabe and Ito's set for colour-blind readers, made darker or lighter
-// until lines have a contrast of 3 and text one of 4.5 against either page.
+// told by colour alone. The regimes' hues come from Okabe and Ito's set for colour-blind readers, made darker or
+// lighter until lines have a contrast of 3 and text one of 4.5 against either page.
 
 import { read, write, onAddress } from "./address.js";
 
@@ -31,8 +31,8 @@ let coloursNow = null;
 let printing = false;
 
 /**
- * Colours in force. `regime` and `regimeText` by regime, `species` and `cause` by index; `diverging(t)` for t in −1 … 1,
- * `sequential(t)` for t in 0 … 1.
+ * Colours in force. `regime` and `regimeText` by regime, `species` and `cause` by index; `diverging(t)` for t in
+ * −1 … 1, `sequential(t)` for t in 0 … 1.
  * @returns {object}
  */
 export function theme() {

@@ -18,12 +18,14 @@ export function mountLine(panel, champion, facts) {
   if (line.length < 2) return [];
   const scars = line.reduce((sum, one) => sum + (one.scars ?? 0), 0);
   const wins = line.filter((one) => one.won?.length).length;
+  const span = [line[0].born, line[line.length - 1].born];
   panel.append(
     h("h3", null, "Its line"),
     h(
       "p",
       { class: "lead" },
-      `${many(line.length - 1, "birth")} from founder ${line[0].id} to agent ${champion.id}: ${many(scars, "scar")} on the way, ${many(wins, "champion")} among ${line.length}.`,
+      `${many(line.length - 1, "birth")} from founder ${line[0].id} to agent ${champion.id}: `,
+      `${many(scars, "scar")} on the way, ${many(wins, "champion")} among ${line.length}.`,
     ),
   );
   const reading = h("p", { class: "readout" });
@@ -37,7 +39,7 @@ export function mountLine(panel, champion, facts) {
   };
   return [
     chart(figure, {
-      label: `The line of agent ${champion.id}: ${many(line.length, "ancestor")} over generations ${line[0].born} to ${line[line.length - 1].born}`,
+      label: `The line of agent ${champion.id}: ${many(line.length, "ancestor")} over generations ${span.join(" to ")}`,
       height: 136,
       option: (colours) => lineOption(line, colours),
       table: () => [
@@ -86,9 +88,10 @@ function wonWords(one, facts) {
 }
 
 function birthWords(one, facts) {
+  const strength = one.strength ? ` of strength ${number(one.strength, 3)}` : "";
   const parts = [
     `agent ${one.id}`,
-    `${facts.species?.[one.species] ?? ""} born in generation ${number(one.born)} by ${one.operator}${one.strength ? ` of strength ${number(one.strength, 3)}` : ""}`,
+    `${facts.species?.[one.species] ?? ""} born in generation ${number(one.born)} by ${one.operator}${strength}`,
   ];
   parts.push(one.died === null || one.died === undefined ? "alive" : `died in ${number(one.died)}`);
   if (one.scars) parts.push(many(one.scars, "scar"));

@@ -15,11 +15,17 @@ const FEATURES = 16;
 export function mountForest(panel, genome) {
   const trees = genome.trees ?? [];
   const sees = trees.filter((one) => one.sees === "account").length;
+  const biased = genome.bias?.some((value) => Math.abs(value) >= 0.0005);
   panel.append(
     h(
       "p",
       { class: "lead" },
-      `${many(trees.length, "tree")}${sees ? `, ${number(sees)} of which may ask about the account` : ""}${genome.silent ? `; ${number(genome.silent)} ${genome.silent === 1 ? "says" : "say"} the same to everybody` : ""}. The values of the leaves reached are added up; the action worth most is taken${genome.bias?.some((value) => Math.abs(value) >= 0.0005) ? `. Before any tree: ${valueWords(genome.bias, genome.actions)}` : ""}.`,
+      many(trees.length, "tree"),
+      sees ? `, ${number(sees)} of which may ask about the account` : "",
+      genome.silent ? `; ${number(genome.silent)} ${genome.silent === 1 ? "says" : "say"} the same to everybody` : "",
+      ". The values of the leaves reached are added up; the action worth most is taken",
+      biased ? `. Before any tree: ${valueWords(genome.bias, genome.actions)}` : "",
+      ".",
     ),
   );
   if (!trees.length) return [];
@@ -141,9 +147,13 @@ function drawTree(place, tree, genome, index) {
     reading: {
       count: () => paths.length,
       at: (i) =>
-        (reading.textContent = `${paths[i].way.join(", ") || "always"}: ${valueWords(paths[i].values, genome.actions)}`),
+        (reading.textContent = `${wayWords(paths[i])}: ${valueWords(paths[i].values, genome.actions)}`),
     },
   });
+}
+
+function wayWords({ way }) {
+  return way.join(", ") || "always";
 }
 
 function collect(node, way, paths) {

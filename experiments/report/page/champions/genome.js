@@ -1,5 +1,5 @@
-// A champion's genome: a network's weights, layer by layer, with the features it sees by name; a forest's trees with their
-// questions in words.
+// A champion's genome: a network's weights, layer by layer, with the features it sees by name; a forest's trees with
+// their questions in words.
 
 import { h, signed, number, many, words } from "../base/dom.js";
 import { chart } from "../base/chart.js";
@@ -33,7 +33,8 @@ function mountNetwork(panel, genome) {
     h(
       "p",
       { class: "lead" },
-      `A network of ${sizes.map((size) => number(size)).join(" → ")} units, ${many(weights, "weight")}. A cell is the weight from its row to its column; inputs stand in the order of how strongly they are heard.`,
+      `A network of ${sizes.map((size) => number(size)).join(" → ")} units, ${many(weights, "weight")}. `,
+      "A cell is the weight from its row to its column; inputs stand in the order of how strongly they are heard.",
     ),
   );
   const grid = h("div", { class: "layers" });
@@ -57,7 +58,10 @@ function drawLayer(grid, layer, first) {
   const cells = order.flatMap((input, y) => outputs.map((_, x) => [x, y, layer.weights[input][x]]));
   const reading = h("p", { class: "readout" });
   const rest = () =>
-    (reading.textContent = `${number(layer.inputs.length)} inputs, ${number(outputs.length)} outputs; full colour at ±${number(limit, 2)}`);
+    (reading.textContent = [
+      `${many(layer.inputs.length, "input")}, ${many(outputs.length, "output")}`,
+      `full colour at ±${number(limit, 2)}`,
+    ].join("; "));
   rest();
   const figure = h(
     "figure",

@@ -69,6 +69,7 @@ export function mountJourney(panel, champion, facts) {
 function drawJourney(place, bars, journeys, champion, facts) {
   const view = viewOf(bars);
   const whole = bars.length - 1;
+  const parts = journeys.map((journey) => journey.part);
   const scars = (champion.scars ?? [])
     .map((scar) => ({ row: rowAt(bars, Date.parse(scar.time) / 60000) }))
     .filter(({ row }) => row >= 0);
@@ -92,7 +93,7 @@ function drawJourney(place, bars, journeys, champion, facts) {
   place.append(figure);
   let drawn = null;
   const one = chart(figure, {
-    label: `Agent ${champion.id}: equity, drawdown, price with trades, and position over ${journeys.map((journey) => journey.part).join(" and ")}`,
+    label: `Agent ${champion.id}: equity, drawdown, price with trades, and position over ${parts.join(" and ")}`,
     height: JOURNEY_HEIGHT,
     option: (colours, width) => {
       drawn = priceChanges(bars, view, colours, null).mode;
@@ -237,7 +238,8 @@ function drawJourney(place, bars, journeys, champion, facts) {
     const deal = bars.trades[trade];
     const around = Math.max(60, (deal.exit - deal.entry) * 2);
     go(deal.entry - around, deal.exit + around);
-    voice.textContent = `trade ${trade + 1} of ${bars.trades.length}: ${stamp(bars.time[deal.entry])}, ${tradeWords(deal, facts)}`;
+    const place = `trade ${trade + 1} of ${bars.trades.length}`;
+    voice.textContent = `${place}: ${stamp(bars.time[deal.entry])}, ${tradeWords(deal, facts)}`;
     requestAnimationFrame(() => requestAnimationFrame(() => say(deal.exit)));
   }
 

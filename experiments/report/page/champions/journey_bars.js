@@ -8,9 +8,9 @@ const LINES = ["open", "high", "low", "close", "equity", "hold", "drawdown", "po
 /**
  * Journeys of one symbol, joined.
  * @param {object[]} journeys of one champion and one symbol
- * @returns {Promise<{length: number, parts: Array<{part: string, from: number, to: number, every: number}>, trades: object[],
- *   time: Float64Array, regime: Int16Array, open: Float64Array, high: Float64Array, low: Float64Array, close: Float64Array,
- *   equity: Float64Array, hold: Float64Array, drawdown: Float64Array, position: Float64Array}>}
+ * @returns {Promise<{length: number, parts: Array<{part: string, from: number, to: number, every: number}>, trades:
+ *   object[], time: Float64Array, regime: Int16Array, open: Float64Array, high: Float64Array, low: Float64Array, close:
+ *   Float64Array, equity: Float64Array, hold: Float64Array, drawdown: Float64Array, position: Float64Array}>}
  */
 export async function joinedBars(journeys) {
   const ordered = ["train", "validation"].flatMap((part) => journeys.filter((one) => one.part === part));
@@ -65,8 +65,8 @@ export function regimeRuns(bars) {
 }
 
 /**
- * Stretches of one position: [from, to, mean position], flat ones left out. A position drifts a little with the price and
- * the equity; it is the same stretch until it changes its side or a twentieth of its size.
+ * Stretches of one position: [from, to, mean position], flat ones left out. A position drifts a little with the price
+ * and the equity; it is the same stretch until it changes its side or a twentieth of its size.
  * @param {{length: number, position: Float64Array}} bars
  */
 export function positionRuns(bars) {

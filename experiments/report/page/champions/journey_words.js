@@ -38,5 +38,7 @@ export function barWords(bars, row, facts) {
 /** A trade in words. @param {object} trade @param {object} facts */
 export function tradeWords(trade, facts) {
   const why = facts.reasons?.[trade.reason];
-  return `${trade.side > 0 ? "long" : "short"}, ${signed(trade.profit * 100, 2)} % of equity${why ? `, closed by ${why.replaceAll("_", " ")}` : ""}`;
+  const side = trade.side > 0 ? "long" : "short";
+  const end = why ? `, closed by ${why.replaceAll("_", " ")}` : "";
+  return `${side}, ${signed(trade.profit * 100, 2)} % of equity${end}`;
 }

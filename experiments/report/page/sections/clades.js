@@ -17,6 +17,7 @@ export function mountClades(section, facts) {
   const { generations } = clades;
   const order = ordered(clades);
   const totals = generations.map((_, t) => clades.counts.reduce((sum, counts) => sum + (counts[t] ?? 0), 0));
+  const named = clades.clades.filter((one) => !one.pooled).length;
   const living = order.filter((k) => clades.clades[k].alive > 0 && !clades.clades[k].pooled).length;
   const several =
     new Set(clades.clades.map((one) => one.species).filter((one) => one !== null && one !== undefined)).size > 1;
@@ -41,7 +42,9 @@ export function mountClades(section, facts) {
     h(
       "p",
       { class: "lead" },
-      `All agents alive, by the founder they descend from: ${many(order.length - (clades.clades.some((one) => one.pooled) ? 1 : 0), "clade")} shown, ${number(living)} of them alive at the end.${several ? " Hues tell the species; shades only tell neighbours apart." : ""}`,
+      `All agents alive, by the founder they descend from: ${many(named, "clade")} shown, `,
+      `${number(living)} of them alive at the end.`,
+      several ? " Hues tell the species; shades only tell neighbours apart." : "",
     ),
     h("div", { class: "controls" }, units, several ? speciesKey(facts, clades) : null),
     figure,
@@ -61,13 +64,14 @@ export function mountClades(section, facts) {
     const ever = clade.size !== undefined && clade.size !== null ? `; ${number(clade.size)} descendants ever` : "";
     reading.replaceChildren(
       h("b", null, name(k)),
-      `, generation ${number(generations[t])}: ${many(count, "agent")}, ${percent(totals[t] ? count / totals[t] : 0)}${ever}`,
+      `, generation ${number(generations[t])}: ${many(count, "agent")}, `,
+      `${percent(totals[t] ? count / totals[t] : 0)}${ever}`,
     );
     return reading.textContent;
   };
   rest();
   const one = chart(figure, {
-    label: `Muller plot of ${order.length} founder clades over generations ${generations[0]} to ${generations[generations.length - 1]}`,
+    label: `Muller plot of ${order.length} founder clades over generations ${generations[0]} to ${generations.at(-1)}`,
     height: (width) => (width < 560 ? 300 : 420),
     option: (colours, width) => cladesOption(facts, clades, order, totals, view.unit, colours, width),
     table: () => [

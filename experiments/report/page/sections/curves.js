@@ -1,5 +1,5 @@
-// Learning curves: what the best and the middle of each species made of training in each regime, when validation found a
-// better champion, and what the population was like meanwhile.
+// Learning curves: what the best and the middle of each species made of training in each regime, when validation found
+// a better champion, and what the population was like meanwhile.
 
 import { h, svg, signed, number, compact, words, capital } from "../base/dom.js";
 import { REGIME_GLYPHS, SPECIES_DASHES } from "../base/theme.js";
@@ -38,7 +38,8 @@ export function mountCurves(section, facts) {
     h(
       "p",
       { class: "lead" },
-      `Each regime’s training score in bp a bar: the best of a generation and its median, by species; the steps are the validation score of the champion.${every}`,
+      "Each regime’s training score in bp a bar: the best of a generation and its median, by species; ",
+      `the steps are the validation score of the champion.${every}`,
     ),
   );
   const chips = h("div", { class: "chips", role: "group", "aria-label": "Lines shown" });

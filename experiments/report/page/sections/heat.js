@@ -1,5 +1,5 @@
-// Agents by regimes: who is good where. A column is an agent, a row a regime; blue is profit, orange loss, and what lies
-// beyond the middle 96 % has the full colour. Champions are marked above their columns.
+// Agents by regimes: who is good where. A column is an agent, a row a regime; blue is profit, orange loss, and what
+// lies beyond the middle 96 % has the full colour. Champions are marked above their columns.
 
 import { h, svg, signed, number, many, words, capital, segmented, selector } from "../base/dom.js";
 import { REGIME_GLYPHS, theme, onTheme } from "../base/theme.js";
@@ -32,7 +32,8 @@ export function mountHeat(section, facts) {
     h(
       "p",
       { class: "lead" },
-      `${many(heat.agents.length, "agent")}, ${number(alive)} of them alive: bp a bar in each regime, mean over an agent’s life in training, or on the fixed windows of validation, where few are tried.`,
+      `${many(heat.agents.length, "agent")}, ${number(alive)} of them alive: bp a bar in each regime, `,
+      "mean over an agent’s life in training, or on the fixed windows of validation, where few are tried.",
     ),
   );
   const reading = h("p", { class: "readout" });
@@ -77,7 +78,8 @@ export function mountHeat(section, facts) {
     const champion = agent.champion?.length
       ? `, champion of ${agent.champion.map((regime) => words(facts.regimes[regime])).join(" and ")}`
       : "";
-    return `Agent ${agent.id}, ${facts.species?.[agent.species] ?? ""}${agent.alive ? "" : ", dead"}${champion}: ${scores}`;
+    const species = facts.species?.[agent.species] ?? "";
+    return `Agent ${agent.id}, ${species}${agent.alive ? "" : ", dead"}${champion}: ${scores}`;
   };
   const say = (x) => (reading.textContent = wordsOf(order[x]));
   const scale = h("span", { class: "heat-scale" });

@@ -50,7 +50,8 @@ export function mountMissing(section, facts) {
       h(
         "p",
         { class: "small" },
-        `Made ${facts.made.slice(0, 16).replace("T", " ")} UTC${facts.arena ? ` by Lineage Arena ${facts.arena}` : ""}.`,
+        `Made ${facts.made.slice(0, 16).replace("T", " ")} UTC`,
+        facts.arena ? ` by Lineage Arena ${facts.arena}.` : ".",
       ),
     );
 }

@@ -61,7 +61,8 @@ export function standings(facts) {
     h(
       "p",
       { class: "small" },
-      "bp is the log return a bar in hundredths of a percent; Sharpe is a year’s; drawdown the worst of an episode. Validation chose the champions, so its column is the best of many tries and flatters them; compare the two.",
+      "bp is the log return a bar in hundredths of a percent; Sharpe is a year’s; drawdown the worst of an episode. ",
+      "Validation chose the champions, so its column is the best of many tries and flatters them; compare the two.",
     ),
   );
 }

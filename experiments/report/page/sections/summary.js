@@ -53,7 +53,11 @@ function sentence(run) {
   return h(
     "span",
     null,
-    `${parts.filter(Boolean).join(" ")}. Seed ${run.seed ?? "–"}; begun ${stamp(run.started)} UTC${run.finished ? `, finished ${stamp(run.finished)}` : ""}; ${run.device ?? ""}${run.source ? `; source ${String(run.source).slice(0, 12)}` : ""}.`,
+    `${parts.filter(Boolean).join(" ")}. Seed ${run.seed ?? "–"}; begun ${stamp(run.started)} UTC`,
+    run.finished ? `, finished ${stamp(run.finished)}` : "",
+    `; ${run.device ?? ""}`,
+    run.source ? `; source ${String(run.source).slice(0, 12)}` : "",
+    ".",
   );
 }
 

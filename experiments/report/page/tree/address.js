@@ -22,7 +22,12 @@ export function treeFromAddress(tree) {
   const known = (list, key) => (list.some(([one]) => one === key) ? key : list[0][0]);
   const whole = (key) => (/^\d+$/.test(read(key) ?? "") ? Number(read(key)) : null);
   const species = tree.facts.species.indexOf(read("tree-species") ?? "");
-  tree.filter = { show: known(TREE_SHOWS, read("tree-show")), species: species < 0 ? null : species, from: whole("tree-from"), to: whole("tree-to") };
+  tree.filter = {
+    show: known(TREE_SHOWS, read("tree-show")),
+    species: species < 0 ? null : species,
+    from: whole("tree-from"),
+    to: whole("tree-to"),
+  };
   tree.by = known(TREE_COLOURINGS, read("tree-colour"));
   tree.order = known(TREE_ORDERS, read("tree-rows"));
   tree.lit = null;

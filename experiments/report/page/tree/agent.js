@@ -20,7 +20,9 @@ export function treeRegime(facts, r) {
 
 /** Regimes with their glyphs: "▲ bull trending, ★ all-rounder". */
 export function treeRegimes(facts, bits) {
-  return treeBits(bits).map((r) => `${REGIME_GLYPHS[r] ?? ""} ${treeRegime(facts, r)}`.trim()).join(", ");
+  return treeBits(bits)
+    .map((r) => `${REGIME_GLYPHS[r] ?? ""} ${treeRegime(facts, r)}`.trim())
+    .join(", ");
 }
 
 /** Where each row's scars are in the columns "scars": those of row i are start[i] … start[i + 1]. */
@@ -41,7 +43,10 @@ export function treeAgent(tree, row) {
   const { columns, topology, facts } = tree;
   const parent = topology.parent[row] === row ? null : topology.parent[row];
   const second = columns.second[row] === 0 ? null : row - columns.second[row];
-  const strength = columns.strength && facts.tree.strength ? quantity(columns.strength[row], facts.tree.strength, treeNone(columns.strength)) : null;
+  const strength =
+    columns.strength && facts.tree.strength
+      ? quantity(columns.strength[row], facts.tree.strength, treeNone(columns.strength))
+      : null;
   return {
     row,
     id: columns.id[row],
@@ -111,7 +116,11 @@ export function treeSentence(tree, agent) {
     `${agent.species}, born in generation ${agent.born} by ${agent.operator}`,
     agent.died === null ? "alive" : `died in generation ${agent.died}, ${agent.cause}`,
     agent.fitness === null ? null : `fitness ${signed(agent.fitness, 3)} ${tree.facts.tree.unit ?? "bp/bar"}`,
-    agent.won ? `won ${treeBits(agent.won).map((r) => treeRegime(tree.facts, r)).join(", ")}` : null,
+    agent.won
+      ? `won ${treeBits(agent.won)
+          .map((r) => treeRegime(tree.facts, r))
+          .join(", ")}`
+      : null,
     agent.scars ? many(agent.scars, "scar") : null,
     `${many(agent.below, "descendant")}`,
   ];

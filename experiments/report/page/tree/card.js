@@ -1,5 +1,5 @@
-// The agent's card near the pointer, and the panel of the pinned agent: its card, and its line from the founder down as a
-// list that can be read and walked.
+// The agent's card near the pointer, and the panel of the pinned agent: its card, and its line from the founder down as
+// a list that can be read and walked.
 
 import { h, many, words } from "../base/dom.js";
 import { treeLine } from "./layout.js";
@@ -9,7 +9,11 @@ import { treeShape } from "./marks.js";
 const ENDS = 12;
 
 function treeFacts(tree, agent) {
-  return h("dl", { class: "tree-facts" }, treeCardRows(tree, agent).map(([label, text]) => [h("dt", null, label), h("dd", null, text)]));
+  return h(
+    "dl",
+    { class: "tree-facts" },
+    treeCardRows(tree, agent).map(([label, text]) => [h("dt", null, label), h("dd", null, text)]),
+  );
 }
 
 /**
@@ -26,7 +30,11 @@ export function treeCard(host) {
     show(tree, row, x, y, note) {
       if (shown !== row || noted !== note) {
         const agent = treeAgent(tree, row);
-        card.replaceChildren(h("p", { class: "tree-name" }, `Agent ${agent.id}`), treeFacts(tree, agent), note ? h("p", { class: "tree-note" }, note) : "");
+        card.replaceChildren(
+          h("p", { class: "tree-name" }, `Agent ${agent.id}`),
+          treeFacts(tree, agent),
+          note ? h("p", { class: "tree-note" }, note) : "",
+        );
         shown = row;
         noted = note;
       }
@@ -61,8 +69,16 @@ export function treePanel(hands) {
           "header",
           null,
           h("h3", null, `Agent ${agent.id}`),
-          h("button", { type: "button", onclick: () => hands.visit(row), title: "Bring the agent into sight" }, "Centre"),
-          h("button", { type: "button", onclick: () => hands.survey(row), title: "Bring its line from the founder into sight" }, "Whole line"),
+          h(
+            "button",
+            { type: "button", onclick: () => hands.visit(row), title: "Bring the agent into sight" },
+            "Centre",
+          ),
+          h(
+            "button",
+            { type: "button", onclick: () => hands.survey(row), title: "Bring its line from the founder into sight" },
+            "Whole line",
+          ),
           h("button", { type: "button", onclick: hands.release, "aria-label": `Release agent ${agent.id}` }, "Release"),
         ),
         treeFacts(tree, agent),
@@ -83,7 +99,19 @@ function treeScarList(scars) {
     "details",
     null,
     h("summary", null, `${many(scars.length, "scar")} of its own`),
-    h("ul", { class: "tree-scars" }, scars.map((scar) => h("li", null, [`generation ${scar.generation}`, scar.cause, scar.regime, treeSeverity(scar.severity)].filter(Boolean).join(", ")))),
+    h(
+      "ul",
+      { class: "tree-scars" },
+      scars.map((scar) =>
+        h(
+          "li",
+          null,
+          [`generation ${scar.generation}`, scar.cause, scar.regime, treeSeverity(scar.severity)]
+            .filter(Boolean)
+            .join(", "),
+        ),
+      ),
+    ),
   );
 }
 
@@ -101,14 +129,27 @@ function treeLineList(tree, row, hands) {
       fold.replaceWith(...middle);
       middle[0].querySelector("button").focus();
     };
-    const fold = h("li", { class: "tree-fold" }, h("button", { type: "button", onclick: unfold }, `Show ${many(hidden, "more ancestor")}`));
+    const fold = h(
+      "li",
+      { class: "tree-fold" },
+      h("button", { type: "button", onclick: unfold }, `Show ${many(hidden, "more ancestor")}`),
+    );
     list.append(fold);
     for (let k = line.length - ENDS; k < line.length; k++) list.append(item(k));
   }
   let scars = 0;
   for (const i of line) scars += tree.columns.scars[i];
-  const words = line.length === 1 ? "A founder: its line is itself." : `Its line, founder first: ${many(line.length - 1, "birth")}, ${many(scars, "scar")}.`;
-  return h("section", { class: "tree-trace", "aria-label": "Line from the founder" }, h("h4", null, "Line"), h("p", { class: "small" }, words), list);
+  const words =
+    line.length === 1
+      ? "A founder: its line is itself."
+      : `Its line, founder first: ${many(line.length - 1, "birth")}, ${many(scars, "scar")}.`;
+  return h(
+    "section",
+    { class: "tree-trace", "aria-label": "Line from the founder" },
+    h("h4", null, "Line"),
+    h("p", { class: "small" }, words),
+    list,
+  );
 }
 
 function treeLineItem(tree, row, place, hands, self) {
@@ -120,7 +161,11 @@ function treeLineItem(tree, row, place, hands, self) {
     "li",
     { value: place + 1, "data-row": row, "aria-current": self ? "true" : null },
     h("i", { class: `tree-shape ${treeShape(operator)}`, "aria-hidden": "true" }),
-    h("button", { type: "button", class: "tree-link", "aria-label": `Agent ${columns.id[row]}`, onclick: () => hands.pin(row) }, String(columns.id[row])),
+    h(
+      "button",
+      { type: "button", class: "tree-link", "aria-label": `Agent ${columns.id[row]}`, onclick: () => hands.pin(row) },
+      String(columns.id[row]),
+    ),
     h(
       "span",
       null,

@@ -23,8 +23,9 @@ export const TREE_COLOURINGS = [
  * @param {object} columns the columns "tree"
  * @param {object} topology of `treeTopology`
  * @param {object} facts of the report
- * @returns {object} `bins` by row; `kinds`: [{label, glyph, colour(theme)}] by bin; where the colouring is of a quantity,
- *   `scale`: {low, high, text(value), label, steps}: bins 0 … steps − 1 are low … high, and the last bin is "none".
+ * @returns {object} `bins` by row; `kinds`: [{label, glyph, colour(theme)}] by bin; where the colouring is of a
+ *   quantity, `scale`: {low, high, text(value), label, steps}: bins 0 … steps − 1 are low … high, and the last bin is
+ *   "none".
  */
 export function treeColouring(by, columns, topology, facts) {
   if (by === "regime") return treeByRegime(topology, facts);
@@ -34,7 +35,11 @@ export function treeColouring(by, columns, topology, facts) {
   return {
     by,
     bins: columns.species,
-    kinds: facts.species.map((name, i) => ({ label: words(name), glyph: null, colour: (theme) => theme.species[i % theme.species.length] })),
+    kinds: facts.species.map((name, i) => ({
+      label: words(name),
+      glyph: null,
+      colour: (theme) => theme.species[i % theme.species.length],
+    })),
     scale: null,
   };
 }
@@ -108,15 +113,38 @@ function treeByFitness(columns, facts) {
     return { label: "", glyph: null, colour: (theme) => theme.diverging(Math.sign(t) * (0.35 + 0.65 * Math.abs(t))) };
   });
   const digits = far < 0.1 ? 3 : far < 1 ? 2 : far < 20 ? 1 : 0;
-  const scale = { low: -far, high: far, middle: 0, steps: STEPS, text: (v) => signed(v, v === 0 ? 0 : digits), label: `fitness (${facts.tree.unit ?? "bp/bar"})` };
-  return { by: "fitness", bins: treeScaled(columns.fitness, none, value, -far, far), kinds: [...kinds, treeUnknown], scale };
+  const scale = {
+    low: -far,
+    high: far,
+    middle: 0,
+    steps: STEPS,
+    text: (v) => signed(v, v === 0 ? 0 : digits),
+    label: `fitness (${facts.tree.unit ?? "bp/bar"})`,
+  };
+  return {
+    by: "fitness",
+    bins: treeScaled(columns.fitness, none, value, -far, far),
+    kinds: [...kinds, treeUnknown],
+    scale,
+  };
 }
 
 function treeByTrust(columns) {
   const value = (code) => code / 254;
   const high = Math.max(0.1, Math.ceil(10 * value(treeQuantile(columns.trust, 255, 0.99))) / 10);
-  const kinds = Array.from({ length: STEPS }, (_, i) => ({ label: "", glyph: null, colour: (theme) => theme.sequential(0.3 + (0.7 * i) / (STEPS - 1)) }));
-  const scale = { low: 0, high, middle: high / 2, steps: STEPS, text: (v) => number(v, 2), label: "trust (mean of the regimes)" };
+  const kinds = Array.from({ length: STEPS }, (_, i) => ({
+    label: "",
+    glyph: null,
+    colour: (theme) => theme.sequential(0.3 + (0.7 * i) / (STEPS - 1)),
+  }));
+  const scale = {
+    low: 0,
+    high,
+    middle: high / 2,
+    steps: STEPS,
+    text: (v) => number(v, 2),
+    label: "trust (mean of the regimes)",
+  };
   return { by: "trust", bins: treeScaled(columns.trust, 255, value, 0, high), kinds: [...kinds, treeUnknown], scale };
 }
 

@@ -13,21 +13,54 @@ import { TREE_ORDERS, TREE_SHOWS } from "./model.js";
 export function treeControls(tree, hands) {
   const { facts } = tree;
   const species = [["", "all"], ...facts.species.map((name, i) => [String(i), words(name)])];
-  const show = selector({ label: "Show", options: TREE_SHOWS.map(([key, label]) => [key, label]), value: tree.filter.show, choose: (value) => hands.filter({ show: value }) });
-  const kind = selector({ label: "Species", options: species, value: "", choose: (value) => hands.filter({ species: value === "" ? null : Number(value) }) });
+  const show = selector({
+    label: "Show",
+    options: TREE_SHOWS.map(([key, label]) => [key, label]),
+    value: tree.filter.show,
+    choose: (value) => hands.filter({ show: value }),
+  });
+  const kind = selector({
+    label: "Species",
+    options: species,
+    value: "",
+    choose: (value) => hands.filter({ species: value === "" ? null : Number(value) }),
+  });
   const colour = selector({ label: "Colour by", options: TREE_COLOURINGS, value: tree.by, choose: hands.colour });
   const order = selector({ label: "Rows", options: TREE_ORDERS, value: tree.order, choose: hands.order });
   const whole = (field) => (/^\d+$/.test(field.value.trim()) ? Number(field.value) : null);
   const limit = (label, placeholder) =>
-    h("input", { type: "number", min: 0, max: tree.last, step: 1, "aria-label": label, placeholder, onchange: () => hands.filter({ from: whole(from), to: whole(to) }) });
+    h("input", {
+      type: "number",
+      min: 0,
+      max: tree.last,
+      step: 1,
+      "aria-label": label,
+      placeholder,
+      onchange: () => hands.filter({ from: whole(from), to: whole(to) }),
+    });
   const from = limit("First generation", "0");
   const to = limit("Last generation", String(tree.last));
-  const generations = h("span", { class: "selector tree-generations", role: "group", "aria-label": "Generations" }, h("span", null, "Generations"), from, h("span", { "aria-hidden": "true" }, "–"), to);
+  const generations = h(
+    "span",
+    { class: "selector tree-generations", role: "group", "aria-label": "Generations" },
+    h("span", null, "Generations"),
+    from,
+    h("span", { "aria-hidden": "true" }, "–"),
+    to,
+  );
   const set = (label, value) => {
     label.querySelector("select").value = value;
   };
   return {
-    element: h("div", { class: "controls tree-controls" }, show, facts.species.length > 1 ? kind : null, generations, colour, order),
+    element: h(
+      "div",
+      { class: "controls tree-controls" },
+      show,
+      facts.species.length > 1 ? kind : null,
+      generations,
+      colour,
+      order,
+    ),
     update() {
       set(show, tree.filter.show);
       set(kind, tree.filter.species === null ? "" : String(tree.filter.species));
@@ -41,7 +74,8 @@ export function treeControls(tree, hands) {
 
 /** Buttons that zoom. @param {(timeFactor: number|null, rowFactor: number) => void} zoom @param {() => void} fit */
 export function treeZoomButtons(zoom, fit) {
-  const button = (label, sign, act) => h("button", { type: "button", "aria-label": label, title: label, onclick: act }, sign);
+  const button = (label, sign, act) =>
+    h("button", { type: "button", "aria-label": label, title: label, onclick: act }, sign);
   return h(
     "div",
     { class: "tree-zoom", role: "group", "aria-label": "Zoom" },
@@ -78,6 +112,17 @@ export function treeKeys() {
     "details",
     { class: "tree-keys" },
     h("summary", null, "Keys and gestures"),
-    h("dl", null, rows.map(([key, text]) => [h("dt", null, key.split(", ").map((one, i) => [i ? ", " : null, h("kbd", null, one)])), h("dd", null, text)])),
+    h(
+      "dl",
+      null,
+      rows.map(([key, text]) => [
+        h(
+          "dt",
+          null,
+          key.split(", ").map((one, i) => [i ? ", " : null, h("kbd", null, one)]),
+        ),
+        h("dd", null, text),
+      ]),
+    ),
   );
 }

@@ -18,7 +18,9 @@ export function treeInput(element, hands) {
   });
 }
 
-/** The wheel zooms, unless the page was being scrolled when the tree came under it, or there is nothing to zoom out of. */
+/**
+ * The wheel zooms, unless the page was being scrolled when the tree came under it, or there is nothing to zoom out of.
+ */
 function treeWheel(element, hands) {
   let elsewhere = -Infinity;
   addEventListener(
@@ -58,7 +60,13 @@ function treePointers(element, hands) {
   };
   const spread = () => {
     const [a, b] = [...down.values()];
-    return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, wide: Math.max(20, Math.abs(a.x - b.x)), high: Math.max(20, Math.abs(a.y - b.y)), far: Math.max(20, Math.hypot(a.x - b.x, a.y - b.y)) };
+    return {
+      x: (a.x + b.x) / 2,
+      y: (a.y + b.y) / 2,
+      wide: Math.max(20, Math.abs(a.x - b.x)),
+      high: Math.max(20, Math.abs(a.y - b.y)),
+      far: Math.max(20, Math.hypot(a.x - b.x, a.y - b.y)),
+    };
   };
   element.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;

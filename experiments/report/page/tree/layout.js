@@ -90,15 +90,15 @@ function treeSorted(key, most) {
 
 /**
  * Rows of the tree that a filter leaves, in preorder: a node's subtree fills the rows `top` … `top + size`, its own row
- * first. Children stand by the size of their subtrees, small ones next to their parent ("ladder"), or by birth, the last
- * born next to their parent, so that no two lines cross ("birth"). Roots stand the large ones first.
+ * first. Children stand by the size of their subtrees, small ones next to their parent ("ladder"), or by birth, the
+ * last born next to their parent, so that no two lines cross ("birth"). Roots stand the large ones first.
  * @param {object} topology of `treeTopology`.
  * @param {Uint8Array} mask rows to draw, closed under parents.
  * @param {string} order "ladder" or "birth".
- * @returns {object} arrays by node (drawn agents in birth order): `row` (in the columns), `parent` (node; -1 for a root),
- *   `size`, `top`, `born`, `end`, `reach` (last end in the subtree), `lived` (generations lived in the subtree); children
- *   of node i are `child[start[i] … start[i + 1])` from top to bottom, the roots `roots`; `node` is the node of each row
- *   of the columns (-1: not drawn).
+ * @returns {object} arrays by node (drawn agents in birth order): `row` (in the columns), `parent` (node; -1 for a
+ *   root), `size`, `top`, `born`, `end`, `reach` (last end in the subtree), `lived` (generations lived in the subtree);
+ *   children of node i are `child[start[i] … start[i + 1])` from top to bottom, the roots `roots`; `node` is the node
+ *   of each row of the columns (-1: not drawn).
  */
 export function treeLayout(topology, mask, order = "ladder") {
   const { n } = topology;

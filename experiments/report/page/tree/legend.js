@@ -1,4 +1,5 @@
-// The legend: what each colour and each mark means, with numbers. A category is a button that sets it off from the rest.
+// The legend: what each colour and each mark means, with numbers. A category is a button that sets it off from the
+// rest.
 
 import { h, number } from "../base/dom.js";
 import { treeShape } from "./marks.js";
@@ -16,9 +17,14 @@ export function treeLegend(light) {
      */
     show(tree) {
       const { colouring, tally, lit, theme, facts } = tree;
-      const parts = colouring.scale ? [treeRamp(colouring, theme)] : colouring.kinds.map((kind, bin) => (tally[bin] ? treeChip(kind, bin, tally[bin], lit, theme, light) : null));
+      const parts = colouring.scale
+        ? [treeRamp(colouring, theme)]
+        : colouring.kinds.map((kind, bin) => (tally[bin] ? treeChip(kind, bin, tally[bin], lit, theme, light) : null));
       const focused = element.contains(document.activeElement) ? document.activeElement.dataset.bin : null;
-      element.replaceChildren(h("div", { class: "chips", role: "group", "aria-label": "Set off a category" }, parts), treeShapes(facts));
+      element.replaceChildren(
+        h("div", { class: "chips", role: "group", "aria-label": "Set off a category" }, parts),
+        treeShapes(facts),
+      );
       if (focused !== null && focused !== undefined) element.querySelector(`[data-bin="${focused}"]`)?.focus();
     },
   };
@@ -29,7 +35,13 @@ function treeChip(kind, bin, count, lit, theme, light) {
   const swatch = h("i", { class: "tree-swatch", "aria-hidden": "true", style: { background: kind.colour(theme) } });
   return h(
     "button",
-    { type: "button", class: "tree-chip", "data-bin": bin, "aria-pressed": String(on), onclick: () => light(on ? null : bin) },
+    {
+      type: "button",
+      class: "tree-chip",
+      "data-bin": bin,
+      "aria-pressed": String(on),
+      onclick: () => light(on ? null : bin),
+    },
     swatch,
     kind.glyph ? h("span", { "aria-hidden": "true" }, kind.glyph) : null,
     h("span", null, kind.label),
@@ -45,18 +57,35 @@ function treeRamp(colouring, theme) {
     pen.fillStyle = kinds[i].colour(theme);
     pen.fillRect(i, 0, 1, 1);
   }
-  const swatch = h("i", { class: "tree-swatch", "aria-hidden": "true", style: { background: kinds[scale.steps].colour(theme) } });
+  const swatch = h("i", {
+    class: "tree-swatch",
+    "aria-hidden": "true",
+    style: { background: kinds[scale.steps].colour(theme) },
+  });
   return h(
     "figure",
     { class: "tree-ramp" },
     h("figcaption", null, scale.label),
     canvas,
-    h("div", { class: "tree-ends" }, h("span", null, scale.text(scale.low)), h("span", null, scale.text(scale.middle)), h("span", null, scale.text(scale.high))),
+    h(
+      "div",
+      { class: "tree-ends" },
+      h("span", null, scale.text(scale.low)),
+      h("span", null, scale.text(scale.middle)),
+      h("span", null, scale.text(scale.high)),
+    ),
     h("span", { class: "tree-unknown" }, swatch, "not known"),
   );
 }
 
 function treeShapes(facts) {
-  const shapes = facts.operators.map((name) => h("span", null, h("i", { class: `tree-shape ${treeShape(name)}`, "aria-hidden": "true" }), name));
-  return h("p", { class: "tree-shapes small" }, shapes, h("span", null, h("i", { class: "tree-cross", "aria-hidden": "true" }, "×"), "scar"));
+  const shapes = facts.operators.map((name) =>
+    h("span", null, h("i", { class: `tree-shape ${treeShape(name)}`, "aria-hidden": "true" }), name),
+  );
+  return h(
+    "p",
+    { class: "tree-shapes small" },
+    shapes,
+    h("span", null, h("i", { class: "tree-cross", "aria-hidden": "true" }, "×"), "scar"),
+  );
 }

@@ -1,5 +1,5 @@
-// Marks on the lines of the tree: how an agent was born, where it was scarred, what it won. Each has a shape of its own,
-// so that none is told by its colour alone.
+// Marks on the lines of the tree: how an agent was born, where it was scarred, what it won. Each has a shape of its
+// own, so that none is told by its colour alone.
 
 import { REGIME_GLYPHS } from "../base/theme.js";
 import { treeBits } from "./agent.js";
@@ -50,7 +50,10 @@ export function treeMark(pen, shape, x, y, r, colour, ground) {
 
 /** A scar: a small cross on the line. */
 export function treeScarMark(pen, x, y, r, colour, ground) {
-  for (const [width, paint] of [[4.2, ground], [1.6, colour]]) {
+  for (const [width, paint] of [
+    [4.2, ground],
+    [1.6, colour],
+  ]) {
     pen.beginPath();
     pen.moveTo(x - r, y - r);
     pen.lineTo(x + r, y + r);

@@ -84,8 +84,10 @@ export function treeWords(tree) {
   const all = selected.matched === columns.length;
   const limits = [];
   if (filter.species !== null) limits.push(`of species ${words(facts.species[filter.species])}`);
-  if (filter.from !== null || filter.to !== null) limits.push(`in generations ${filter.from ?? 0} to ${filter.to ?? tree.last}`);
+  if (filter.from !== null || filter.to !== null)
+    limits.push(`in generations ${filter.from ?? 0} to ${filter.to ?? tree.last}`);
   const ancestors = selected.kept - selected.matched;
   const matched = all ? "all that ever lived" : [number(selected.matched), what, ...limits].join(" ");
-  return `${number(selected.kept)} of ${many(total, "agent")}: ${matched}${ancestors ? `, and ${many(ancestors, "ancestor")} of theirs` : ""}.`;
+  const besides = ancestors ? `, and ${many(ancestors, "ancestor")} of theirs` : "";
+  return `${number(selected.kept)} of ${many(total, "agent")}: ${matched}${besides}.`;
 }

@@ -18,7 +18,7 @@ function treeWay(layout, line, at, plot, stop) {
   for (let j = 0; j < line.length; j++) {
     const v = line[j];
     const x0 = at.x(layout.born[v]);
-    const x1 = at.x(j + 1 < line.length ? layout.born[line[j + 1]] : stop ?? layout.end[v]);
+    const x1 = at.x(j + 1 < line.length ? layout.born[line[j + 1]] : (stop ?? layout.end[v]));
     const y = cap(at.y(layout.top[v]));
     if (j === 0) {
       path.moveTo(part ? x1 : Math.max(-50, x0), y);
@@ -112,12 +112,19 @@ function treeNames(pen, tree, at, plot, lines, dimmed) {
     const x0 = at.x(layout.born[v]);
     const x1 = at.x(layout.end[v]);
     const colour = colourOf(row);
-    if (x0 > plot.left - 4) treeMark(pen, treeShape(facts.operators[columns.operator[row]]), x0, y, r, colour, theme.page);
-    for (let j = scarStarts[row]; j < scarStarts[row + 1]; j++) treeScarMark(pen, at.x(scars.generation[j] + 0.5), y, r, theme.ink, theme.page);
+    if (x0 > plot.left - 4)
+      treeMark(pen, treeShape(facts.operators[columns.operator[row]]), x0, y, r, colour, theme.page);
+    for (let j = scarStarts[row]; j < scarStarts[row + 1]; j++)
+      treeScarMark(pen, at.x(scars.generation[j] + 0.5), y, r, theme.ink, theme.page);
     let from = Math.max(plot.left, x0 + r) + 4;
     if (columns.won[row] && at.perRow >= 11) from = treeGlyphs(pen, columns.won[row], from, y - 3.5, theme) + 2;
     const name = String(columns.id[row]);
-    if (at.perRow >= 13 && row !== tree.pinned && pen.measureText(name).width < Math.min(plot.left + plot.width, x1) - from) treeText(pen, name, from, y - 3.5, theme.soft, theme.page);
+    if (
+      at.perRow >= 13 &&
+      row !== tree.pinned &&
+      pen.measureText(name).width < Math.min(plot.left + plot.width, x1) - from
+    )
+      treeText(pen, name, from, y - 3.5, theme.soft, theme.page);
   }
   pen.restore();
 }
@@ -148,7 +155,15 @@ function treeEmphasis(pen, tree, node, at, plot, strong) {
   pen.stroke(way);
   treeSecond(pen, tree, node, at);
   if (!strong) {
-    treeMark(pen, treeShape(facts.operators[columns.operator[layout.row[node]]]), at.x(layout.born[node]), at.y(layout.top[node]), 3.5, theme.ink, theme.page);
+    treeMark(
+      pen,
+      treeShape(facts.operators[columns.operator[layout.row[node]]]),
+      at.x(layout.born[node]),
+      at.y(layout.top[node]),
+      3.5,
+      theme.ink,
+      theme.page,
+    );
     return;
   }
   for (const [j, v] of line.entries()) {
@@ -159,10 +174,25 @@ function treeEmphasis(pen, tree, node, at, plot, strong) {
     // Where births crowd, marks shrink and lose their rims, and scars stand above the line.
     const gap = (u) => Math.hypot(x - at.x(layout.born[u]), y - at.y(layout.top[u]));
     const room = Math.min(j > 0 ? gap(line[j - 1]) : 20, j + 1 < line.length ? gap(line[j + 1]) : 20);
-    treeMark(pen, treeShape(facts.operators[columns.operator[row]]), x, y, Math.max(1.6, Math.min(4, room / 3)), colourOf(row), room < 10 ? null : theme.page);
+    treeMark(
+      pen,
+      treeShape(facts.operators[columns.operator[row]]),
+      x,
+      y,
+      Math.max(1.6, Math.min(4, room / 3)),
+      colourOf(row),
+      room < 10 ? null : theme.page,
+    );
     for (let k = scarStarts[row]; k < scarStarts[row + 1]; k++) {
       const crowded = at.perTime < 9;
-      treeScarMark(pen, at.x(scars.generation[k] + 0.5), crowded ? y - 7 : y, crowded ? 2.2 : 3.4, theme.ink, theme.page);
+      treeScarMark(
+        pen,
+        at.x(scars.generation[k] + 0.5),
+        crowded ? y - 7 : y,
+        crowded ? 2.2 : 3.4,
+        theme.ink,
+        theme.page,
+      );
     }
   }
   pen.font = `11px ${FONT}`;
@@ -249,7 +279,8 @@ function treeFree(taken, left, wide, y, low, high) {
   for (let step = 0; step < 24; step++) {
     for (const way of step ? [1, -1] : [1]) {
       const place = Math.min(high, Math.max(low, y + way * step * 5));
-      if (taken.every((one) => one.right < left || one.left > left + wide || Math.abs(one.y - place) >= 15)) return place;
+      if (taken.every((one) => one.right < left || one.left > left + wide || Math.abs(one.y - place) >= 15))
+        return place;
     }
   }
   return null;

@@ -36,7 +36,12 @@ export function treeOverview(centre) {
       height: target.height,
     };
     const found = treeScan(scene.layout, view, treeScratch(scene.layout));
-    treeRaster(target, scene.layout, view, found, { ground: treePacked(...treeChannels(scene.theme.page)), ...scene.paint, thick: 1, thin: 1 });
+    treeRaster(target, scene.layout, view, found, {
+      ground: treePacked(...treeChannels(scene.theme.page)),
+      ...scene.paint,
+      thick: 1,
+      thin: 1,
+    });
     picture = new ImageData(target.bytes, target.width, target.height);
   }
 
@@ -65,14 +70,22 @@ export function treeOverview(centre) {
     const high = Math.max(5, y1 - y0);
     pen.strokeStyle = theme.accent;
     pen.lineWidth = 1.5;
-    pen.strokeRect(Math.max(0.75, Math.min(size.wide - wide - 0.75, (x0 + x1 - wide) / 2)), Math.max(0.75, Math.min(size.high - high - 0.75, (y0 + y1 - high) / 2)), Math.min(wide, size.wide - 1.5), Math.min(high, size.high - 1.5));
+    pen.strokeRect(
+      Math.max(0.75, Math.min(size.wide - wide - 0.75, (x0 + x1 - wide) / 2)),
+      Math.max(0.75, Math.min(size.high - high - 0.75, (y0 + y1 - high) / 2)),
+      Math.min(wide, size.wide - 1.5),
+      Math.min(high, size.high - 1.5),
+    );
   }
 
   const move = (event) => {
     if (!whole) return;
     const { left, top } = canvas.getBoundingClientRect();
     const part = (value, most) => Math.min(1, Math.max(0, value / most));
-    centre(whole.time0 + part(event.clientX - left, size.wide) * (whole.time1 - whole.time0), whole.row0 + part(event.clientY - top, size.high) * (whole.row1 - whole.row0));
+    centre(
+      whole.time0 + part(event.clientX - left, size.wide) * (whole.time1 - whole.time0),
+      whole.row0 + part(event.clientY - top, size.high) * (whole.row1 - whole.row0),
+    );
   };
   canvas.addEventListener("pointerdown", (event) => {
     canvas.setPointerCapture(event.pointerId);

@@ -15,7 +15,14 @@ export const TREE_NEAR = 9;
 export function treePlot(width, height) {
   const left = 10;
   const right = width < 560 ? 74 : 104;
-  return { left, top: 10, width: Math.max(40, width - left - right), height: Math.max(40, height - 10 - 26), full: width, tall: height };
+  return {
+    left,
+    top: 10,
+    width: Math.max(40, width - left - right),
+    height: Math.max(40, height - 10 - 26),
+    full: width,
+    tall: height,
+  };
 }
 
 /**
@@ -35,7 +42,8 @@ export function treePainter(canvas) {
     const plot = treePlot(width, height);
     const wide = Math.round(plot.width * dots);
     const high = Math.round(plot.height * dots);
-    if (target && target.width === wide && target.height === high && canvas.height === Math.round(height * dots)) return false;
+    if (target && target.width === wide && target.height === high && canvas.height === Math.round(height * dots))
+      return false;
     canvas.width = Math.round(width * dots);
     canvas.height = Math.round(height * dots);
     target = treePixels(wide, high);
@@ -67,7 +75,12 @@ export function treePainter(canvas) {
     pen.setTransform(1, 0, 0, 1, 0, 0);
     pen.fillStyle = theme.page;
     pen.fillRect(0, 0, canvas.width, canvas.height);
-    if (!near) pen.putImageData(new ImageData(target.bytes, target.width, target.height), Math.round(plot.left * dots), Math.round(plot.top * dots));
+    if (!near)
+      pen.putImageData(
+        new ImageData(target.bytes, target.width, target.height),
+        Math.round(plot.left * dots),
+        Math.round(plot.top * dots),
+      );
     pen.setTransform(dots, 0, 0, dots, 0, 0);
     const at = treePlace(window, plot);
     if (near) treeNearLines(pen, scene, scratch, at, plot);
@@ -84,7 +97,14 @@ export function treePainter(canvas) {
     return target ? treeNodeAt(target, Math.round(x * dots), Math.round(y * dots), Math.round(far * dots)) : -1;
   }
 
-  return { resize, draw, nodeAt, ready: () => target !== null, ratio: () => dots, lines: () => (scratch ? scratch.lines.subarray(0, scratch.lineCount) : []) };
+  return {
+    resize,
+    draw,
+    nodeAt,
+    ready: () => target !== null,
+    ratio: () => dots,
+    lines: () => (scratch ? scratch.lines.subarray(0, scratch.lineCount) : []),
+  };
 }
 
 /** Functions from generations and rows to pixels. */

@@ -64,7 +64,15 @@ export function treePointing(tree, stage, card, section, pin) {
     } else {
       const perRow = plot.height / (stage.window().row1 - stage.window().row0);
       const together = tree.layout.size[node] * perRow < 1 && tree.layout.size[node] > 1;
-      card.show(tree, tree.hovered, x, y, together ? `Drawn here as one with ${number(tree.layout.size[node] - 1)} descendants; come closer to tell them apart.` : null);
+      card.show(
+        tree,
+        tree.hovered,
+        x,
+        y,
+        together
+          ? `Drawn here as one with ${number(tree.layout.size[node] - 1)} descendants; come closer to tell them apart.`
+          : null,
+      );
       section.dataset.hovered = tree.columns.id[tree.hovered];
     }
     stage.ask(1);
@@ -90,7 +98,12 @@ export function treePointing(tree, stage, card, section, pin) {
     const { layout } = tree;
     if (node < 0) return stage.zoom(x, y, null, 2.5, true);
     const room = Math.max(1, 0.04 * layout.size[node]);
-    stage.fly({ time0: layout.born[node] - 1, time1: layout.reach[node] + 0.5, row0: layout.top[node] - room, row1: layout.top[node] + layout.size[node] + room });
+    stage.fly({
+      time0: layout.born[node] - 1,
+      time1: layout.reach[node] + 0.5,
+      row0: layout.top[node] - room,
+      row1: layout.top[node] + layout.size[node] + room,
+    });
   }
 
   return { hover, leave, click, enter };

@@ -31,8 +31,9 @@ function treeMixed(over, under, share) {
  * @param {object} layout of `treeLayout`.
  * @param {object} window as for `treeScan`.
  * @param {object} found of `treeScan`.
- * @param {{ground: number, lines: Uint32Array, bundles: Uint32Array, thick: number, thin: number}} paint packed colours:
- *   behind all, of each node's own line, and of its subtree as one; pixels that a line is thick, and `thin` of the scan.
+ * @param {{ground: number, lines: Uint32Array, bundles: Uint32Array, thick: number, thin: number}} paint packed
+ *   colours: behind all, of each node's own line, and of its subtree as one; pixels that a line is thick, and `thin` of
+ *   the scan.
  */
 export function treeRaster(target, layout, window, found, paint) {
   const { pixels, nodes, width, height } = target;
@@ -50,7 +51,9 @@ export function treeRaster(target, layout, window, found, paint) {
     const x1 = Math.min(width, Math.max(x0 + 1, Math.ceil((reach[v] - time) * perTime)));
     // Lineages alive at one time, on average, and the part of a pixel that the subtree is high.
     const many = lived[v] / (reach[v] - born[v]);
-    const share = Math.round(256 * Math.min(0.92, 0.16 + 0.5 * Math.min(1, (size[v] * perRow) / paint.thin) + 0.04 * many));
+    const share = Math.round(
+      256 * Math.min(0.92, 0.16 + 0.5 * Math.min(1, (size[v] * perRow) / paint.thin) + 0.04 * many),
+    );
     const colour = paint.bundles[v];
     for (let p = y * width + x0, stop = y * width + x1; p < stop; p++) {
       pixels[p] = treeMixed(colour, pixels[p], share);

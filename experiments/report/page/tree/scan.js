@@ -39,11 +39,11 @@ function treeFirstBelow(layout, list, a, b, row) {
  * where very many of one parent fall into one row of pixels, the largest)
  * and `links` (children whose connector to the parent is in sight, however far away they are).
  * @param {object} layout of `treeLayout`.
- * @param {object} window in pixels: generation `time` at x = 0 and `perTime` pixels each, row `row` at y = 0 and `perRow`
- *   pixels each, `width`, `height`.
+ * @param {object} window in pixels: generation `time` at x = 0 and `perTime` pixels each, row `row` at y = 0 and
+ *   `perRow` pixels each, `width`, `height`.
  * @param {object} out of `treeScratch`.
- * @param {{thin?: number, most?: number}} limits pixels below which a subtree is a bundle; nodes to look at before giving
- *   up (`out.complete` says so: the rest is then drawn as bundles of their own).
+ * @param {{thin?: number, most?: number}} limits pixels below which a subtree is a bundle; nodes to look at before
+ *   giving up (`out.complete` says so: the rest is then drawn as bundles of their own).
  */
 export function treeScan(layout, window, out, { thin = 1, most = Infinity } = {}) {
   const { top, size, born, end, reach, child, start, roots } = layout;

@@ -19,7 +19,12 @@ const MOST = 120000;
  */
 export function treeStage(tree, tell) {
   const base = h("canvas", { class: "tree-base", "aria-hidden": "true" });
-  const over = h("canvas", { class: "tree-over", tabindex: "0", role: "application", "aria-roledescription": "lineage tree" });
+  const over = h("canvas", {
+    class: "tree-over",
+    tabindex: "0",
+    role: "application",
+    "aria-roledescription": "lineage tree",
+  });
   const element = h("div", { class: "tree-stage" }, base, over);
   const painter = treePainter(base);
   const pen = over.getContext("2d");
@@ -48,7 +53,12 @@ export function treeStage(tree, tell) {
     const start = performance.now();
     let found = null;
     if (level > 1) {
-      const scene = { layout: tree.layout, paint: tree.paint, theme: tree.theme, faint: tree.pinned >= 0 && tree.layout.node[tree.pinned] >= 0 };
+      const scene = {
+        layout: tree.layout,
+        paint: tree.paint,
+        theme: tree.theme,
+        faint: tree.pinned >= 0 && tree.layout.node[tree.pinned] >= 0,
+      };
       found = painter.draw(scene, window, plot, moving ? { thin, most: MOST } : { thin: 1, most: Infinity });
       lines = Int32Array.from(painter.lines());
     }
@@ -56,7 +66,8 @@ export function treeStage(tree, tell) {
     pen.setTransform(dots, 0, 0, dots, 0, 0);
     treeOver(pen, tree, window, plot, lines);
     const spent = performance.now() - start;
-    if (moving && level > 1) thin = spent > SLOW ? Math.min(8, thin * 1.5) : spent < FAST ? Math.max(1, thin / 1.25) : thin;
+    if (moving && level > 1)
+      thin = spent > SLOW ? Math.min(8, thin * 1.5) : spent < FAST ? Math.max(1, thin / 1.25) : thin;
     tell.painted({ spent, found, moving, window, whole: atWhole() });
   }
 
@@ -105,7 +116,10 @@ export function treeStage(tree, tell) {
 
   function atWhole() {
     const near = (a, b, span) => Math.abs(a - b) < 1e-3 * span;
-    return near(window.row1 - window.row0, whole.row1 - whole.row0, whole.row1 - whole.row0) && near(window.time1 - window.time0, whole.time1 - whole.time0, whole.time1 - whole.time0);
+    return (
+      near(window.row1 - window.row0, whole.row1 - whole.row0, whole.row1 - whole.row0) &&
+      near(window.time1 - window.time0, whole.time1 - whole.time0, whole.time1 - whole.time0)
+    );
   }
 
   /** Zoom about a point of the canvas; a factor of null follows the other. */

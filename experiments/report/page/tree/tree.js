@@ -10,6 +10,7 @@ import { treeAgent, treeSentence } from "./agent.js";
 import { treeCard, treePanel } from "./card.js";
 import { treeControls, treeKeys, treeZoomButtons } from "./controls.js";
 import { treeInput } from "./input.js";
+import { treeKey, TREE_ENDS } from "./keys.js";
 import { treeNeighbours } from "./layout.js";
 import { treeLegend } from "./legend.js";
 import { treeModel, treeRecolour, treeRefilter, treeWords } from "./model.js";
@@ -43,7 +44,12 @@ function growTree(section, facts, table, scars) {
   const stage = treeStage(tree, { moved: remember, painted });
   const frame = h("div", { class: "tree-frame" }, stage.element);
   const card = treeCard(frame);
-  const panel = treePanel({ pin: (row) => pin(row, true), release, visit: (row) => visit(row), survey: (row) => survey(row) });
+  const panel = treePanel({
+    pin: (row) => pin(row, true),
+    release,
+    visit: (row) => visit(row),
+    survey: (row) => survey(row),
+  });
   const legend = treeLegend((bin) => {
     tree.lit = bin;
     recolour();
@@ -51,9 +57,18 @@ function growTree(section, facts, table, scars) {
   const overview = treeOverview((time, row) => {
     const { time0, time1, row0, row1 } = stage.window();
     stage.stop();
-    stage.look({ time0: time - (time1 - time0) / 2, time1: time + (time1 - time0) / 2, row0: row - (row1 - row0) / 2, row1: row + (row1 - row0) / 2 });
+    stage.look({
+      time0: time - (time1 - time0) / 2,
+      time1: time + (time1 - time0) / 2,
+      row0: row - (row1 - row0) / 2,
+      row1: row + (row1 - row0) / 2,
+    });
   });
-  const controls = treeControls(tree, { filter: (change) => refilter(change), colour: choose("by"), order: choose("order") });
+  const controls = treeControls(tree, {
+    filter: (change) => refilter(change),
+    colour: choose("by"),
+    order: choose("order"),
+  });
   const search = treeSearch({ find, champion, champions: tree.champions.length });
   const said = h("p", { class: "hidden", "aria-live": "polite" });
   const shown = h("p", { class: "readout tree-shown" });
@@ -62,11 +77,31 @@ function growTree(section, facts, table, scars) {
     stage.zoom(plot.left + plot.width / 2, plot.top + plot.height / 2, timeFactor, rowFactor, true);
   };
   const fit = () => stage.fly(stage.whole());
-  const tools = h("div", { class: "controls tree-tools" }, search.form, search.champions, search.said, treeZoomButtons(middle, fit));
-  const body = h("div", { class: "tree-body" }, h("div", { class: "tree-main" }, frame, overview.element, legend.element), panel.element);
-  const lead = h("p", { class: "lead" }, "Time runs across in generations. Each line is an agent from its birth to its death; it leaves its parent’s line where it was born.");
+  const tools = h(
+    "div",
+    { class: "controls tree-tools" },
+    search.form,
+    search.champions,
+    search.said,
+    treeZoomButtons(middle, fit),
+  );
+  const body = h(
+    "div",
+    { class: "tree-body" },
+    h("div", { class: "tree-main" }, frame, overview.element, legend.element),
+    panel.element,
+  );
+  const lead = h(
+    "p",
+    { class: "lead" },
+    "Time runs across in generations. Each line is an agent from its birth to its death; ",
+    "it leaves its parent’s line where it was born.",
+  );
   section.append(...[lead, controls.element, tools, shown, body, treeKeys(), said]);
-  stage.over.setAttribute("aria-label", "Lineage tree. Arrow keys walk from agent to agent, Enter traces a line; all keys are listed below.");
+  stage.over.setAttribute(
+    "aria-label",
+    "Lineage tree. Arrow keys walk from agent to agent, Enter traces a line; all keys are listed below.",
+  );
 
   /** Keep the view in the address; of an agent alone in it one would see more than was seen. */
   function remember() {
@@ -132,7 +167,6 @@ function growTree(section, facts, table, scars) {
     return node < 0 ? null : { time: tree.layout.end[node], row: tree.layout.top[node] };
   };
 
-
   function visit(row) {
     if (drawn(row)) stage.fly(treeAround(tree.layout, tree.layout.node[row], stage.whole(), stage.plot().height));
     else search.say(...elsewhere(row));
@@ -179,7 +213,10 @@ function growTree(section, facts, table, scars) {
       stage.over.focus({ preventScroll: true });
       pin(row, true);
     };
-    return [`Agent ${table.id[row]} is on record but not among the lines shown. `, h("button", { type: "button", onclick: show }, "Show all that ever lived")];
+    return [
+      `Agent ${table.id[row]} is on record but not among the lines shown. `,
+      h("button", { type: "button", onclick: show }, "Show all that ever lived"),
+    ];
   }
 
   function find(id) {
@@ -201,8 +238,6 @@ function growTree(section, facts, table, scars) {
     search.say(`Champion ${number(among.indexOf(row) + 1)} of ${number(among.length)}: agent ${table.id[row]}.`);
   }
 
-  const walk = { ArrowUp: "parent", ArrowDown: "child", ArrowLeft: "before", ArrowRight: "after" };
-  const shift = { ArrowUp: [0, 60], ArrowDown: [0, -60], ArrowLeft: [80, 0], ArrowRight: [-80, 0] };
   const acts = {
     "+": () => middle(null, 2),
     "=": () => middle(null, 2),
@@ -219,25 +254,13 @@ function growTree(section, facts, table, scars) {
     Escape: release,
   };
 
-  function key(event) {
-    if (event.altKey) return false;
-    if (walk[event.key]) {
-      if (event.shiftKey) stage.pan(...shift[event.key]);
-      else step(walk[event.key]);
-      return true;
-    }
-    if (!acts[event.key]) return false;
-    acts[event.key]();
-    return true;
-  }
-
   function step(where) {
     if (tree.pinned < 0 || !drawn(tree.pinned)) {
       const first = tree.champions.find(drawn) ?? (tree.layout.n ? tree.layout.row[tree.layout.roots[0]] : -1);
       return first < 0 ? undefined : pin(first, true);
     }
     const next = treeNeighbours(tree.layout, tree.layout.node[tree.pinned])[where];
-    if (next < 0) said.textContent = { parent: "A founder has no parent.", child: "No child is shown.", before: "No sibling before it.", after: "No sibling after it." }[where];
+    if (next < 0) said.textContent = TREE_ENDS[where];
     else pin(tree.layout.row[next], true);
     return undefined;
   }
@@ -251,7 +274,13 @@ function growTree(section, facts, table, scars) {
     if (!drawn(row)) refilter({ show: "all", species: null, from: null, to: null });
     pin(row, true);
   });
-  treeInput(stage.over, { zoom: stage.zoom, pan: stage.pan, ...treePointing(tree, stage, card, section, (row) => pin(row, false)), key, atWhole: stage.atWhole });
+  treeInput(stage.over, {
+    zoom: stage.zoom,
+    pan: stage.pan,
+    ...treePointing(tree, stage, card, section, (row) => pin(row, false)),
+    key: treeKey({ step, pan: stage.pan, acts }),
+    atWhole: stage.atWhole,
+  });
   onTheme((colours) => {
     tree.theme = colours;
     recolour();

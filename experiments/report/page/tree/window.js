@@ -1,5 +1,5 @@
-// The part of the tree in sight: generations `time0` … `time1` across, rows `row0` … `row1` down. Plain numbers in, plain
-// numbers out; limits keep the tree in sight.
+// The part of the tree in sight: generations `time0` … `time1` across, rows `row0` … `row1` down. Plain numbers in,
+// plain numbers out; limits keep the tree in sight.
 
 /** Rows are never higher than this many pixels. */
 export const TREE_TALLEST = 44;
@@ -86,7 +86,12 @@ export function treeBetween(a, b, part) {
 /** A window in which a node's subtree, or at least the node, can be read. */
 export function treeAround(layout, node, whole, height) {
   const rows = height / 18;
-  const times = Math.max(2 * SHORTEST, 3 * (layout.end[node] - layout.born[node]), 12, 0.12 * (whole.time1 - whole.time0));
+  const times = Math.max(
+    2 * SHORTEST,
+    3 * (layout.end[node] - layout.born[node]),
+    12,
+    0.12 * (whole.time1 - whole.time0),
+  );
   const time = (layout.born[node] + layout.end[node]) / 2;
   const row = layout.top[node] + 0.5;
   return { time0: time - times / 2, time1: time + times / 2, row0: row - rows / 2, row1: row + rows / 2 };
@@ -104,7 +109,12 @@ export function treeAlong(layout, node) {
   }
   const rows = 2 + 0.06 * (last - first);
   const times = 0.04 * (layout.end[node] - layout.born[root]);
-  return { time0: layout.born[root] - times, time1: layout.end[node] + times, row0: first - rows, row1: last + 1 + rows };
+  return {
+    time0: layout.born[root] - times,
+    time1: layout.end[node] + times,
+    row0: first - rows,
+    row1: last + 1 + rows,
+  };
 }
 
 /** The window as a short text for the address, and back; null where the text is none. */
@@ -112,7 +122,12 @@ export function treeWindowText(window) {
   const digits = (value, span) => String(Number(value.toFixed(Math.max(0, 3 - Math.floor(Math.log10(span))))));
   const times = window.time1 - window.time0;
   const rows = window.row1 - window.row0;
-  return [digits(window.time0, times), digits(window.time1, times), digits(window.row0, rows), digits(window.row1, rows)].join(",");
+  return [
+    digits(window.time0, times),
+    digits(window.time1, times),
+    digits(window.row0, rows),
+    digits(window.row1, rows),
+  ].join(",");
 }
 
 /** The other way round. */
