@@ -46,6 +46,7 @@ def lineage_tree(
     scars = _scars(sources, agents)
     counts = np.bincount(scars["row"].to_numpy(), minlength=len(agents))
     columns, about = _columns(agents, scores, archive, counts)
+    below = {"below": descendants(agents.tree).astype(np.uint32)}  # of the whole tree, which a part does not tell
     mask = np.ones(len(agents), np.bool_)
     packed = pack(_rows(agents.tree, columns, mask))
     while len(packed.base64) > budget:
@@ -53,7 +54,7 @@ def lineage_tree(
         mask = chosen(agents, archive, int(shown * min(budget / len(packed.base64), 1.0) * _SLACK))
         if mask.sum() == shown:  # the lines of champions alone are too many
             break
-        packed = pack(_rows(agents.tree, columns, mask))
+        packed = pack(_rows(agents.tree, columns | below, mask))
     rows = int(mask.sum())
     facts = {
         "rows": rows,

@@ -86,8 +86,11 @@ def test_a_tree_that_is_too_large_is_pruned_until_it_fits(small_run: Path, share
     assert 0 < facts["rows"] == len(whole["id"]) < facts["born_total"]
     assert facts["pruned"].startswith(f"{facts['born_total'] - facts['rows']:,} agents are left out")
     parents = parents_of(everybody)
+    lines = [line(agents.tree, row) for row in range(len(agents))]
+    assert "below" not in everybody
     for row, identity in enumerate(whole["id"]):
         place = everybody["id"].index(identity)
+        assert whole["below"][row] == sum(place in other for other in lines) - 1
         assert parents_of(whole)[identity][0] == parents[identity][0]
         assert parents_of(whole)[identity][1] in (parents[identity][1], None)
         for name in ("born", "life", "species", "fitness", "trust", "scars", "won", "holds", "strength", "cause"):
