@@ -52,6 +52,8 @@ def run_facts(sources: Sources, agents: Agents | None) -> dict[str, Any]:
 def market_facts(supply: Supply, market: Market) -> dict[str, Any]:
     """From when to when there are bars, and which of them are training's and validation's; days of the holdout too.
 
+    Where replicates have markets of their own, bars are those of the first: each trades as many, not all of them.
+
     Args:
         supply: bars of all symbols, whole.
         market: the tape made of them.
@@ -60,8 +62,9 @@ def market_facts(supply: Supply, market: Market) -> dict[str, Any]:
         "first": _stamp(min(bars.time[0] for bars in supply.bars)),
         "last": _stamp(max(bars.time[-1] for bars in supply.bars)),
     }
+    segments = market.segments[: len(market.segments) // len(market.scalers)]
     for part in ("train", "validation"):
-        ranges = [own for own in (getattr(segment.rows, part) for segment in market.segments) if len(own)]
+        ranges = [own for own in (getattr(segment.rows, part) for segment in segments) if len(own)]
         if ranges:
             first, last = min(market.time[own[0]] for own in ranges), max(market.time[own[-1]] for own in ranges)
             facts[part] = {"first": _stamp(first), "last": _stamp(last), "bars": sum(map(len, ranges))}
@@ -73,8 +76,8 @@ def _stamp(time: np.datetime64) -> str:
 
 
 def _species(sources: Sources, agents: Agents | None) -> list[dict[str, Any]]:
-    """Each species, and how many agents of it live at a time."""
-    each = sources.setting("evolution", "agents", default=0) * sources.replicates[0]
+    """Each species, and how many agents of it live at a time in a replicate."""
+    each = sources.setting("evolution", "agents", default=0)
     return [{"name": name, "agents": each or None} for name in (agents.names if agents else ())]
 
 

@@ -19,6 +19,7 @@ from experiments.report.facts.thinning import Thinning
 from experiments.report.packing import Packed, pack_all
 from experiments.report.report import journey_columns, report_facts
 from experiments.runs.directory import RunDirectory
+from markets.joining import join
 from markets.source import Supply
 
 Facts = dict[str, Any]
@@ -323,3 +324,4 @@ def test_the_market_says_which_bars_are_whose() -> None:
     for part in (train, validation):
         first, last = (np.datetime64(part[key][:-1]) for key in ("first", "last"))
         assert part["bars"] == np.count_nonzero((stamps >= first) & (stamps <= last))
+    assert market_facts(Supply([*bars, *bars]), join([market, market])) == facts  # of one of two replicates

@@ -77,6 +77,10 @@ def test_each_replicate_is_drawn_by_itself(twice: RunDirectory, alone: Facts) ->
         agents, wanted = of(found["heat"]["agents"], place), of(alone["heat"]["agents"], 0)
         assert agents == [{**agent, "id": 2 * agent["id"] + place} for agent in wanted]
     assert found["curves"]["speed"] == alone["curves"]["speed"]
+    assert found["run"]["replicates"] == 2
+    assert [found["run"][key] for key in ("species", "islands")] == [
+        alone["run"][key] for key in ("species", "islands")
+    ]
 
 
 def test_a_death_of_somebody_unknown_is_of_no_replicate(twice: RunDirectory) -> None:
