@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 __all__ = ["Watched", "find_browser", "launched", "opened", "pixels"]
 
@@ -38,6 +38,8 @@ QUIET = (
 
 PATIENCE = 30_000
 """Milliseconds until something that should be there is called missing; a slow machine is no fault."""
+
+expect.set_options(timeout=PATIENCE)
 
 
 def find_browser() -> str:

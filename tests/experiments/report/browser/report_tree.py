@@ -61,6 +61,16 @@ class Tree:
     def rest(self) -> None:
         """Wait until nothing moves: the last frame is painted in full and the address says what is shown."""
         self.page.wait_for_timeout(450)  # longer than the window's rest and the address's delay together
+        state, before = self._state(), None
+        while state != before:
+            self.page.wait_for_timeout(60)
+            state, before = self._state(), state
+
+    def _state(self) -> list[str]:
+        state: list[str] = self.page.evaluate(
+            "() => [location.hash, ...Object.values(document.getElementById('tree').dataset)]"
+        )
+        return state
 
     def picture(self) -> NDArray[np.uint8]:
         """What the tree shows."""

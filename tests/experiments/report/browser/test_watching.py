@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
-from report_browser import opened
+from report_browser import find_browser, opened
 
 READY = '<script>document.documentElement.dataset.ready = "true";</script>'
 
@@ -102,3 +102,13 @@ def test_the_security_policy_lets_nothing_out(
             page.evaluate(f"(URL) => {{ try {{ {attempt}; }} catch {{ }} }}", url)
         page.wait_for_timeout(300)
     assert bool(seen) == (way == "an ordinary page")
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)])
+def test_without_a_browser_ci_fails_and_others_are_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ci: str, outcome: type[BaseException]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("CI", ci)
+    with pytest.raises(outcome, match="apt-get install chromium"):
+        find_browser()
