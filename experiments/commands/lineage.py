@@ -116,7 +116,11 @@ def _read(args: argparse.Namespace) -> _Source:
     table = read_lineage(directory)
     if table.is_empty():
         raise UserError(f"{directory.root}: nobody is on record yet; try again when a generation is done")
-    return _Source(f"run {directory.root.name}", table, tree_of(table), directory)
+    try:
+        tree = tree_of(table)
+    except UserError as error:
+        raise UserError(directory.lost(directory.table("births"), str(error).removeprefix("lineage: "))) from None
+    return _Source(f"run {directory.root.name}", table, tree, directory)
 
 
 def _check_out(args: argparse.Namespace, source: Path) -> None:

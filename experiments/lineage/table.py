@@ -5,6 +5,7 @@ import polars as pl
 
 from arena.schemas import LINEAGE
 from experiments.lineage.passes import blocks_of, path_sums
+from markets.errors import UserError
 
 __all__ = ["lineage"]
 
@@ -20,7 +21,13 @@ def lineage(births: pl.DataFrame, deaths: pl.DataFrame) -> pl.DataFrame:
 
     Returns:
         The `LINEAGE` table: a root is its own ancestor, a living agent has no `destruction_time`.
+
+    Raises:
+        UserError: an agent dies twice.
     """
+    twice = deaths.filter(pl.col("id").is_duplicated())["id"]
+    if len(twice):
+        raise UserError(f"lineage: agent {twice[0]} dies twice; whoever is dead stays dead")
     born = births.sort("id")
     ended = deaths.select("id", destruction_time="generation", cause="cause")
     parent = born["parent_id"].fill_null(pl.Series(born["id"])).to_numpy()

@@ -18,14 +18,17 @@ def read_lineage(run: RunDirectory) -> pl.DataFrame:
     generations are left out.
 
     Raises:
-        UserError: a part of births or deaths is damaged, or there are no deaths where there must be.
+        UserError: a part of births or deaths is damaged, deaths are not there where they must be, or are there twice.
     """
     births, deaths = run.read("births"), run.read("deaths")
     born, died = (int(str(-1 if table.is_empty() else table["generation"].max())) for table in (births, deaths))
     if born > 0 and died < 0:
         raise UserError(run.lost(run.table("deaths"), f"it is empty, but agents were born up to generation {born}"))
     last = min(born - 1, died)
-    return lineage(births.filter(pl.col("generation") <= last + 1), deaths.filter(pl.col("generation") <= last))
+    try:
+        return lineage(births.filter(pl.col("generation") <= last + 1), deaths.filter(pl.col("generation") <= last))
+    except UserError as error:
+        raise UserError(run.lost(run.table("deaths"), str(error).removeprefix("lineage: "))) from None
 
 
 def write_lineage(run: RunDirectory) -> None:

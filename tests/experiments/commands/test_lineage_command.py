@@ -366,6 +366,17 @@ def test_a_run_without_anybody_or_without_deaths_is_one_line(made: RunDirectory)
     assert not made.lineage.exists()
 
 
+@pytest.mark.parametrize(("name", "why"), [("births", "agent 0 is there twice"), ("deaths", "agent 0 dies twice")])
+def test_a_row_that_is_there_twice_is_one_line_that_names_the_run(made: RunDirectory, name: str, why: str) -> None:
+    path = min(made.table(name).iterdir())
+    table = pl.read_parquet(path)
+    pl.concat([table, table.filter(pl.col("id") == 0)]).write_parquet(path)
+    code, said, complaint = arena("lineage", str(made.root))
+    assert (code, said, complaint.count("\n")) == (2, "", 1)
+    assert f"{made.table(name)}: damaged ({why}" in complaint
+    assert not made.lineage.exists()
+
+
 def test_a_run_without_champions_says_so_where_they_are_asked_for(made: RunDirectory) -> None:
     for path in made.table("archive").iterdir():
         path.unlink()

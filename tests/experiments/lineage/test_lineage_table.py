@@ -1,11 +1,13 @@
 """Lineage from births and deaths: depth, roots and the living, against a walk from child to parent."""
 
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from arena.schemas import LINEAGE, TABLES
 from experiments.lineage.table import lineage
+from markets.errors import UserError
 
 
 def births(parents: list[int | None], order: list[int] | None = None) -> pl.DataFrame:
@@ -42,6 +44,12 @@ def test_a_small_family() -> None:
     assert table["origin_time"].to_list() == [0, 1, 2, 3, 4]
     assert table["destruction_time"].to_list() == [2, None, None, 5, None]
     assert table["cause"].to_list() == ["culled", None, None, "culled", None]
+
+
+def test_nobody_dies_twice() -> None:
+    twice = pl.concat([deaths({0: 2, 1: 3}), deaths({1: 4})])
+    with pytest.raises(UserError, match="agent 1 dies twice"):
+        lineage(births([None, None, 0]), twice)
 
 
 def test_nobody_has_no_lineage() -> None:

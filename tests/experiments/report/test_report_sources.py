@@ -181,6 +181,17 @@ def test_births_that_fit_no_deaths_make_no_tree_but_curves(run: RunDirectory) ->
     assert "do not fit together" in whys(found, "births.parquet")["tree"]
 
 
+@pytest.mark.parametrize("name", ["births", "deaths"])
+def test_a_row_that_is_there_twice_makes_no_tree_but_curves(run: RunDirectory, name: str) -> None:
+    path = part(run, name, 0)
+    table = pl.read_parquet(path)
+    pl.concat([table, table[:1]]).write_parquet(path)
+    found = facts_of(run)
+    assert found["tree"] is None
+    assert found["curves"] is not None
+    assert "twice" in whys(found, "births.parquet")["tree"]
+
+
 def test_what_is_no_part_is_passed_over(run: RunDirectory) -> None:
     (run.table("scars") / "notes.parquet").write_text("x", encoding="utf-8")
     (run.table("scars") / ".part-1-00000000-00000001-0.parquet").write_text("x", encoding="utf-8")
