@@ -168,7 +168,7 @@ def _tell_missing(sources: Sources, standings: object) -> None:
                 sources.missing.add(
                     part, "tables", "Nothing is on record yet: tables are written every few generations."
                 )
-    elif standings is None and not sources.problems["archive"]:
+    elif standings is None and sources.frame("archive").is_empty() and not sources.problems["archive"]:
         sources.missing.add(
             "standings", "archive.parquet", "There is no champion yet: nobody has come into the archive."
         )

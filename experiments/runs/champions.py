@@ -1,11 +1,11 @@
-"""The champions of a run: their scores, by regime and replicate, read from its records."""
+"""The champions of a run: who holds which regime of which replicate, with what score and since when, by its records."""
 
 import polars as pl
 
 from arena.schemas import REGIME_NAMES
 from experiments.runs.directory import RunDirectory
 
-__all__ = ["best_scores", "replicates"]
+__all__ = ["best_scores", "holders", "placed", "replicates"]
 
 
 def best_scores(directory: RunDirectory) -> dict[tuple[str, int], tuple[float, int]]:
@@ -15,14 +15,46 @@ def best_scores(directory: RunDirectory) -> dict[tuple[str, int], tuple[float, i
         UserError: a part of the archive is damaged.
     """
     count, islands = replicates(directory)
-    archive = directory.read("archive").with_columns(replicate=pl.lit(0, pl.UInt32))
-    if count > 1:  # an agent never leaves the replicate it was born in
-        born = directory.read("births").select("id", replicate=pl.col("island") // islands)
-        archive = archive.drop("replicate").join(born, on="id", how="left", maintain_order="left")
-    last = archive.group_by("regime", "replicate", maintain_order=True).last()
-    rows = {(row["regime"], row["replicate"]): (row["score"], row["id"]) for row in last.iter_rows(named=True)}
+    births = directory.read("births") if count > 1 else None
+    held = holders(placed(directory.read("archive"), births, islands))
+    rows = {(row["regime"], row["replicate"]): (row["score"], row["id"]) for row in held.iter_rows(named=True)}
     order = {regime: place for place, regime in enumerate(REGIME_NAMES)}
     return dict(sorted(rows.items(), key=lambda item: (order[item[0][0]], item[0][1])))
+
+
+def placed(archive: pl.DataFrame, births: pl.DataFrame | None, islands: int) -> pl.DataFrame:
+    """The rows of `archive` that say what they should, with the `replicate` each is of.
+
+    Args:
+        archive: the table, in the order it was written.
+        births: `id, island`; None where there is one replicate.
+        islands: of a replicate.
+
+    Returns:
+        Rows with a known regime and a finite score, and `replicate` from 0, null for agents whose birth is not there.
+    """
+    whole = pl.col("regime").is_in(REGIME_NAMES) & pl.col("score").is_finite()
+    archive = archive.filter(whole, pl.all_horizontal(pl.col("generation", "id").is_not_null()))
+    if births is None:
+        return archive.with_columns(replicate=pl.lit(0, pl.UInt32))
+    born = births.select("id", replicate=(pl.col("island") // islands).cast(pl.UInt32)).unique("id", keep="first")
+    return archive.join(
+        born, on="id", how="left", maintain_order="left"
+    )  # nobody leaves the replicate they are born in
+
+
+def holders(table: pl.DataFrame) -> pl.DataFrame:
+    """Who holds what now: the last row of each replicate and regime, those of no known replicate left out.
+
+    Args:
+        table: of `placed`; further columns come along.
+
+    Returns:
+        In the order of first rows, with `since`: the generation since which it is held without a break.
+    """
+    reign = pl.col("generation").filter(pl.col("id").rle_id() == pl.col("id").rle_id().max())
+    known = table.drop_nulls("replicate").group_by("replicate", "regime", maintain_order=True)
+    return known.agg(pl.all().last(), since=reign.first())
 
 
 def replicates(directory: RunDirectory) -> tuple[int, int]:

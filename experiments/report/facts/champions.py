@@ -17,8 +17,10 @@ from arena.rollout import Trader
 from arena.schemas import REGIME_NAMES, TABLES
 from arena.settings import Settings
 from experiments.lineage.tree import Tree, ancestors
+from experiments.report.facts.archive import placed_archive
 from experiments.report.facts.sources import Sources
 from experiments.report.facts.world import sentence
+from experiments.runs.champions import holders
 from experiments.runs.genomes import champion_file, trader_form
 from experiments.runs.trees import load_tree, metadata_of
 from genomes.registry import make_species
@@ -73,36 +75,17 @@ class Champion:
 
 def read_champions(sources: Sources) -> list[Champion]:
     """Who holds a regime now, in the order of replicates and regimes; without their brains."""
-    missing, archive = sources.missing, sources.frame("archive")
-    count, islands = sources.replicates
-    if archive.is_empty():
-        if not sources.problems["archive"]:
-            why = "There are none: nobody has come into the archive" + (" yet." if sources.state == "running" else ".")
-            missing.add("champions", "archive.parquet", why)
-        return []
-    own = archive.with_columns(replicate=pl.lit(0, pl.UInt32))
-    if count > 1:  # an agent never leaves the replicate it was born in
-        born = sources.frame("births", ("id", "island"))
-        born = born.select("id", replicate=(pl.col("island") // islands).cast(pl.UInt32))
-        own = archive.join(born, on="id", how="left", maintain_order="left")
-        if lost := own["replicate"].null_count():
-            missing.add("champions", "births.parquet", f"It does not say which replicate {lost} champions are of.")
-            own = own.drop_nulls("replicate")
-    reign = pl.col("generation").filter(pl.col("id").rle_id() == pl.col("id").rle_id().max())
-    last = own.group_by("replicate", "regime", maintain_order=True).agg(pl.all().last(), since=reign.first())
+    if sources.frame("archive").is_empty() and not sources.problems["archive"]:
+        why = "There are none: nobody has come into the archive" + (" yet." if sources.state == "running" else ".")
+        sources.missing.add("champions", "archive.parquet", why)
     held: dict[tuple[int, int, int], Champion] = {}
-    for row in last.iter_rows(named=True):
-        if row["regime"] in REGIME_NAMES:
-            regime, key = REGIME_NAMES.index(row["regime"]), (row["replicate"], row["id"], row["generation"])
-            one = Champion(
-                row["id"],
-                row["generation"],
-                row["replicate"],
-                {regime: row["score"]},
-                {regime: row["generation"]},
-                {regime: row["since"]},
-            )
-            held[key] = _joined(held[key], one) if key in held else one
+    for row in holders(placed_archive(sources)).iter_rows(named=True):
+        replicate, identity, generation = (row[name] for name in ("replicate", "id", "generation"))
+        regime, key = REGIME_NAMES.index(row["regime"]), (replicate, identity, generation)
+        one = Champion(
+            identity, generation, replicate, {regime: row["score"]}, {regime: generation}, {regime: row["since"]}
+        )
+        held[key] = _joined(held[key], one) if key in held else one
     return sorted(held.values(), key=_place)
 
 
@@ -203,7 +186,8 @@ def champion_facts(
     made = []
     for champion in champions:
         own = born.get(champion.id, {})
-        until = [*(began for _, began, _ in lines[champion.id][1:]), champion.generation]
+        own_line = lines[champion.id]
+        until = [*(began for _, began, _ in own_line), champion.generation][1:]  # none where the line is not known
         line = [
             {
                 "id": identity,
@@ -216,7 +200,7 @@ def champion_facts(
                 "later": sum(scar >= passed for scar in hurt.get(identity, ())),
                 "won": sorted(won.get(identity, ())),
             }
-            for (identity, began, ended), passed in zip(lines[champion.id], until, strict=True)
+            for (identity, began, ended), passed in zip(own_line, until, strict=True)
         ]
         trader = champion.trader
         made.append(

@@ -1,6 +1,7 @@
 """What the report says of champions, against a recount of the tables; and what it says where things are missing."""
 
 import dataclasses
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,16 +9,21 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import yaml
 from report_runs import BREAKS
 
 from arena.schemas import REGIME_NAMES, TABLES
 from experiments.lineage.table import lineage
 from experiments.lineage.tree import Tree, tree_of
+from experiments.report.facts.agents import read_agents
+from experiments.report.facts.archive import read_archive
 from experiments.report.facts.champions import Champion, champion_facts, read_champions, read_traders
 from experiments.report.facts.gallery import gallery
 from experiments.report.facts.sources import Sources
 from experiments.report.facts.standings import standings
 from experiments.report.facts.world import load_study, load_world
+from experiments.report.html import script_json
+from experiments.report.report import report_facts
 from experiments.runs.champions import best_scores
 from experiments.runs.directory import RunDirectory
 from experiments.runs.trees import save_tree
@@ -47,7 +53,7 @@ def champion_of(identity: int, generation: int, scores: dict[int, float]) -> Cha
     return Champion(identity, generation, 0, scores, won, won)
 
 
-def crowned(sources: Sources, *rows: tuple[int, str, int, float]) -> Sources:
+def crowned(sources: Sources, *rows: tuple[int, str, int, float | None]) -> Sources:
     """The run with these rows, of generation, regime, id and score, for its archive."""
     first, *others = sorted(sources.directory.table("archive").glob("*.parquet"))
     table = pl.DataFrame(rows, schema=["generation", "regime", "id", "score"], orient="row").cast({"id": pl.UInt64})
@@ -136,13 +142,53 @@ def test_a_champion_is_told_since_when_it_has_held_each_regime(broken: Callable[
     assert (fact["regimes"], fact["since"]) == ([2, 4], {"2": 3, "4": 2})
 
 
+def test_champions_of_an_unknown_replicate_are_told_and_left_out_everywhere(broken: Callable[[str], Sources]) -> None:
+    sources = broken("in progress")
+    config = yaml.safe_load(sources.directory.config.read_text(encoding="utf-8"))
+    config["evolution"].update(replicates=2, islands=1)
+    sources.directory.config.write_text(yaml.safe_dump(config), encoding="utf-8")
+    (part,) = sources.directory.table("births").glob("*.parquet")
+    births = pl.read_parquet(part).with_columns(island=(pl.col("id") % 2).cast(pl.UInt32))
+    first, second, third, lost = births["id"][:4].to_list()
+    births.filter(pl.col("id") != lost).write_parquet(part)
+    every = REGIME_NAMES[4]
+    rows = [(0, every, first, 0.1), (0, every, second, 0.2), (1, every, third, 0.3), (2, every, lost, 0.4)]
+    sources = crowned(sources, *rows, (3, every, lost, 0.5))
+    champions = read_champions(sources)
+    assert [(one.id, one.replicate, one.since) for one in champions] == [(third, 0, {4: 1}), (second, 1, {4: 0})]
+    held = {place: identity for place, (_, identity) in best_scores(sources.directory).items()}
+    assert held == {(every, 0): third, (every, 1): second}
+    archive = read_archive(sources, read_agents(sources))
+    assert archive.current.select("id", "replicate").rows() == [(third, 0), (second, 1)]
+    assert archive.table.select("id", "replicate").rows() == [(first, 0), (second, 1), (third, 0)]
+    for told in ("champions", "curves", "standings"):
+        (why,) = whys(sources, told)
+        assert why.startswith("The birth of 1 agent of the archive is not there")
+
+
+@pytest.mark.parametrize("score", [None, math.inf, math.nan])
+def test_rows_of_the_archive_without_a_score_are_left_out(
+    broken: Callable[[str], Sources], score: float | None
+) -> None:
+    sources = broken("in progress")
+    one, other = sources.frame("births")["id"][:2].to_list()
+    sources = crowned(sources, (0, REGIME_NAMES[4], one, 0.1), (1, REGIME_NAMES[4], other, score))
+    facts, _ = report_facts(sources.directory, only_records=True)
+    script_json(facts)
+    assert [champion["id"] for champion in facts["champions"]] == [one]
+    said = {entry["part"] for entry in facts["missing"] if "1 row without a regime" in entry["why"]}
+    assert said == {"standings", "curves", "tree", "heat", "champions"}
+    assert best_scores(sources.directory) == {(REGIME_NAMES[4], 0): (pytest.approx(0.1), one)}
+
+
 def test_records_stand_in_from_the_generation_in_which_each_regime_was_won(small_run: Path) -> None:
     sources = Sources.of(RunDirectory(small_run))
     every = sources.frame("fitness").filter(split="validation", regime=REGIME_NAMES[4])
-    identity = every["id"].mode()[0]
-    first, last = (every.filter(id=identity).row(place, named=True) for place in (0, -1))
+    changed = every.group_by("id").agg(pl.col("log_return").n_unique()).filter(pl.col("log_return") > 1)
+    identity = changed["id"].min()
+    every = every.filter(id=identity).unique("log_return", keep="first", maintain_order=True)
+    first, last = (every.row(place, named=True) for place in (0, -1))
     assert first["generation"] < last["generation"]
-    assert first["log_return"] != last["log_return"]
     won = {2: last["generation"], 4: first["generation"]}
     champion = Champion(identity, last["generation"], 0, {2: 1.0, 4: 1.0}, won, won)
     rows = standings(sources, None, [champion], SPECIES)
