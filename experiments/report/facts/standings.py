@@ -49,18 +49,19 @@ def standings(
         In the order of replicates, then regimes, the champion first; None where nobody is one. `player` is `champion`,
         `flat`, `buy and hold` or `oracle`; `train` and `validation` are `{bp, sharpe, drawdown, trades, bars}` with the
         log return a bar in 1e-4 and the Sharpe ratio of a year, or None where nobody knows; so are numbers that are
-        undefined.
+        undefined, and both of these where a regime had fewer than `fitness.bars` bars.
     """
     if not champions:
         return None
+    least = sources.setting("fitness", "bars", default=1)
     rows: list[_Row] = []
     able = [champion for champion in champions if champion.trader is not None] if world is not None else []
     if world is not None:
-        rows = _traded(world, able, sources.replicates[0])
+        rows = _traded(world, able, sources.replicates[0], least)
     known = {champion.key for champion in able}
     lost = [champion for champion in champions if champion.key not in known]
     if lost:
-        rows += _recorded(sources, lost, world)
+        rows += _recorded(sources, lost, world, least)
     kinds = {(champion.replicate, regime): champion.species for champion in champions for regime in champion.scores}
     for row in rows:
         kind = kinds.get((row["replicate"], row["regime"])) if row["player"] == _CHAMPION else None
@@ -93,7 +94,7 @@ def archive_of(world: World, champions: Sequence[Champion], replicates: int) -> 
     )
 
 
-def _traded(world: World, champions: Sequence[Champion], replicates: int) -> list[_Row]:
+def _traded(world: World, champions: Sequence[Champion], replicates: int, least: int) -> list[_Row]:
     """Champions and benchmarks on the reference windows of training and the validation windows."""
     archive = archive_of(world, champions, replicates)
     oracle = oracle_path(world.supply, world.market)
@@ -106,12 +107,12 @@ def _traded(world: World, champions: Sequence[Champion], replicates: int) -> lis
         for row in table.iter_rows(named=True):
             regime = REGIME_NAMES.index(row["regime"])
             one = made.setdefault((row["player"], regime), _row(regime, replicate, row["player"], row["id"]))
-            one[row["split"]] = _part(row)
+            one[row["split"]] = _part(row, least)
         rows += made.values()
     return rows
 
 
-def _recorded(sources: Sources, champions: Sequence[Champion], world: World | None) -> list[_Row]:
+def _recorded(sources: Sources, champions: Sequence[Champion], world: World | None, least: int) -> list[_Row]:
     """What was written of champions in the generation in which they won."""
     sources.missing.note(
         "Where champions could not trade again, their standings are those of the generation in which they won: "
@@ -128,7 +129,7 @@ def _recorded(sources: Sources, champions: Sequence[Champion], world: World | No
         part.join(wanted, on=["id", "generation"], how="semi") for part in sources.frames("fitness", list(_COLUMNS))
     ]
     known = {
-        (row["id"], row["generation"], row["regime"], row["split"]): _part(row)
+        (row["id"], row["generation"], row["regime"], row["split"]): _part(row, least)
         for part in found
         for row in part.iter_rows(named=True)
     }
@@ -147,11 +148,12 @@ def _row(regime: int, replicate: int, player: str, identity: int | None) -> _Row
     return {"regime": regime, "replicate": replicate, "player": player, "id": identity, **unknown}
 
 
-def _part(row: _Row) -> dict[str, Any]:
+def _part(row: _Row, least: int) -> dict[str, Any]:
     bars = row["bars"]
+    scored = bars >= max(least, 1)
     return {
-        "bp": short(_BP * row["log_return"] / bars) if bars else None,
-        "sharpe": short(row.get("sharpe")),
+        "bp": short(_BP * row["log_return"] / bars) if scored else None,
+        "sharpe": short(row.get("sharpe")) if scored else None,
         "drawdown": short(row["max_drawdown"]),
         "trades": row["trades"],
         "bars": bars,

@@ -197,6 +197,21 @@ def test_records_stand_in_from_the_generation_in_which_each_regime_was_won(small
     assert rows[1]["validation"]["bp"] == pytest.approx(1e4 * first["log_return"] / first["bars"], rel=1e-5)
 
 
+def test_a_standing_from_too_few_bars_has_no_score(broken: Callable[[str], Sources]) -> None:
+    sources = broken("in progress")
+    rows = sources.frame("fitness").filter(split="validation", regime=REGIME_NAMES[0])
+    most = rows["bars"].max()
+    identity, generation = rows.filter(bars=most).select("id", "generation").row(0)
+    for least, scored in ((most, True), (most + 1, False)):
+        config = yaml.safe_load(sources.directory.config.read_text(encoding="utf-8"))
+        config["fitness"]["bars"] = least
+        sources.directory.config.write_text(yaml.safe_dump(config), encoding="utf-8")
+        stand = standings(Sources.of(sources.directory), None, [champion_of(identity, generation, {0: 1.0})], SPECIES)
+        assert stand is not None
+        (row,) = stand
+        assert (row["validation"]["bp"] is not None, row["validation"]["bars"]) == (scored, most)
+
+
 @pytest.mark.parametrize(("what", "count"), [("nothing", 1), ("trust", 1), ("scar", 2)])
 def test_an_agent_that_acts_alike_in_two_generations_is_one_champion(
     broken: Callable[[str], Sources], what: str, count: int
@@ -285,7 +300,9 @@ def test_what_is_missing_is_told_and_all_else_is_there(
             (known,) = fitness.filter(id=row["id"], generation=own["generation"], split=split, regime=regime).to_dicts()
             assert row["player"] == "champion"
             assert row[split]["trades"] == known["trades"]
-            assert row[split]["bp"] == pytest.approx(1e4 * known["log_return"] / known["bars"], rel=1e-5)
+            scored = known["bars"] >= sources.setting("fitness", "bars", default=1)
+            expected = pytest.approx(1e4 * known["log_return"] / known["bars"], rel=1e-5) if scored else None
+            assert row[split]["bp"] == expected
 
 
 def test_bars_that_have_changed_are_not_shown(broken: Callable[[str], Sources]) -> None:
