@@ -50,10 +50,10 @@ def journeys(sources: Sources, world: World, champions: Sequence[Champion]) -> d
         champions: with their brains; those without are passed over.
 
     Returns:
-        Of each champion its journeys, symbol after symbol, training first: `part, symbol, currency, every, columns,
-        trades, note`. `columns` are arrays [points] `time, open, high, low, close, equity, hold, drawdown, position,
-        regime`; `trades` are arrays [trades] `entry, exit, side, entry_price, exit_price, profit, reason`, the latter
-        by place in `markets.account.REASONS`.
+        Of each champion its journeys, symbol after symbol, training first: `part, symbol, every, columns, trades,
+        note`. `columns` are arrays [points] `time, open, high, low, close, equity, hold, drawdown, position, regime`;
+        `trades` are arrays [trades] `entry, exit, side, entry_price, exit_price, profit, reason`, the latter by place
+        in `markets.account.REASONS`.
     """
     able = [champion for champion in champions if champion.trader is not None]
     drawn = able[:_CHAMPIONS]
@@ -122,7 +122,6 @@ def _journey(world: World, lane: Lane, own: Ride, held: Ride, *, every: int, mos
     return {
         "part": lane.part,
         "symbol": " + ".join(lane.symbols),
-        "currency": name[3:] if len(name) == 6 and name.isalpha() and name.isupper() else None,
         "every": every,
         "columns": {"time": _minutes(minutes[::every]), **thinned(columns, every)},
         "trades": trades,

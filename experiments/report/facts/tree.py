@@ -18,10 +18,7 @@ from experiments.report.facts.scores import Scores
 from experiments.report.facts.sources import Sources
 from experiments.report.packing import Packed, narrow, pack, quantise
 
-__all__ = ["BUDGET", "chosen", "lineage_tree"]
-
-BUDGET = 11_000_000
-"""Bytes that the packed tree may take in the page."""
+__all__ = ["chosen", "lineage_tree"]
 
 _FINEST = 0.001  # bp a bar; what a step of fitness need not be below
 _SCARS = 255  # as many or more
@@ -30,7 +27,7 @@ _SLACK = 0.97  # what is left of a tree takes more room a row than the whole
 
 
 def lineage_tree(
-    sources: Sources, agents: Agents | None, scores: Scores | None, archive: Archive, *, budget: int = BUDGET
+    sources: Sources, agents: Agents | None, scores: Scores | None, archive: Archive, *, budget: int
 ) -> tuple[dict[str, Any] | None, dict[str, Packed]]:
     """The tree's facts, and its packed columns by name (`tree` and `scars`).
 

@@ -114,6 +114,7 @@ def test_prices_stamps_and_regimes_are_the_markets(looked: Looked, made: dict[st
         for column, place in (("open", OPEN), ("high", HIGH), ("low", LOW), ("close", CLOSE)):
             np.testing.assert_allclose(columns[column], bars.mid[rows, place], rtol=1e-6)
         np.testing.assert_array_equal(columns["regime"], regime[rows])
+        assert set(journey) == {"part", "symbol", "every", "columns", "trades", "note"}
         assert (journey["part"], journey["symbol"], journey["every"]) == (lane.part, "SYN1", 1)
 
 

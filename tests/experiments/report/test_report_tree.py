@@ -77,7 +77,7 @@ def everything(run: Path) -> tuple[Sources, Agents, Archive]:
 def test_a_tree_that_is_too_large_is_pruned_until_it_fits(small_run: Path, share: float) -> None:
     sources, agents, archive = everything(small_run)
     scores = read_scores(sources, agents)
-    unbounded = lineage_tree(sources, agents, scores, archive)[1]["tree"]
+    unbounded = lineage_tree(sources, agents, scores, archive, budget=10**9)[1]["tree"]
     budget = int(share * len(unbounded.base64))
     facts, packed = lineage_tree(sources, agents, scores, archive, budget=budget)
     whole, everybody = numbers(packed["tree"]), numbers(unbounded)
