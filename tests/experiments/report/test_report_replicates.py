@@ -1,48 +1,23 @@
 """A run of two replicates: what the report says of each is what it says of a run of that replicate alone."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-import yaml
+from report_twice import make_twice
 
-from arena.schemas import TABLES
 from experiments.report.facts.thinning import POINTS, Thinning
 from experiments.report.report import report_facts
 from experiments.runs.directory import RunDirectory
 
 Facts = dict[str, Any]
 
-IDS = ("id", "parent_id", "second_parent_id", "previous_id")
-SCORES = ("log_return", "best", "median", "score", "previous_score")
-
-
-def replicate(name: str, table: pl.DataFrame, place: int, islands: int) -> pl.DataFrame:
-    """A table's rows as those of a replicate: every second id, islands counted on, of the second twice the score."""
-    if name == "timings":
-        return table.clear() if place else table
-    changed = [(pl.col(key) * 2 + place).alias(key) for key in IDS if key in table.columns]
-    changed += [(pl.col(key) * (1 + place)).alias(key) for key in SCORES if key in table.columns]
-    changed += [pl.col(key) + place * islands for key in ("island",) if key in table.columns]
-    return table.with_columns(changed).cast(dict(table.schema))
-
 
 @pytest.fixture
 def twice(small_run: Path, tmp_path: Path) -> RunDirectory:
     """A copy of the small run with a second replicate."""
-    run = RunDirectory(tmp_path / "run")
-    shutil.copytree(small_run, run.root)
-    config = run.read_config()
-    config["evolution"]["replicates"] = 2
-    run.config.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-    for name in TABLES:
-        for path in run.table(name).glob("*.parquet"):
-            table = pl.read_parquet(path)
-            both = [replicate(name, table, place, config["evolution"]["islands"]) for place in range(2)]
-            pl.concat(both).write_parquet(path)
-    return run
+    return make_twice(small_run, tmp_path / "run")
 
 
 @pytest.fixture

@@ -83,7 +83,7 @@ export function plainTooltip(colours, more = {}) {
 }
 
 /**
- * A disclosure with numbers as a table, made when it is first opened.
+ * A disclosure with numbers as a table, made when it is opened; its own `refresh()` makes that of an open one anew.
  * @param {() => Array<Array>} rows the first row holds the heads
  * @param {string} label what the numbers are of
  * @param {string} title of the disclosure
@@ -101,6 +101,7 @@ export function numbers(rows, label, title = "Numbers") {
   };
   const opener = h("summary", { onclick: () => details.open || fill() }, title);
   const details = h("details", { class: "numbers" }, opener, body);
+  details.refresh = () => details.open && fill();
   // A click fills the table before it opens; whatever else opens it, such as a search of the browser's, a moment after.
   details.addEventListener("toggle", () => details.open && !body.hasChildNodes() && fill());
   return details;
@@ -122,12 +123,14 @@ export function chart(element, { label, height = 240, option, table: rows = null
   const voice = reading ? h("p", { class: "hidden", "aria-live": "polite" }) : null;
   const tall = (width) => (typeof height === "function" ? height(width) : height);
   canvas.style.height = `${tall(element.clientWidth || 600)}px`;
-  element.append(canvas, ...(voice ? [voice] : []), ...(rows ? [numbers(rows, label)] : []));
+  const below = rows ? numbers(rows, label) : null;
+  element.append(canvas, ...(voice ? [voice] : []), ...(below ? [below] : []));
 
   const one = {
     element: canvas,
     instance: null,
     update() {
+      below?.refresh();
       if (!one.instance) return;
       const width = canvas.clientWidth;
       canvas.style.height = `${tall(width)}px`;

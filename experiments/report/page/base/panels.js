@@ -14,7 +14,7 @@ const GRID = { outerBoundsMode: "none", left: 46, right: 12, top: 8, bottom: 22 
  * width?, opacity?, step?, symbol?, points?, keys? }`. `values` are one a generation; `points`, in their place, are
  * [generation, value, words]. Series of whose `keys` one is hidden are left out.
  * @param {HTMLElement} place @param {{generations: number[], panels: object[], hidden: Set<string>}} what
- * @returns {{update: () => void}}
+ * @returns {{update: () => void, remove: () => void}}
  */
 export function panelSet(place, { generations, panels, hidden }) {
   const grid = h("div", { class: "panels" });
@@ -94,6 +94,10 @@ export function panelSet(place, { generations, panels, hidden }) {
   return {
     update() {
       for (const one of made) one.chart.update();
+    },
+    remove() {
+      for (const one of made) one.chart.remove();
+      grid.remove();
     },
   };
 }

@@ -1,68 +1,99 @@
 // Each champion: who it is, how it fared on training and validation, its trades on the bars, its genome, its scars, and
 // the line of births from a founder to it.
 
-import { h, signed, number, words, capital, many, selector, table, stamp } from "../base/dom.js";
+import { h, signed, number, words, capital, many, table, stamp } from "../base/dom.js";
 import { REGIME_GLYPHS } from "../base/theme.js";
 import { read, write, onAddress } from "../base/address.js";
+import { onReplicate, replicateChoice, replicateShown, replicateWords, showReplicate } from "../base/replicate.js";
 import { reason } from "../sections/summary.js";
 import { mountJourney } from "./journey.js";
 import { mountGenome } from "./genome.js";
 import { mountLine } from "./ancestry.js";
 
-const TABS = 10;
+/** What the address keeps of the champion that is shown. */
+const OF_A_CHAMPION = ["journey", "bars", "forest"];
 
 /** A champion's name in the address: an agent that learns may be champion with more than one genome. */
 const keyOf = (champion) => String(champion.key ?? champion.id);
 
 /** Mounts the champions. @param {HTMLElement} section @param {object} facts */
 export function mountChampions(section, facts) {
-  const champions = facts.champions ?? [];
-  if (!champions.length) {
+  const all = facts.champions ?? [];
+  if (!all.length) {
     if (!reason(facts, "champions"))
       section.append(
         h("p", { class: "absent" }, "No agent has been tried on validation yet, so there is no champion."),
       );
     return;
   }
-  const panel = h("div", {
-    id: "champion-panel",
-    class: "champion",
-    role: champions.length > TABS ? "region" : "tabpanel",
-  });
+  const place = h("div");
   let shown = null;
+  const draw = (replicate) => {
+    shown?.remove();
+    shown = drawChampions(place, replicate, facts);
+  };
+  const choice = replicateChoice(facts);
+  section.append(
+    h("p", { class: "lead" }, "The best agent of each regime, as validation judged it."),
+    choice ? h("div", { class: "controls" }, choice) : "",
+    place,
+  );
+  draw(replicateShown(facts));
+  onReplicate(facts, (replicate) => {
+    const named = all.some((one) => keyOf(one) === read("champion") && (one.replicate ?? 0) === replicate);
+    if (!named) for (const key of ["champion", ...OF_A_CHAMPION]) write(key, null);
+    draw(replicate);
+  });
+  onAddress(() => shown?.look());
+  document.addEventListener("show-champion", (event) => {
+    const wanted = all.find((one) => one.id === event.detail);
+    if (!wanted) return;
+    if ((wanted.replicate ?? 0) !== replicateShown(facts)) showReplicate(wanted.replicate ?? 0);
+    shown?.show(wanted);
+    section.scrollIntoView({ block: "start" });
+    place.querySelector("[aria-selected=true]")?.focus({ preventScroll: true });
+  });
+}
+
+/** The champions of one replicate, one of them in full: `show(champion)`, `look()` at the address, `remove()`. */
+function drawChampions(place, replicate, facts) {
+  const champions = facts.champions.filter((one) => (one.replicate ?? 0) === replicate);
+  if (!champions.length) {
+    const among = replicateWords(facts, replicate) ?? "this run";
+    place.replaceChildren(h("p", { class: "absent" }, `No champion of ${among} is on record.`));
+    return null;
+  }
+  const panel = h("div", { id: "champion-panel", class: "champion", role: "tabpanel" });
+  let now = null;
   let charts = [];
   const index = () =>
     Math.max(
       0,
       champions.findIndex((one) => keyOf(one) === read("champion") || String(one.id) === read("champion")),
     );
-
-  function show(i, { remember = true, focus = false } = {}) {
-    if (i === shown) return;
-    shown = i;
-    if (remember) for (const key of ["journey", "bars", "forest"]) write(key, null);
-    if (remember) write("champion", keyOf(champions[i]));
+  const clear = () => {
     for (const one of charts) one.remove();
     panel.replaceChildren();
+  };
+
+  function show(i, { remember = true, focus = false } = {}) {
+    if (i === now) return;
+    now = i;
+    if (remember) for (const key of OF_A_CHAMPION) write(key, null);
+    if (remember) write("champion", keyOf(champions[i]));
+    clear();
     charts = drawChampion(panel, champions[i], facts);
     picker.mark(i, focus);
   }
 
-  const picker = champions.length > TABS ? listPicker(champions, facts, show) : tabPicker(champions, facts, show);
-  section.append(
-    h("p", { class: "lead" }, "The best agent of each regime, as validation judged it."),
-    picker.element,
-    panel,
-  );
+  const picker = tabPicker(champions, facts, show);
+  place.replaceChildren(picker.element, panel);
   show(index(), { remember: false });
-  onAddress(() => show(index(), { remember: false }));
-  document.addEventListener("show-champion", (event) => {
-    const i = champions.findIndex((one) => one.id === event.detail);
-    if (i < 0) return;
-    show(i);
-    section.scrollIntoView({ block: "start" });
-    picker.element.querySelector("[aria-selected=true], select")?.focus({ preventScroll: true });
-  });
+  return {
+    show: (champion) => show(champions.indexOf(champion)),
+    look: () => show(index(), { remember: false }),
+    remove: clear,
+  };
 }
 
 function marks(champion, facts) {
@@ -76,15 +107,21 @@ function marks(champion, facts) {
 }
 
 function reignOf(champion, facts) {
-  return champion.regimes
-    .map((regime) => (regime === facts.regimes.length - 1 ? "all regimes" : words(facts.regimes[regime])))
-    .join(", ");
+  return champion.regimes.map((regime) => regimeWords(regime, facts)).join(", ");
+}
+
+function regimeWords(regime, facts) {
+  return regime === facts.regimes.length - 1 ? "all regimes" : words(facts.regimes[regime]);
 }
 
 /** Training and validation scores of a champion in a regime, from the standings. */
 function scoresOf(champion, regime, facts) {
   return (facts.standings ?? []).find(
-    (row) => row.player === "champion" && row.id === champion.id && row.regime === regime,
+    (row) =>
+      row.player === "champion" &&
+      row.id === champion.id &&
+      row.regime === regime &&
+      (row.replicate ?? 0) === (champion.replicate ?? 0),
   );
 }
 
@@ -95,12 +132,7 @@ function tabPicker(champions, facts, show) {
       "button",
       { type: "button", role: "tab", "aria-controls": "champion-panel", id: `champion-${i}`, onclick: () => show(i) },
       h("span", { class: "who" }, marks(champion, facts), h("b", null, String(champion.id))),
-      h(
-        "span",
-        { class: "reign" },
-        reignOf(champion, facts),
-        champion.replicate ? ` · replicate ${champion.replicate}` : "",
-      ),
+      h("span", { class: "reign" }, reignOf(champion, facts)),
       row
         ? h(
             "span",
@@ -134,24 +166,6 @@ function tabPicker(champions, facts, show) {
         tab.tabIndex = i === j ? 0 : -1;
       });
       if (focus) tabs[i].focus();
-    },
-  };
-}
-
-function listPicker(champions, facts, show) {
-  const options = champions.map((one, i) => [
-    String(i),
-    `${reignOf(one, facts)} · ${one.id} · ${facts.species?.[one.species] ?? ""} · replicate ${one.replicate ?? 0}`,
-  ]);
-  const element = h(
-    "div",
-    { class: "controls" },
-    selector({ label: "Champion", options, value: "0", choose: (value) => show(Number(value)) }),
-  );
-  return {
-    element,
-    mark(i) {
-      element.querySelector("select").value = String(i);
     },
   };
 }

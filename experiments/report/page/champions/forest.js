@@ -146,8 +146,7 @@ function drawTree(place, tree, genome, index) {
     },
     reading: {
       count: () => paths.length,
-      at: (i) =>
-        (reading.textContent = `${wayWords(paths[i])}: ${valueWords(paths[i].values, genome.actions)}`),
+      at: (i) => (reading.textContent = `${wayWords(paths[i])}: ${valueWords(paths[i].values, genome.actions)}`),
     },
   });
 }

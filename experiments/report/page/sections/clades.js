@@ -4,51 +4,83 @@
 import { h, number, percent, many, segmented } from "../base/dom.js";
 import { mix } from "../base/theme.js";
 import { read, write, onAddress } from "../base/address.js";
+import { onReplicate, replicateChoice, replicateShown, replicateWords } from "../base/replicate.js";
 import { chart, generationAxis, plainAxis } from "../base/chart.js";
 import { reason } from "./summary.js";
 
 /** Mounts the Muller plot. @param {HTMLElement} section @param {object} facts */
 export function mountClades(section, facts) {
-  const clades = facts.clades;
-  if (!clades?.clades?.length || !clades.generations?.length) {
+  const groups = facts.clades?.replicates ?? [];
+  if (!groups.some((one) => one.clades.length) || !facts.clades.generations?.length) {
     if (!reason(facts, "clades")) section.append(h("p", { class: "absent" }, "There are no births to follow."));
     return;
   }
-  const { generations } = clades;
-  const order = ordered(clades);
-  const totals = generations.map((_, t) => clades.counts.reduce((sum, counts) => sum + (counts[t] ?? 0), 0));
-  const named = clades.clades.filter((one) => !one.pooled).length;
-  const living = order.filter((k) => clades.clades[k].alive > 0 && !clades.clades[k].pooled).length;
-  const several =
-    new Set(clades.clades.map((one) => one.species).filter((one) => one !== null && one !== undefined)).size > 1;
   const unitNow = () => (read("clades") === "count" ? "count" : "share");
-  const view = { unit: unitNow(), row: -1, time: generations.length - 1 };
-  const reading = h("p", { class: "readout", "aria-live": "off" });
-  const figure = h("figure", null, reading);
+  let unit = unitNow();
+  let drawn = null;
   const units = segmented({
     label: "Height",
     options: [
       ["share", "Share"],
       ["count", "Count"],
     ],
-    value: view.unit,
-    choose: (unit) => ((view.unit = unit), write("clades", unit === "count" ? unit : null), one.update()),
+    value: unit,
+    choose: (value) => {
+      write("clades", value === "count" ? value : null);
+      drawn?.scale((unit = value));
+    },
   });
+  const lead = h("p", { class: "lead" });
+  const key = h("span", { class: "clade-key" });
+  const place = h("div");
+  const draw = (replicate) => {
+    drawn?.remove();
+    drawn = null;
+    const own = groups.find((one) => one.replicate === replicate);
+    if (!own?.clades.length) {
+      lead.textContent = `No birth of ${replicateWords(facts, replicate) ?? "this run"} is on record.`;
+      return key.replaceChildren();
+    }
+    const clades = { ...own, generations: facts.clades.generations };
+    lead.textContent = cladesWords(clades);
+    key.replaceChildren(...(severalSpecies(clades) ? speciesKey(facts, clades) : []));
+    drawn = drawClades(place, clades, facts, unit);
+    return undefined;
+  };
+  section.append(lead, h("div", { class: "controls" }, replicateChoice(facts), units, key), place);
+  draw(replicateShown(facts));
+  onReplicate(facts, draw);
   onAddress(() => {
-    units.set((view.unit = unitNow()));
-    one.update();
+    units.set((unit = unitNow()));
+    drawn?.scale(unit);
   });
-  section.append(
-    h(
-      "p",
-      { class: "lead" },
-      `All agents alive, by the founder they descend from: ${many(named, "clade")} shown, `,
-      `${number(living)} of them alive at the end.`,
-      several ? " Hues tell the species; shades only tell neighbours apart." : "",
-    ),
-    h("div", { class: "controls" }, units, several ? speciesKey(facts, clades) : null),
-    figure,
-  );
+}
+
+function severalSpecies({ clades }) {
+  return new Set(clades.map((one) => one.species).filter((one) => one !== null && one !== undefined)).size > 1;
+}
+
+function cladesWords(group) {
+  const named = group.clades.filter((one) => !one.pooled);
+  const living = named.filter((one) => one.alive > 0).length;
+  return [
+    `All agents alive, by the founder they descend from: ${many(named.length, "clade")} shown,`,
+    `${number(living)} of them alive at the end.`,
+    severalSpecies(group) ? "Hues tell the species; shades only tell neighbours apart." : "",
+  ]
+    .join(" ")
+    .trim();
+}
+
+/** The plot of one replicate: `scale(unit)` changes its height, `remove()` takes it away. */
+function drawClades(place, clades, facts, scaled) {
+  const { generations } = clades;
+  const order = ordered(clades);
+  const totals = generations.map((_, t) => clades.counts.reduce((sum, counts) => sum + (counts[t] ?? 0), 0));
+  const view = { unit: scaled, row: -1, time: generations.length - 1 };
+  const reading = h("p", { class: "readout", "aria-live": "off" });
+  const figure = h("figure", null, reading);
+  place.append(figure);
   const name = (k) => {
     const clade = clades.clades[k];
     return clade.pooled
@@ -107,6 +139,16 @@ export function mountClades(section, facts) {
     voice.textContent = say(order[view.row], view.time);
   });
   one.element.addEventListener("blur", () => one.instance && light(one.instance, -1));
+  return {
+    scale(unit) {
+      view.unit = unit;
+      one.update();
+    },
+    remove() {
+      one.remove();
+      figure.remove();
+    },
+  };
 }
 
 /** Rows from the bottom up: pooled ones first, then by species, large clades first. */
@@ -198,16 +240,9 @@ function cladesOption(facts, clades, order, totals, unit, colours, width) {
   };
 }
 
-function speciesKey(facts, clades) {
-  const present = [...new Set(clades.clades.filter((one) => !one.pooled).map((one) => one.species ?? 0))].sort();
-  return h(
-    "span",
-    { class: "clade-key" },
-    present.map((i) =>
-      h("span", null, h("i", { class: `species-${i % 4}`, "aria-hidden": "true" }), facts.species?.[i] ?? ""),
-    ),
-    clades.clades.some((one) => one.pooled)
-      ? h("span", null, h("i", { class: "pooled", "aria-hidden": "true" }), "pooled")
-      : null,
-  );
+function speciesKey(facts, { clades }) {
+  const present = [...new Set(clades.filter((one) => !one.pooled).map((one) => one.species ?? 0))].sort();
+  const keys = present.map((i) => [`species-${i % 4}`, facts.species?.[i] ?? ""]);
+  if (clades.some((one) => one.pooled)) keys.push(["pooled", "pooled"]);
+  return keys.map(([name, text]) => h("span", null, h("i", { class: name, "aria-hidden": "true" }), text));
 }

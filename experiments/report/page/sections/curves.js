@@ -4,6 +4,7 @@
 import { h, svg, signed, number, compact, words, capital } from "../base/dom.js";
 import { REGIME_GLYPHS, SPECIES_DASHES } from "../base/theme.js";
 import { read, write, onAddress } from "../base/address.js";
+import { onReplicate, replicateChoice, replicateShown, replicateWords } from "../base/replicate.js";
 import { panelSet } from "../base/panels.js";
 import { reason } from "./summary.js";
 
@@ -28,12 +29,6 @@ export function mountCurves(section, facts) {
   }
   const every = curves.every > 1 ? ` A point stands for ${number(curves.every)} generations.` : "";
   const hidden = new Set(hiddenNow());
-  const panels = [
-    ...regimePanels(facts, curves),
-    ...seriesPanels(facts, curves),
-    ...causePanels(curves),
-    ...speedPanel(curves),
-  ];
   section.append(
     h(
       "p",
@@ -43,8 +38,15 @@ export function mountCurves(section, facts) {
     ),
   );
   const chips = h("div", { class: "chips", role: "group", "aria-label": "Lines shown" });
-  section.append(h("div", { class: "controls" }, chips));
-  const set = panelSet(section, { generations: curves.generations, panels, hidden });
+  const place = h("div");
+  section.append(h("div", { class: "controls" }, replicateChoice(facts), chips), place);
+  let set = null;
+  const draw = (replicate) => {
+    set?.remove();
+    set = panelSet(place, { generations: curves.generations, panels: panelsOf(facts, replicate), hidden });
+  };
+  draw(replicateShown(facts));
+  onReplicate(facts, draw);
   const present = speciesPresent(curves);
   const keys = [
     ["best", "best of training", { width: 2 }],
@@ -81,6 +83,20 @@ export function mountCurves(section, facts) {
   });
 }
 
+/** The panels of a replicate; all of them worked at one speed. */
+function panelsOf(facts, replicate) {
+  const { curves } = facts;
+  const own = (lines) => (lines ?? []).filter((one) => (one.replicate ?? 0) === replicate);
+  const mine = { ...curves };
+  for (const name of ["fitness", "archive", "series", "deaths", "scars"]) mine[name] = own(curves[name]);
+  return [
+    ...regimePanels(facts, mine),
+    ...seriesPanels(facts, mine),
+    ...causePanels(mine),
+    ...speedPanel(curves, replicateWords(facts, replicate) !== null),
+  ];
+}
+
 function hiddenNow() {
   return (read("curves") ?? "").split(",").filter(Boolean);
 }
@@ -109,7 +125,6 @@ function speciesPresent(curves) {
 
 function regimePanels(facts, curves) {
   const several = speciesPresent(curves).length > 1;
-  const replicates = new Set((curves.archive ?? []).map((one) => one.replicate ?? 0)).size;
   const order = [facts.regimes.length - 1, ...facts.regimes.keys()].slice(0, facts.regimes.length);
   return order.map((regime) => {
     const colour = (colours) => colours.regime[regime];
@@ -143,14 +158,14 @@ function regimePanels(facts, curves) {
     const steps = (curves.archive ?? [])
       .filter((one) => one.regime === regime)
       .map((one) => ({
-        name: replicates > 1 ? `validation ${one.replicate}` : "validation",
+        name: "validation",
         group: "validation",
         points: one.points,
         step: true,
         symbol: "circle",
         colour: (colours) => colours.ink,
         width: 1,
-        opacity: replicates > 1 ? 0.5 : 0.8,
+        opacity: 0.8,
         keys: ["archive"],
         z: 3,
       }));
@@ -196,18 +211,18 @@ function seriesPanels(facts, curves) {
 }
 
 function causePanels(curves) {
-  const present = (counts) => Object.entries(counts ?? {}).filter(([, values]) => values.some(Boolean));
+  const present = (counts) => counts.filter(({ values }) => values.some(Boolean));
   const one = (title, counts) => ({
     title,
     note: "a generation: ",
     key: () =>
-      present(counts).flatMap(([cause], i) => [
+      present(counts).flatMap(({ cause }, i) => [
         h("span", { class: `cause-${i % 4}` }, sample({ stroke: CAUSE_DASHES[i % 4] })),
         ` ${words(cause)}  `,
       ]),
     format: compact,
     zero: true,
-    series: present(counts).map(([cause, values], i) => ({
+    series: present(counts).map(({ cause, values }, i) => ({
       name: words(cause),
       values,
       colour: (colours) => colours.cause[i % 4],
@@ -217,12 +232,12 @@ function causePanels(curves) {
   return [one("Deaths", curves.deaths), one("Scars", curves.scars)].filter((panel) => panel.series.length);
 }
 
-function speedPanel(curves) {
+function speedPanel(curves, several) {
   if (!curves.speed?.some((value) => value !== null)) return [];
   return [
     {
       title: "Speed",
-      note: "agent-bars a second",
+      note: `agent-bars a second${several ? ", all replicates together" : ""}`,
       format: compact,
       zero: true,
       series: [{ name: "agent-bars/s", short: "", values: curves.speed, colour: (colours) => colours.soft }],

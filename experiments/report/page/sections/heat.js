@@ -4,6 +4,7 @@
 import { h, svg, signed, number, many, words, capital, segmented, selector } from "../base/dom.js";
 import { REGIME_GLYPHS, theme, onTheme } from "../base/theme.js";
 import { read, write, onAddress } from "../base/address.js";
+import { onReplicate, replicateChoice, replicateShown, replicateWords } from "../base/replicate.js";
 import { chart } from "../base/chart.js";
 import { reason } from "./summary.js";
 
@@ -26,16 +27,9 @@ export function mountHeat(section, facts) {
     split: read("heat") === "validation" ? "validation" : "train",
     by: sorts.some(([key]) => key === read("heatby")) ? read("heatby") : String(facts.regimes.length - 1),
   });
-  const view = viewNow();
-  const alive = heat.agents.filter((one) => one.alive).length;
-  section.append(
-    h(
-      "p",
-      { class: "lead" },
-      `${many(heat.agents.length, "agent")}, ${number(alive)} of them alive: bp a bar in each regime, `,
-      "mean over an agent’s life in training, or on the fixed windows of validation, where few are tried.",
-    ),
-  );
+  const view = { ...viewNow(), replicate: replicateShown(facts) };
+  const lead = h("p", { class: "lead" });
+  section.append(lead);
   const reading = h("p", { class: "readout" });
   const place = h("div", { class: "heat", tabindex: -1 });
   const figure = h("figure", null, reading, place);
@@ -45,17 +39,19 @@ export function mountHeat(section, facts) {
   function arrange() {
     const values = heat[view.split];
     const regime = Number(view.by);
+    const own = [...heat.agents.keys()].filter((i) => (heat.agents[i].replicate ?? 0) === view.replicate);
+    lead.textContent = heatWords(own.map((i) => heat.agents[i]));
     const key = (i) =>
       view.by === "id"
         ? -heat.agents[i].id
         : view.by === "species"
           ? -heat.agents[i].species * 1e6 + (values[i][facts.regimes.length - 1] ?? -1e5)
           : (values[i][regime] ?? -Infinity);
-    order = [...heat.agents.keys()]
+    order = own
       .filter((i) => values[i].some((value) => value !== null))
       .sort((a, b) => key(b) - key(a) || heat.agents[a].id - heat.agents[b].id);
-    const sizes = values
-      .flat()
+    const sizes = own
+      .flatMap((i) => values[i])
       .filter((value) => value !== null)
       .map(Math.abs)
       .sort((a, b) => a - b);
@@ -65,11 +61,11 @@ export function mountHeat(section, facts) {
     scale.replaceChildren(...scaleWords(limit));
     empty.hidden = order.length > 0;
   }
-  const rest = () =>
-    (reading.textContent =
-      view.split === "train"
-        ? `Training: ${many(order.length, "agent")}`
-        : `Validation: ${many(order.length, "agent")} tried`);
+  const rest = () => {
+    const among = [view.split === "train" ? "Training" : "Validation", replicateWords(facts, view.replicate)];
+    const tried = view.split === "train" ? "" : " tried";
+    reading.textContent = `${among.filter(Boolean).join(", ")}: ${many(order.length, "agent")}${tried}`;
+  };
   const wordsOf = (i) => {
     const agent = heat.agents[i];
     const scores = facts.regimes
@@ -115,11 +111,15 @@ export function mountHeat(section, facts) {
     sorter.set(view.by);
     redraw();
   });
-  section.append(h("div", { class: "controls" }, splits, sorter, scale), figure, empty);
+  onReplicate(facts, (replicate) => {
+    view.replicate = replicate;
+    redraw();
+  });
+  section.append(h("div", { class: "controls" }, replicateChoice(facts), splits, sorter, scale), figure, empty);
   arrange();
   let at = 0;
   const one = chart(inner, {
-    label: `Heat map of ${heat.agents.length} agents by ${facts.regimes.length} regimes`,
+    label: `Heat map of agents by ${facts.regimes.length} regimes`,
     height: 40 + facts.regimes.length * 34,
     option: (colours) => heatOption(facts, heat, order, view.split, limit, colours),
     table: () => [
@@ -158,6 +158,14 @@ export function mountHeat(section, facts) {
   });
   inner.style.setProperty("width", `max(100%, ${order.length * NARROWEST + LABELS + 12}px)`);
   onTheme(() => scale.replaceChildren(...scaleWords(limit)));
+}
+
+function heatWords(agents) {
+  const living = agents.filter((one) => one.alive).length;
+  return [
+    `${many(agents.length, "agent")}, ${number(living)} of them alive: bp a bar in each regime,`,
+    "mean over an agent’s life in training, or on the fixed windows of validation, where few are tried.",
+  ].join(" ");
 }
 
 function scaleWords(limit) {

@@ -1,8 +1,8 @@
 // The champions by regime on training and validation side by side, with what anybody could have done.
 
-import { h, svg, number, signed, percent, words, segmented, selector } from "../base/dom.js";
+import { h, svg, number, signed, percent, words } from "../base/dom.js";
 import { REGIME_GLYPHS } from "../base/theme.js";
-import { read, write, onAddress } from "../base/address.js";
+import { onReplicate, replicateChoice, replicateCount, replicateShown } from "../base/replicate.js";
 
 const SPLITS = [
   ["train", "Training"],
@@ -11,38 +11,14 @@ const SPLITS = [
 
 /** Standings of one replicate at a time, with their key. @param {object} facts */
 export function standings(facts) {
-  const replicates = [...new Set(facts.standings.map((row) => row.replicate ?? 0))].sort((a, b) => a - b);
-  const replicateNow = () => replicates.find((one) => String(one) === read("replicate")) ?? replicates[0];
-  let replicate = replicateNow();
   const place = h("div", { class: "standings" });
-  const draw = () => place.replaceChildren(standingsTable(facts, replicate));
-  draw();
-  const choose = (value) => {
-    replicate = Number(value);
-    write("replicate", replicate || null);
-    draw();
-  };
-  const options = replicates.map((r) => [String(r), String(r)]);
-  const control =
-    replicates.length < 2
-      ? null
-      : replicates.length < 7
-        ? segmented({ label: "Replicate", options, value: String(replicate), choose })
-        : selector({ label: "Replicate", options, value: String(replicate), choose });
-  onAddress(() => {
-    replicate = replicateNow();
-    control?.set(String(replicate));
-    draw();
-  });
+  const draw = (replicate) => place.replaceChildren(standingsTable(facts, replicate));
+  draw(replicateShown(facts));
+  onReplicate(facts, draw);
   return h(
     "div",
     null,
-    h(
-      "div",
-      { class: "standings-head" },
-      h("h3", null, "Champions by regime, after costs"),
-      control && h("span", { class: "selector" }, replicates.length < 7 ? "Replicate" : null, control),
-    ),
+    h("div", { class: "standings-head" }, h("h3", null, "Champions by regime, after costs"), replicateChoice(facts)),
     place,
     h(
       "p",
@@ -56,7 +32,7 @@ export function standings(facts) {
       facts.standings.some((row) => row.player === "oracle")
         ? [marker("oracle"), " oracle: the best possible player, on average"]
         : null,
-      replicates.length > 1 ? [marker("other"), " champions of other replicates"] : null,
+      replicateCount(facts) > 1 ? [marker("other"), " champions of other replicates"] : null,
     ),
     h(
       "p",

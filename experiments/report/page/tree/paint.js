@@ -128,7 +128,7 @@ export function treeClip(pen, plot, more) {
 
 /** Lines near enough to be seen one by one: thin, with round corners where they leave the parent's. */
 function treeNearLines(pen, scene, found, at, plot) {
-  const { layout, paint, theme } = scene;
+  const { layout, paint } = scene;
   const { born, end, parent } = layout;
   const cap = (value) => Math.max(plot.top - 20, Math.min(plot.top + plot.height + 20, value));
   const byColour = new Map();
