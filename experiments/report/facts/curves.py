@@ -10,7 +10,7 @@ from arena.schemas import REGIME_NAMES
 from experiments.report.facts.agents import Agents
 from experiments.report.facts.archive import Archive
 from experiments.report.facts.scores import BP, Scores
-from experiments.report.facts.sources import Sources
+from experiments.report.facts.sources import NEEDS, Sources
 from experiments.report.facts.thinning import Thinning, plain
 
 __all__ = ["curves"]
@@ -21,13 +21,13 @@ _DIGITS = {"diversity": 4, "epsilon": 4, "trust": 4, "births": 2, "migrants": 2}
 
 
 def curves(sources: Sources, agents: Agents | None, scores: Scores | None, archive: Archive) -> dict[str, Any] | None:
-    """The curves; None where no generation is on record.
+    """The curves; None where nothing of them is on record.
 
     A point that stands for several generations is their mean. Replicates share nothing, so everything but speed is of
     one: deaths and scars are counted a generation, over its islands and all species; best is over its islands, and
     diversity, ε and trust are means over them.
     """
-    if not sources.done:
+    if not any(sources.parts[name] for name in NEEDS["curves"]):
         return None
     thinning = Thinning.of(sources.done, sources.replicates[0])
     columns = ["generation", "island", "species", "best", "median", *_MEANS, *_SUMS, "scars", "deaths"]

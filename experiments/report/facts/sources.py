@@ -2,7 +2,8 @@
 
 A run may be at work, killed, or damaged. Its folder is listed once, at the start; nothing in it is locked or changed.
 A part that is gone, damaged or foreign is left out and said, and the rest is read. Tables of a run that has not ended
-are read up to the last generation that all of them have, for it writes one table after another.
+are read up to the last generation that all of them have, for it writes one table after another; but what its manifest
+or a checkpoint says was done was written in all of them.
 """
 
 import dataclasses
@@ -34,7 +35,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
 }
 """Parts of the report, and the tables each is made of."""
 
-_FINISHED = "finished"
+_FINISHED, _BEGUN = "finished", ("running", "interrupted")
 _LARGE = ("births", "fitness")
 _CONSEQUENCE = " Whoever died then is shown as living."
 
@@ -56,7 +57,7 @@ class Sources:
         config: its configuration; empty where that is lost.
         manifest: likewise.
         state: `running`, `interrupted`, `finished` or `unknown`.
-        done: generations that the tables hold.
+        done: generations that the tables hold, or held.
         parts: of each table, in order.
         missing: what was found to be missing so far.
         problems: by table, what cannot be read of it and why.
@@ -83,10 +84,10 @@ class Sources:
         if not directory.manifest.exists():
             missing.add("run", directory.manifest.name, f"The file {directory.manifest.name} is not there.")
         state = directory.state(manifest) if manifest else "unknown"
+        safe = directory.done(manifest)  # asked before the tables are listed: what is done by then is in them
         problems: dict[str, dict[tuple[str, str], None]] = {name: {} for name in TABLES}
         parts = {name: _listed(directory, name, problems[name]) for name in TABLES}
-        ends = [own[-1].last for own in parts.values() if own]
-        last = -1 if not ends else max(ends) if state == _FINISHED else min(ends)
+        last = max(_last(list(parts.values()), state), safe - 1)
         parts = {name: tuple(part for part in own if part.last <= last) for name, own in parts.items()}
         for name, own in parts.items():
             for sentence in _gaps(name, own, last):
@@ -124,6 +125,10 @@ class Sources:
         for part in self.parts[name]:
             known[part.first : part.last + 1] = part.path not in self.lost
         return known
+
+    def gone(self, name: str) -> bool:
+        """Whether nothing of a table that was written can be read; asked after it was."""
+        return bool(self.done) and not self.known(name).any()
 
     def setting(self, *keys: str, default: Any) -> Any:
         """A value of the configuration, such as `setting("fitness", "bars", default=1)`; of the default's kind."""
@@ -214,6 +219,19 @@ def _listed(directory: RunDirectory, name: str, problems: dict[tuple[str, str], 
         else:
             found.append(Part(path, first, last))
     return tuple(found)
+
+
+def _last(parts: Sequence[Sequence[Part]], state: str) -> int:
+    """The last generation that tables should all have, by their own parts; -1 where that is none.
+
+    A run writes the parts of the same generations one after another, so one that has not ended may lack the last of
+    some tables, but none before it.
+    """
+    ends = [own[-1].last for own in parts if own]
+    if not ends or state == _FINISHED:
+        return max(ends, default=-1)
+    begun = state in _BEGUN and len(ends) < len(parts)
+    return max(-1 if begun else min(ends), *(own[-1].first - 1 for own in parts if own))
 
 
 def _gaps(name: str, parts: Sequence[Part], last: int) -> list[str]:

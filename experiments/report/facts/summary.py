@@ -38,7 +38,7 @@ def run_facts(sources: Sources, agents: Agents | None) -> dict[str, Any]:
         "device": f"{device.get('count', '?')} × {device.get('kind', '?')}" if isinstance(device, dict) else None,
         "source": _text(manifest.get("source_hash")),
         "versions": {name: str(version) for name, version in versions.items()} if isinstance(versions, dict) else {},
-        "born": len(agents) if agents else sum(frame.height for frame in sources.frames("births", ["id"])),
+        "born": len(agents) if agents else _born(sources),
         "died": _counts(sources, "deaths"),
         "scars": _counts(sources, "scars"),
         "deepest": int(depth(agents.tree).max()) if agents else None,
@@ -81,10 +81,16 @@ def _species(sources: Sources, agents: Agents | None) -> list[dict[str, Any]]:
     return [{"name": name, "agents": each or None} for name in (agents.names if agents else ())]
 
 
-def _counts(sources: Sources, name: str) -> dict[str, int]:
-    """Rows of a table by cause, the most common first."""
+def _born(sources: Sources) -> int | None:
+    """How many births are on record where they make no tree; None where the table is gone."""
+    count = sum(frame.height for frame in sources.frames("births", ["id"]))
+    return None if sources.gone("births") else count
+
+
+def _counts(sources: Sources, name: str) -> dict[str, int] | None:
+    """Rows of a table by cause, the most common first; None where the table is gone."""
     table = sources.frame(name, ["cause", "generation"])["cause"].value_counts()
-    return dict(table.sort("count", "cause", descending=[True, False]).rows())
+    return None if sources.gone(name) else dict(table.sort("count", "cause", descending=[True, False]).rows())
 
 
 def _symbols(manifest: Mapping[str, Any]) -> list[str]:

@@ -119,7 +119,8 @@ def test_children_of_lost_parents_are_shown_as_founders_and_it_is_said(run: RunD
 
 
 def test_a_run_at_work_is_read_up_to_what_all_tables_have(run: RunDirectory) -> None:
-    run.note(state="running", finished=None, target=12)
+    run.note(state="running", generations=0, finished=None, target=12)
+    shutil.rmtree(run.checkpoints)
     for name in ("timings", "archive"):  # written last
         part(run, name, 4).unlink()
     with only_one(run.root):
@@ -132,6 +133,46 @@ def test_a_run_at_work_is_read_up_to_what_all_tables_have(run: RunDirectory) -> 
     assert found["tree"]["last"] == 4
 
 
+@pytest.mark.parametrize("known", ["manifest", "checkpoint", "parts"])
+def test_a_killed_run_that_lost_its_last_parts_says_so(run: RunDirectory, known: str) -> None:
+    run.note(state="running", finished=None, target=12, generations=6 if known == "manifest" else 0)
+    if known != "checkpoint":
+        shutil.rmtree(run.checkpoints)
+    for first in (2, 4):
+        part(run, "fitness", first).unlink()
+    found = facts_of(run)
+    assert found["run"]["state"] == "interrupted"
+    assert found["run"]["done"] == (4 if known == "parts" else 6)  # the last may not have been written
+    last = found["run"]["done"] - 1
+    said = whys(found, "fitness.parquet")
+    assert set(said) == {needing for needing, tables in NEEDS.items() if "fitness" in tables}
+    assert set(said.values()) == {f"The part of the table fitness with generations 2 to {last} is not there."}
+
+
+def test_a_run_at_its_first_parts_lacks_nothing(run: RunDirectory) -> None:
+    run.note(state="running", generations=0, finished=None)
+    shutil.rmtree(run.checkpoints)
+    for name in TABLES:
+        for first in (0, 2, 4) if name not in ("births", "deaths") else (2, 4):
+            part(run, name, first).unlink()
+    with only_one(run.root):
+        found = facts_of(run)
+    assert found["run"]["done"] == 0
+    assert not any("is not there" in entry["why"] for entry in found["missing"])
+
+
+@pytest.mark.parametrize("state", ["finished", "interrupted"])
+def test_a_run_whose_tables_are_all_gone_says_that_and_how_far_it_came(run: RunDirectory, state: str) -> None:
+    run.note(state=state)
+    for name in TABLES:
+        shutil.rmtree(run.table(name))
+    found = facts_of(run)
+    assert all(found[kept] is None for kept in PARTS)
+    assert [found["run"][key] for key in ("done", "born", "died", "scars")] == [6, None, None, None]
+    assert whys(found, "births.parquet")["tree"] == "The table births is not there."
+    assert not any("yet" in entry["why"] for entry in found["missing"])
+
+
 def test_a_killed_run_says_so(run: RunDirectory) -> None:
     run.note(state="running", finished=None, target=12)
     found = facts_of(run)
@@ -142,6 +183,7 @@ def test_a_killed_run_says_so(run: RunDirectory) -> None:
 def test_a_run_with_nothing_on_record_has_a_report_that_says_so(run: RunDirectory) -> None:
     for name in TABLES:
         shutil.rmtree(run.table(name))
+    shutil.rmtree(run.checkpoints)
     run.note(state="running", generations=0, finished=None)
     found = facts_of(run)
     assert all(found[kept] is None for kept in PARTS)
