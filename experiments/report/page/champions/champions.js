@@ -110,6 +110,14 @@ function reignOf(champion, facts) {
   return champion.regimes.map((regime) => regimeWords(regime, facts)).join(", ");
 }
 
+/** "bull trending since generation 7, all regimes since 5". */
+function sinceWords(champion, facts) {
+  const since = (regime) => number(champion.since?.[regime] ?? champion.generation);
+  return champion.regimes
+    .map((regime, i) => `${regimeWords(regime, facts)} since ${i ? "" : "generation "}${since(regime)}`)
+    .join(", ");
+}
+
 function regimeWords(regime, facts) {
   return regime === facts.regimes.length - 1 ? "all regimes" : words(facts.regimes[regime]);
 }
@@ -178,7 +186,7 @@ function drawChampion(panel, champion, facts) {
       ? "a founder"
       : `born in generation ${number(champion.born)}${champion.operator ? ` by ${champion.operator}` : ""}`,
     champion.depth ? `${many(champion.depth, "birth")} after its founder` : null,
-    `champion of ${reignOf(champion, facts)} since generation ${number(champion.generation)}`,
+    `champion of ${sinceWords(champion, facts)}`,
   ];
   panel.append(
     h(
