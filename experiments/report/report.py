@@ -106,7 +106,7 @@ def report_facts(
     scores = read_scores(sources, agents) if agents else None
     archive = read_archive(sources, agents)
     words = _words(sources, agents)
-    tell("tables", f"{sources.done:,} generations, {len(agents) if agents else 0:,} agents")
+    tell("tables", f"{_many(sources.done, 'generation')}, {_many(len(agents) if agents else 0, 'agent')}")
     if archive.table.height and not only_records:
         tell("champions", "trade the bars again …")
     found = gallery(sources, agents.tree if agents else None, words["species"], trade=not only_records)
@@ -130,7 +130,7 @@ def report_facts(
     facts["tree"], of_tree = lineage_tree(sources, agents, scores, archive, budget=max(room, 0))
     columns |= of_tree
     if facts["tree"] is not None:
-        tell("lineage", f"{facts['tree']['rows']:,} of {facts['tree']['born_total']:,} agents")
+        tell("lineage", f"{facts['tree']['rows']:,} of {_many(facts['tree']['born_total'], 'agent')}")
     _tell_missing(sources, facts["standings"])
     facts["missing"] = [{key: _within(directory, text) for key, text in one.items()} for one in sources.missing.facts()]
     facts["notes"] = list(sources.missing.noted)
@@ -188,6 +188,10 @@ def _words(sources: Sources, agents: Agents | None) -> dict[str, list[str]]:
         species = sources.frame("generations", ["generation", "species"])["species"].unique(maintain_order=True)
         words = {"species": tuple(species), "operators": OPERATORS, "causes": CAUSES}
     return {name: list(own) for name, own in words.items()}
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _title(run: dict[str, Any]) -> str:

@@ -7,9 +7,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from small_runs import arena
 
+from arena.schemas import TABLES
 from experiments.report.report import write_report
 from experiments.runs.directory import RunDirectory
 from experiments.runs.lock import only_one
@@ -121,3 +123,15 @@ def test_whatever_is_missing_is_told_to_whoever_asked_too(run: RunDirectory) -> 
     code, said, _ = arena("report", str(run.root), "--only-records")
     assert code == 0
     assert said.count("scars.parquet: The table scars is not there.") == 1
+
+
+def test_one_generation_is_one_generation(run: RunDirectory) -> None:
+    for name in TABLES:
+        for part in run.table(name).glob("*.parquet"):
+            pl.read_parquet(part).filter(generation=0).write_parquet(part.with_name("00000000-00000000-0.parquet"))
+            part.unlink()
+    run.note(state="running", generations=1, finished=None)
+    said: list[tuple[str, str]] = []
+    write_report(run, run.root / "report.html", only_records=True, tell=lambda *line: said.append(line))
+    assert dict(said)["tables"].startswith("1 generation, ")
+    assert dict(said)["tables"].endswith(" agents")
