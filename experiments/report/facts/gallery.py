@@ -55,6 +55,8 @@ def gallery(sources: Sources, tree: Tree | None, species: Sequence[str], *, trad
     except (jax.errors.JaxRuntimeError, MemoryError) as error:
         why = f"This machine could not let them trade again: {sentence(error)[:200]}."
         sources.missing.add("champions", "journeys", why)
+        if stand is None:
+            sources.missing.add("standings", "champions", why)
     facts = champion_facts(sources, champions, tree, species)
     for champion, fact in zip(champions, facts, strict=True):
         fact["genome"] = None

@@ -15,6 +15,7 @@ from report_runs import BREAKS
 from arena.schemas import REGIME_NAMES, TABLES
 from experiments.lineage.table import lineage
 from experiments.lineage.tree import Tree, tree_of
+from experiments.report.facts import gallery as gallery_module
 from experiments.report.facts.agents import read_agents
 from experiments.report.facts.archive import read_archive
 from experiments.report.facts.champions import Champion, champion_facts, read_champions, read_traders
@@ -329,3 +330,17 @@ def test_a_lost_configuration_is_told(broken: Callable[[str], Sources]) -> None:
     assert found.champions is not None
     assert all(champion["line"] and champion["genome"] is None for champion in found.champions)
     assert any("What the run was made of is not known" in why for why in whys(sources, "champions"))
+
+
+def test_a_machine_that_cannot_let_them_trade_is_told(
+    broken: Callable[[str], Sources], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError("out of memory")
+
+    sources = broken("in progress")
+    monkeypatch.setattr(gallery_module, "standings", full)
+    found = gallery(sources, tree(sources), SPECIES, trade=False)
+    assert found.standings is None
+    assert found.champions is not None
+    assert whys(sources, "standings") == ["This machine could not let them trade again: out of memory."]
