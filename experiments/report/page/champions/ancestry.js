@@ -1,5 +1,5 @@
 // A champion's line: every birth from its founder to it, over the generations, with the operator that made each, the
-// regimes each won and the scars each bore.
+// regimes each won and the scars each bore before the next birth on the line; scars that came later are told apart.
 
 import { h, svg, number, many, words, capital } from "../base/dom.js";
 import { chart, generationAxis } from "../base/chart.js";
@@ -17,6 +17,7 @@ export function mountLine(panel, champion, facts) {
   const line = champion.line ?? [];
   if (line.length < 2) return [];
   const scars = line.reduce((sum, one) => sum + (one.scars ?? 0), 0);
+  const later = line.reduce((sum, one) => sum + (one.later ?? 0), 0);
   const wins = line.filter((one) => one.won?.length).length;
   const span = [line[0].born, line[line.length - 1].born];
   panel.append(
@@ -25,7 +26,8 @@ export function mountLine(panel, champion, facts) {
       "p",
       { class: "lead" },
       `${many(line.length - 1, "birth")} from founder ${line[0].id} to agent ${champion.id}: `,
-      `${many(scars, "scar")} on the way, ${many(wins, "champion")} among ${line.length}.`,
+      `${many(scars, "scar")} on the way${later ? ` (${number(later)} more came later)` : ""}, `,
+      `${many(wins, "champion")} among ${line.length}.`,
     ),
   );
   const reading = h("p", { class: "readout" });
@@ -43,7 +45,7 @@ export function mountLine(panel, champion, facts) {
       height: 136,
       option: (colours) => lineOption(line, colours),
       table: () => [
-        ["agent", "born", "died", "by", "strength", "species", "scars", "won"],
+        ["agent", "born", "died", "by", "strength", "species", "scars", "later scars", "won"],
         ...line.map((one) => [
           String(one.id),
           number(one.born),
@@ -52,6 +54,7 @@ export function mountLine(panel, champion, facts) {
           number(one.strength, 3),
           facts.species?.[one.species] ?? "–",
           number(one.scars ?? 0),
+          number(one.later ?? 0),
           wonWords(one, facts),
         ]),
       ],
@@ -95,6 +98,7 @@ function birthWords(one, facts) {
   ];
   parts.push(one.died === null || one.died === undefined ? "alive" : `died in ${number(one.died)}`);
   if (one.scars) parts.push(many(one.scars, "scar"));
+  if (one.later) parts.push(many(one.later, "later scar"));
   if (one.won?.length) parts.push(`champion of ${wonWords(one, facts)}`);
   return parts.join(", ");
 }
@@ -145,9 +149,16 @@ function lineOption(line, colours) {
       itemStyle: { color: colours.regime[regime] },
     })),
   );
-  const wounds = line
-    .filter((one) => one.scars)
-    .map((one) => ({ value: [one.born, 0], symbolSize: 5 + 3 * Math.min(4, Math.sqrt(one.scars)) }));
+  const wounds = ["later", "scars"].flatMap((key) =>
+    line
+      .filter((one) => one[key])
+      .map((one) => ({
+        value: [one.born, 0],
+        symbolSize: 5 + 3 * Math.min(4, Math.sqrt(one[key])),
+        itemStyle: { borderColor: key === "later" ? colours.faint : colours.ink },
+        symbolOffset: key === "later" && one.scars ? [0, -9] : 0,
+      })),
+  );
   return {
     grid: { outerBoundsMode: "none", left: 58, right: 20, top: 18, bottom: 24 },
     xAxis: generationAxis(colours, first, last, 8),
@@ -184,7 +195,7 @@ function lineOption(line, colours) {
       scatter("scars", wounds, {
         symbol: "circle",
         silent: true,
-        itemStyle: { color: "transparent", borderColor: colours.ink, borderWidth: 1.25 },
+        itemStyle: { color: "transparent", borderWidth: 1.25 },
       }),
     ],
   };

@@ -70,6 +70,7 @@ function drawJourney(place, bars, journeys, champion, facts) {
   const view = viewOf(bars);
   const whole = bars.length - 1;
   const parts = journeys.map((journey) => journey.part);
+  const fine = matchMedia("(pointer: fine)").matches;
   const scars = (champion.scars ?? [])
     .map((scar) => ({ row: rowAt(bars, Date.parse(scar.time) / 60000) }))
     .filter(({ row }) => row >= 0);
@@ -138,6 +139,7 @@ function drawJourney(place, bars, journeys, champion, facts) {
   if (note || coarse.length) place.append(h("p", { class: "small" }, note || `${coarse.join("; ")}.`));
   one.element.tabIndex = 0;
   one.element.addEventListener("keydown", keys);
+  one.element.addEventListener("wheel", leavePlain, { capture: true, passive: true });
   const forget = onAddress(() => {
     const { start, end } = viewOf(bars);
     if (start !== view.start || end !== view.end) go(start, end);
@@ -164,6 +166,7 @@ function drawJourney(place, bars, journeys, champion, facts) {
     reading.replaceChildren(
       h("b", null, `${bound(view.start, 1)} – ${bound(view.end, -1)}`),
       ` · ${many(count, "trade")}${hint}`,
+      fine ? h("span", { class: "faint" }, " · Ctrl + wheel zooms") : null,
     );
   }
 
@@ -262,6 +265,11 @@ function drawJourney(place, bars, journeys, champion, facts) {
     act();
   }
   return { remove: () => (forget(), one.remove()) };
+}
+
+/** The library stops every turn of the wheel, also those it does nothing with: it hears none but those that zoom. */
+function leavePlain(event) {
+  if (!event.ctrlKey) event.stopPropagation();
 }
 
 function viewOf(bars) {

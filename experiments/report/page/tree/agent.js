@@ -84,6 +84,18 @@ export function treeScarsOf(tree, row) {
   return list;
 }
 
+/**
+ * How many scars a row had before a generation, such as that of the next birth on a line, and how many came later.
+ * @param {object} tree what `mountTree` holds @param {number} row @param {number} generation
+ * @returns {{before: number, later: number}}
+ */
+export function treeScarsBefore(tree, row, generation) {
+  const { scars, scarStarts } = tree;
+  let before = 0;
+  for (let j = scarStarts[row]; j < scarStarts[row + 1]; j++) if (scars.generation[j] < generation) before++;
+  return { before, later: scarStarts[row + 1] - scarStarts[row] - before };
+}
+
 /** "3", "255 or more". */
 export function treeScarCount(count) {
   return count === 255 ? "255 or more" : number(count);

@@ -1,9 +1,9 @@
 // The agent's card near the pointer, and the panel of the pinned agent: its card, and its line from the founder down as
 // a list that can be read and walked.
 
-import { h, many, words } from "../base/dom.js";
+import { h, many, number, words } from "../base/dom.js";
 import { treeLine } from "./layout.js";
-import { treeAgent, treeCardRows, treeRegimes, treeScarsOf, treeSeverity } from "./agent.js";
+import { treeAgent, treeCardRows, treeRegimes, treeScarsBefore, treeScarsOf, treeSeverity } from "./agent.js";
 import { treeShape } from "./marks.js";
 
 const ENDS = 12;
@@ -119,7 +119,10 @@ function treeScarList(scars) {
 function treeLineList(tree, row, hands) {
   const line = treeLine(tree.topology, row);
   const list = h("ol", { class: "tree-line" });
-  const item = (k) => treeLineItem(tree, line[k], k, hands, line[k] === row);
+  const scars = line.map((one, k) =>
+    treeScarsBefore(tree, one, k + 1 < line.length ? tree.columns.born[line[k + 1]] : Infinity),
+  );
+  const item = (k) => treeLineItem(tree, line[k], k, hands, line[k] === row, scars[k]);
   if (line.length <= 2 * ENDS + 4) for (let k = 0; k < line.length; k++) list.append(item(k));
   else {
     for (let k = 0; k < ENDS; k++) list.append(item(k));
@@ -137,12 +140,12 @@ function treeLineList(tree, row, hands) {
     list.append(fold);
     for (let k = line.length - ENDS; k < line.length; k++) list.append(item(k));
   }
-  let scars = 0;
-  for (const i of line) scars += tree.columns.scars[i];
+  const sum = (key) => scars.reduce((all, one) => all + one[key], 0);
+  const later = sum("later") ? `; ${many(sum("later"), "scar")} of ancestors came later` : "";
   const words =
     line.length === 1
       ? "A founder: its line is itself."
-      : `Its line, founder first: ${many(line.length - 1, "birth")}, ${many(scars, "scar")}.`;
+      : `Its line, founder first: ${many(line.length - 1, "birth")}, ${many(sum("before"), "scar")} on the way${later}.`;
   return h(
     "section",
     { class: "tree-trace", "aria-label": "Line from the founder" },
@@ -152,10 +155,9 @@ function treeLineList(tree, row, hands) {
   );
 }
 
-function treeLineItem(tree, row, place, hands, self) {
+function treeLineItem(tree, row, place, hands, self, scars) {
   const { columns, facts } = tree;
   const operator = facts.operators[columns.operator[row]];
-  const scars = columns.scars[row];
   const won = columns.won[row];
   return h(
     "li",
@@ -170,7 +172,8 @@ function treeLineItem(tree, row, place, hands, self) {
       "span",
       null,
       `generation ${columns.born[row]}, ${words(operator ?? "?")}`,
-      scars ? h("b", { class: "tree-scarred" }, ` × ${many(scars, "scar")}`) : null,
+      scars.before ? h("b", { class: "tree-scarred" }, ` × ${many(scars.before, "scar")}`) : null,
+      scars.later ? h("span", { class: "tree-later" }, ` × ${number(scars.later)} later`) : null,
       won ? h("b", { class: "tree-won" }, ` won ${treeRegimes(facts, won)}`) : null,
     ),
   );

@@ -183,16 +183,11 @@ function treeEmphasis(pen, tree, node, at, plot, strong) {
       colourOf(row),
       room < 10 ? null : theme.page,
     );
+    const next = j + 1 < line.length ? layout.born[line[j + 1]] : Infinity;
     for (let k = scarStarts[row]; k < scarStarts[row + 1]; k++) {
+      const ink = scars.generation[k] < next ? theme.ink : theme.faint;
       const crowded = at.perTime < 9;
-      treeScarMark(
-        pen,
-        at.x(scars.generation[k] + 0.5),
-        crowded ? y - 7 : y,
-        crowded ? 2.2 : 3.4,
-        theme.ink,
-        theme.page,
-      );
+      treeScarMark(pen, at.x(scars.generation[k] + 0.5), crowded ? y - 7 : y, crowded ? 2.2 : 3.4, ink, theme.page);
     }
   }
   pen.font = `11px ${FONT}`;

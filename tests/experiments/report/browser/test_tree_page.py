@@ -160,16 +160,15 @@ def test_a_search_finds_an_agent_and_says_what_is_on_record(tree: Tree, truth: T
         assert int(facts["Depth"]) == len(truth.line(identity)) - 1, what
 
 
-def test_a_trace_is_the_line_of_first_parents_with_births_scars_and_wins(tree: Tree, truth: Truth) -> None:
+def test_a_trace_is_the_line_of_first_parents_with_births_and_wins(tree: Tree, truth: Truth) -> None:
     tree.choose("Show", "All that ever lived")
     for what, identity in sample(truth).items():
         tree.find(identity)
         line = truth.line(identity)
         assert tree.line() == line, what
         for item, each in zip(tree.panel.locator("ol.tree-line li").all_inner_texts(), line, strict=True):
-            birth, scars = truth.births[each], len(truth.scars[each])
+            birth = truth.births[each]
             assert f"generation {birth['generation']}, {birth['operator']}" in item, what
-            assert re.findall(r"(\d+) scars?", item) == ([str(scars)] if scars else []), what
             assert ("won" in item) == (each in truth.won), what
 
 
