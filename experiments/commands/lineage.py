@@ -115,12 +115,28 @@ def _read(args: argparse.Namespace) -> _Source:
     _check_out(args, directory.root)
     table = read_lineage(directory)
     if table.is_empty():
+        _see_begun(directory)
         raise UserError(f"{directory.root}: nobody is on record yet; try again when a generation is done")
     try:
         tree = tree_of(table)
     except UserError as error:
         raise UserError(directory.lost(directory.table("births"), str(error).removeprefix("lineage: "))) from None
     return _Source(f"run {directory.root.name}", table, tree, directory)
+
+
+def _see_begun(run: "RunDirectory") -> None:
+    """See that a run without births on record has not come far enough to have some.
+
+    Raises:
+        UserError: it has; its births are gone.
+    """
+    try:
+        done = run.done(run.read_manifest())
+    except UserError:  # the manifest is damaged too
+        done = run.done({})
+    if done:
+        count = f"{done:,} generation{'s' * (done != 1)}"
+        raise UserError(run.lost(run.table("births"), f"it is empty, but the run has done {count}"))
 
 
 def _check_out(args: argparse.Namespace, source: Path) -> None:
@@ -249,13 +265,14 @@ def _show(args: argparse.Namespace, source: _Source) -> None:
         with source.run.writing():
             write_table(source.run.lineage, source.table, scratch=source.run.root)
     some = args.champions is not None or args.generations is not None or args.id is not None or args.extant
-    said = gather(part.tree, part.table, source.run, whole=not some)
+    notes = list(source.notes)
+    said = gather(part.tree, part.table, source.run, notes.append, whole=not some)
     kept = None if source.run is None else str(source.run.lineage)
     if args.json:
-        about = {"source": source.name, "notes": list(source.notes), "of": len(source.tree)}
+        about = {"source": source.name, "notes": notes, "of": len(source.tree)}
         print(json.dumps({**about, **said, "lineage": kept}, ensure_ascii=False, allow_nan=False))
         return
     of = f", {len(part.tree):,} of {len(source.tree):,} agents: those asked for and their ancestors" * _filtered(args)
-    show(said, f"{source.name}{of}", source.notes)
+    show(said, f"{source.name}{of}", notes)
     if kept is not None:
         say(kept)

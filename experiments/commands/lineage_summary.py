@@ -1,14 +1,14 @@
 """What `arena lineage` says of a lineage: gathered as plain values, which are its JSON, and shown as tables."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
 from rich.table import Table
 
-from arena.schemas import REGIME_NAMES
+from arena.schemas import REGIME_NAMES, TABLES
 from experiments.lineage.filters import with_ancestors
 from experiments.lineage.lines import champion_lines
 from experiments.lineage.metrics import metrics
@@ -17,8 +17,11 @@ from experiments.lineage.tree import Tree, alive, root, take
 from experiments.runs.champions import best_scores, replicates
 from experiments.runs.directory import RunDirectory
 from experiments.terminal import console, say
+from markets.errors import UserError
 
 __all__ = ["gather", "show"]
+
+_Read = TypeVar("_Read")
 
 _TABLES = 4  # replicates shown; the others are in the JSON
 _LINES = 10  # champions shown
@@ -29,13 +32,16 @@ _COUNTS = ("time", "extinct", "out_degree_distribution")
 """Of the metrics, what has no row of its own."""
 
 
-def gather(tree: Tree, table: pl.DataFrame, run: RunDirectory | None, *, whole: bool = True) -> dict[str, Any]:
-    """All there is to say.
+def gather(
+    tree: Tree, table: pl.DataFrame, run: RunDirectory | None, tell: Callable[[str], object], *, whole: bool = True
+) -> dict[str, Any]:
+    """All there is to say; births and deaths are enough, whatever else of the run is lost.
 
     Args:
         tree: of the table.
         table: of `LINEAGE`, in the tree's order of rows.
         run: whose lineage it is, or a part of; None for a file.
+        tell: is given a sentence on whatever of the run cannot be read.
         whole: whether all who compete are there; where some were left out, nothing is said of who took over.
 
     Returns:
@@ -44,6 +50,7 @@ def gather(tree: Tree, table: pl.DataFrame, run: RunDirectory | None, *, whole: 
         deepest first.
     """
     last = int(max(tree.born.max(), tree.died.max()))
+    known = (1, 1) if run is None else _or_told(lambda: replicates(run), tell, "shown as one replicate") or (1, 1)
     return {
         "agents": len(tree),
         "alive": int(alive(tree).sum()),
@@ -58,15 +65,26 @@ def gather(tree: Tree, table: pl.DataFrame, run: RunDirectory | None, *, whole: 
                 if whole
                 else [],
             }
-            for number, part, species in _parts(tree, table, run)
+            for number, part, species in _parts(tree, table, run, known)
         ],
-        "champions": [] if run is None else _champions(tree, table, run),
+        "champions": [] if run is None else _champions(tree, table, run, tell),
     }
 
 
-def _parts(tree: Tree, table: pl.DataFrame, run: RunDirectory | None) -> Iterable[tuple[int | None, Tree, pl.Series]]:
+def _or_told(read: Callable[[], _Read], tell: Callable[[str], object], loss: str) -> _Read | None:
+    """What is read; where it cannot be, None and a sentence why, with what that means."""
+    try:
+        return read()
+    except UserError as error:
+        tell(f"{loss}: {error}")
+        return None
+
+
+def _parts(
+    tree: Tree, table: pl.DataFrame, run: RunDirectory | None, known: tuple[int, int]
+) -> Iterable[tuple[int | None, Tree, pl.Series]]:
     """Tree and species of each replicate; what descends from founders that never meet says nothing together."""
-    count, islands = (1, 1) if run is None else replicates(run)
+    count, islands = known
     if count == 1:
         yield None if run is None else 1, tree, table["species"]
         return
@@ -103,15 +121,23 @@ def _coalescence(tree: Tree, species: str | None, last: int) -> dict[str, Any]:
     }
 
 
-def _champions(tree: Tree, table: pl.DataFrame, run: RunDirectory) -> list[dict[str, Any]]:
-    """The lines of the champions of now, with the replicate of each."""
+def _champions(
+    tree: Tree, table: pl.DataFrame, run: RunDirectory, tell: Callable[[str], object]
+) -> list[dict[str, Any]]:
+    """The lines of the champions of now, with the replicate of each; `scars` None where those cannot be read."""
+    scores = _or_told(lambda: best_scores(run), tell, "shown without champions")
+    if scores is None:
+        return []
+    scars = _or_told(lambda: run.read("scars"), tell, "shown without scars") if scores else None
+    unknown = {} if scars is not None else {"scars": None}
+    scars = pl.DataFrame(schema=TABLES["scars"]) if scars is None else scars
     holds: dict[int, list[str]] = {}
     whose: dict[int, int] = {}
-    for (regime, replicate), (_, own) in best_scores(run).items():
+    for (regime, replicate), (_, own) in scores.items():
         holds.setdefault(own, []).append(regime)
         whose[own] = replicate + 1
-    lines = champion_lines(tree, table, holds, run.read("archive"), run.read("scars"), names=REGIME_NAMES)
-    return [{"replicate": whose[line.id], **dataclasses.asdict(line)} for line in lines]
+    lines = champion_lines(tree, table, holds, run.read("archive"), scars, names=REGIME_NAMES)
+    return [{"replicate": whose[line.id], **dataclasses.asdict(line), **unknown} for line in lines]
 
 
 def show(said: Mapping[str, Any], title: str, notes: Sequence[str] = ()) -> None:
@@ -204,7 +230,7 @@ def _show_champions(lines: Sequence[Mapping[str, Any]], *, several: bool) -> Non
             _names(line["holds"]),
             *([str(line["replicate"])] if several else []),
             f"{line['founder']} → {line['id']}",
-            *(f"{line[name]:,}" for name in ("born", "depth", "mutations", "crossovers", "scars")),
+            *(_number(line[name]) for name in ("born", "depth", "mutations", "crossovers", "scars")),
             _names(line["won"]),
         )
     console.print(table)

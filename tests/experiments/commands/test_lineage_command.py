@@ -362,8 +362,40 @@ def test_a_run_without_anybody_or_without_deaths_is_one_line(made: RunDirectory)
         path.unlink()
     code, _, complaint = arena("lineage", str(made.root))
     assert code == 2
+    assert f"{made.table('births')}: damaged (it is empty, but the run has done 3 generations); " in complaint
+    made.note(generations=0)
+    code, _, complaint = arena("lineage", str(made.root))
+    assert code == 2
     assert "nobody is on record yet" in complaint
     assert not made.lineage.exists()
+
+
+LOSSES: dict[str, tuple[str, str]] = {
+    "configuration": ("config.yaml", "shown as one replicate: "),
+    "archive": ("archive.parquet", "shown without champions: "),
+    "scars": ("scars.parquet", "shown without scars: "),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_births_and_deaths_are_enough_and_what_else_is_lost_is_said(loss: str, made: RunDirectory) -> None:
+    before = answered(str(made.root))
+    name, note = LOSSES[loss]
+    path = made.root / name
+    if path.is_dir():
+        next(path.iterdir()).write_bytes(b"torn")
+    else:
+        path.unlink()
+    found = answered(str(made.root))
+    assert found["notes"][0].startswith(f"{note}{path}")
+    assert found["replicates"] == before["replicates"]
+    if loss == "scars":
+        assert found["champions"] == [{**line, "scars": None} for line in before["champions"]] != []
+    else:
+        assert found["champions"] == []
+    code, said, _ = arena("lineage", str(made.root))
+    assert code == 0
+    assert note in said
 
 
 @pytest.mark.parametrize(("name", "why"), [("births", "agent 0 is there twice"), ("deaths", "agent 0 dies twice")])
