@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--champions",
         nargs="?",
         const=_EVERY,
-        choices=(_EVERY, *REGIME_NAMES),
+        type=_regime,
         metavar="REGIME",
         help=f"of a run: its champions, or that of one regime: {', '.join(REGIME_NAMES)}",
     )
@@ -55,6 +55,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--notes", action="store_true", help="of newick: what is known of agents, as comments")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     parser.add_argument("--runs-dir", default="runs", metavar="DIR", help="the folder of runs (default: runs)")
+
+
+def _regime(word: str) -> str:
+    """A regime's name, or that of none, which means all; a word after --champions is taken for one.
+
+    Raises:
+        ArgumentTypeError: it is none.
+    """
+    if word not in (_EVERY, *REGIME_NAMES):
+        known = ", ".join(REGIME_NAMES)
+        raise argparse.ArgumentTypeError(f"{word!r} is no regime; put SOURCE before it, or name one of {known}")
+    return word
 
 
 class _Source(NamedTuple):

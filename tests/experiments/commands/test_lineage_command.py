@@ -316,7 +316,11 @@ MISTAKES: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     "no generations": (lambda run: [str(run), "--generations", "9-2"], "--generations: '9-2' ends before it begins"),
     "nobody left": (lambda run: [str(run), "--extant", "--generations", "0"], "nobody is left of those filters"),
     "no champion": (lambda run: [str(run), "--champions", "bear_trending"], "bear_trending has no champion in"),
-    "no regime": (lambda run: [str(run), "--champions", "sideways"], "invalid choice: 'sideways'"),
+    "no regime": (lambda run: [str(run), "--champions", "sideways"], "'sideways' is no regime"),
+    "run as a regime": (
+        lambda run: ["--champions", str(run)],
+        "is no regime; put SOURCE before it, or name one of bull_trending, ",
+    ),
     "no replicate": (lambda run: [str(run), "--replicate", "2"], "--replicate: 2 of a run that has 1; right is 1"),
     "out is a folder": (lambda run: [str(run), "--format", "alife", "--out", str(run)], "is a folder; right is"),
     "no folder": (lambda run: [str(run), "--format", "alife", "--out", str(run / "a" / "b")], "there is no folder"),
