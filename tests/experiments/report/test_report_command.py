@@ -130,6 +130,7 @@ def test_one_generation_is_one_generation(run: RunDirectory) -> None:
         for part in run.table(name).glob("*.parquet"):
             pl.read_parquet(part).filter(generation=0).write_parquet(part.with_name("00000000-00000000-0.parquet"))
             part.unlink()
+    shutil.rmtree(run.checkpoints)
     run.note(state="running", generations=1, finished=None)
     said: list[tuple[str, str]] = []
     write_report(run, run.root / "report.html", only_records=True, tell=lambda *line: said.append(line))
