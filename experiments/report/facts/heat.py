@@ -25,8 +25,9 @@ _ALL = len(REGIME_NAMES) - 1
 def heat(sources: Sources, agents: Agents | None, scores: Scores | None, archive: Archive) -> dict[str, Any] | None:
     """Of each replicate, champions of now, those of before with the latest first, then the living, best first.
 
-    The living are ranked as the arena ranks them, so that one lucky generation counts for little: the mean log return a
-    bar over an agent's life, times n / (n + λ), n the generations behind it and λ `fitness.shrinkage`. Those who have
+    The living are ranked by the mean log return a bar over an agent's life, times n / (n + λ), n the generations behind
+    it and λ `fitness.shrinkage`, so that one lucky generation counts for little. Selection in the arena is another thing: it
+    weighs `fitness.horizon` generations at most, draws toward the mean of the island and ranks by case. Those who have
     not been judged yet are passed over.
     """
     if agents is None or scores is None or not scores.bars.any():
