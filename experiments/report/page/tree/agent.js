@@ -5,6 +5,10 @@ import { many, number, percent, signed, words } from "../base/dom.js";
 import { REGIME_GLYPHS } from "../base/theme.js";
 import { treeNone } from "./layout.js";
 
+/** What the tree's one number of an agent is: champions' panels have others, by regime and when they won. */
+export const TREE_FITNESS_IS = "mean over its life in training";
+export const TREE_TRUST_IS = "mean of the regimes after its last generation";
+
 /** Bits as a list of their places. */
 export function treeBits(bits) {
   const list = [];
@@ -101,7 +105,7 @@ export function treeScarCount(count) {
   return count === 255 ? "255 or more" : number(count);
 }
 
-/** Rows of an agent's card: [label, text]. */
+/** Rows of an agent's card: [label, text, what the number is of]. */
 export function treeCardRows(tree, agent) {
   const { facts } = tree;
   const birth = [agent.operator, agent.strength === null ? null : `strength ${number(agent.strength, 3)}`];
@@ -111,8 +115,10 @@ export function treeCardRows(tree, agent) {
     ["Lived", `generation ${agent.born} – ${agent.died === null ? "now (alive)" : `${agent.died} (${agent.cause})`}`],
     ["Birth", birth.filter(Boolean).join(", ")],
     [parents.length > 1 ? "Parents" : "Parent", parents.length ? parents.join(" and ") : "none: a founder"],
-    ["Fitness", agent.fitness === null ? "not known" : `${signed(agent.fitness, 3)} ${facts.tree.unit ?? "bp/bar"}`],
-    ["Trust", agent.trust === null ? "not known" : number(agent.trust, 2)],
+    agent.fitness === null
+      ? ["Fitness", "not known"]
+      : ["Fitness", `${signed(agent.fitness, 3)} ${facts.tree.unit ?? "bp/bar"}`, TREE_FITNESS_IS],
+    agent.trust === null ? ["Trust", "not known"] : ["Trust", number(agent.trust, 2), TREE_TRUST_IS],
     ["Scars", treeScarCount(agent.scars)],
     ["Won", agent.won ? treeRegimes(facts, agent.won) : "nothing"],
     ["Holds", agent.holds ? treeRegimes(facts, agent.holds) : null],
@@ -127,7 +133,9 @@ export function treeSentence(tree, agent) {
     `Agent ${agent.id}`,
     `${agent.species}, born in generation ${agent.born} by ${agent.operator}`,
     agent.died === null ? "alive" : `died in generation ${agent.died}, ${agent.cause}`,
-    agent.fitness === null ? null : `fitness ${signed(agent.fitness, 3)} ${tree.facts.tree.unit ?? "bp/bar"}`,
+    agent.fitness === null
+      ? null
+      : `fitness ${signed(agent.fitness, 3)} ${tree.facts.tree.unit ?? "bp/bar"}, ${TREE_FITNESS_IS}`,
     agent.won
       ? `won ${treeBits(agent.won)
           .map((r) => treeRegime(tree.facts, r))

@@ -12,7 +12,10 @@ function treeFacts(tree, agent) {
   return h(
     "dl",
     { class: "tree-facts" },
-    treeCardRows(tree, agent).map(([label, text]) => [h("dt", null, label), h("dd", null, text)]),
+    treeCardRows(tree, agent).map(([label, text, of]) => [
+      h("dt", null, label),
+      h("dd", null, text, of ? h("span", { class: "tree-of" }, `, ${of}`) : null),
+    ]),
   );
 }
 

@@ -1,6 +1,7 @@
 // What the colours of the tree's lines mean: each row of the columns gets a bin, each bin a label and a colour of the
 // theme. Subtrees drawn as one get the mean of their agents' colours.
 
+import { TREE_FITNESS_IS, TREE_TRUST_IS } from "./agent.js";
 import { treeNone } from "./layout.js";
 import { treePacked } from "./raster.js";
 import { number, signed, words } from "../base/dom.js";
@@ -119,7 +120,7 @@ function treeByFitness(columns, facts) {
     middle: 0,
     steps: STEPS,
     text: (v) => signed(v, v === 0 ? 0 : digits),
-    label: `fitness (${facts.tree.unit ?? "bp/bar"})`,
+    label: `fitness, ${TREE_FITNESS_IS} (${facts.tree.unit ?? "bp/bar"})`,
   };
   return {
     by: "fitness",
@@ -143,7 +144,7 @@ function treeByTrust(columns) {
     middle: high / 2,
     steps: STEPS,
     text: (v) => number(v, 2),
-    label: "trust (mean of the regimes)",
+    label: `trust, ${TREE_TRUST_IS}`,
   };
   return { by: "trust", bins: treeScaled(columns.trust, 255, value, 0, high), kinds: [...kinds, treeUnknown], scale };
 }
