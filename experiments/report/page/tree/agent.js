@@ -16,13 +16,13 @@ export function treeBits(bits) {
   return list;
 }
 
-/** "bull trending", "all-rounder". */
+/** "bull trending", "all regimes". */
 export function treeRegime(facts, r) {
   const name = facts.regimes[r] ?? `regime ${r}`;
-  return name === "all" ? "all-rounder" : words(name);
+  return name === "all" ? "all regimes" : words(name);
 }
 
-/** Regimes with their glyphs: "▲ bull trending, ★ all-rounder". */
+/** Regimes with their glyphs: "▲ bull trending, ★ all regimes". */
 export function treeRegimes(facts, bits) {
   return treeBits(bits)
     .map((r) => `${REGIME_GLYPHS[r] ?? ""} ${treeRegime(facts, r)}`.trim())

@@ -55,7 +55,7 @@ function treeByRegime(topology, facts) {
     else bins[i] = bits & (bits - 1) ? several : 31 - Math.clz32(bits);
   }
   const kinds = names.map((name, r) => ({
-    label: name === "all" ? "all-rounder" : words(name),
+    label: name === "all" ? "all regimes" : words(name),
     glyph: REGIME_GLYPHS[r],
     colour: (theme) => theme.regime[r],
   }));
