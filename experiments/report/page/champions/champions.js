@@ -260,7 +260,7 @@ function scars(champion, facts) {
       number(scar.generation),
       stamp(scar.time),
       words(facts.regimes[scar.regime] ?? "–"),
-      words(scar.cause ?? "–"),
+      `${words(scar.cause ?? "–")}${scar.later ? ", after it won" : ""}`,
       number(scar.severity, 3),
       (scar.units ?? []).join(", ") || "–",
     ]);

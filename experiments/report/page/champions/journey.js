@@ -71,7 +71,9 @@ function drawJourney(place, bars, journeys, champion, facts) {
   const whole = bars.length - 1;
   const parts = journeys.map((journey) => journey.part);
   const fine = matchMedia("(pointer: fine)").matches;
+  // The brain that trades here has the scars it had when it won.
   const scars = (champion.scars ?? [])
+    .filter((scar) => !scar.later)
     .map((scar) => ({ row: rowAt(bars, Date.parse(scar.time) / 60000) }))
     .filter(({ row }) => row >= 0);
   const reading = h("p", { class: "readout" });
@@ -166,7 +168,7 @@ function drawJourney(place, bars, journeys, champion, facts) {
     reading.replaceChildren(
       h("b", null, `${bound(view.start, 1)} – ${bound(view.end, -1)}`),
       ` · ${many(count, "trade")}${hint}`,
-      fine ? h("span", { class: "faint" }, " · Ctrl + wheel zooms") : null,
+      fine ? " · Ctrl + wheel zooms" : "",
     );
   }
 

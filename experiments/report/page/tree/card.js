@@ -145,10 +145,11 @@ function treeLineList(tree, row, hands) {
   }
   const sum = (key) => scars.reduce((all, one) => all + one[key], 0);
   const later = sum("later") ? `; ${many(sum("later"), "scar")} of ancestors came later` : "";
+  const way = `${many(sum("before"), "scar")} on the way`;
   const words =
     line.length === 1
       ? "A founder: its line is itself."
-      : `Its line, founder first: ${many(line.length - 1, "birth")}, ${many(sum("before"), "scar")} on the way${later}.`;
+      : `Its line, founder first: ${many(line.length - 1, "birth")}, ${way}${later}.`;
   return h(
     "section",
     { class: "tree-trace", "aria-label": "Line from the founder" },

@@ -1,0 +1,78 @@
+"""What the page says of champions and of lines: reigns, and scars before and after the next birth on a line."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+from report_runs import facts_of
+from report_tree import Tree
+from report_truth import Truth
+
+
+@pytest.fixture
+def page(page_of: Callable[..., Page], small_report: Path) -> Page:
+    return page_of(small_report)
+
+
+@pytest.fixture(scope="module")
+def truth(small_run: Path) -> Truth:
+    return Truth(small_run)
+
+
+def wounds(truth: Truth, line: list[int]) -> list[tuple[int, int]]:
+    """Of each on a line: scars before the next birth on it, and later ones; those of the last are all its own."""
+    births = [truth.births[each]["generation"] for each in line[1:]]
+    ends = [*births, max(row["generation"] for row in truth.births.values()) + 1000]
+    return [
+        (
+            sum(scar["generation"] < end for scar in truth.scars.get(each, [])),
+            sum(scar["generation"] >= end for scar in truth.scars.get(each, [])),
+        )
+        for each, end in zip(line, ends, strict=True)
+    ]
+
+
+def counted(pattern: str, text: str) -> int:
+    found = re.search(pattern, text)
+    return int(found[1]) if found else 0
+
+
+def test_a_traced_line_counts_scars_before_the_next_birth_and_tells_later_ones(page: Page, truth: Truth) -> None:
+    tree = Tree(page)
+    tree.choose("Show", "All that ever lived")
+    lines = {identity: wounds(truth, truth.line(identity)) for identity in truth.births}
+    both = [one for one, own in lines.items() if sum(w[0] for w in own) and sum(w[1] for w in own[:-1])]
+    assert both
+    for identity in (both[0], both[-1]):
+        tree.find(identity)
+        own = lines[identity]
+        words = tree.panel.locator(".tree-trace p").inner_text()
+        assert counted(r"(\d+) scars? on the way", words) == sum(before for before, _ in own)
+        assert counted(r"(\d+) scars? of ancestors", words) == sum(later for _, later in own)
+        for item, (before, later) in zip(tree.panel.locator("ol.tree-line li").all_inner_texts(), own, strict=True):
+            assert counted(r"(\d+) scar", item) == before
+            assert counted(r"(\d+) later", item) == later
+
+
+def test_a_champions_line_counts_scars_as_the_facts_do(page: Page, small_report: Path) -> None:
+    for place, champion in enumerate(facts_of(small_report)["champions"]):
+        page.locator(f"#champion-{place}").click()
+        words = page.locator("#champion-panel").inner_text()
+        if len(champion["line"]) > 1:
+            assert counted(r"(\d+) scars? on the way", words) == sum(one["scars"] for one in champion["line"])
+            assert counted(r"(\d+) more came later", words) == sum(one["later"] for one in champion["line"])
+        later = page.locator("#champion-panel").get_by_role("region", name="Scars").get_by_text("after it won")
+        assert later.count() == sum(scar["later"] for scar in champion["scars"])
+
+
+def test_each_regime_has_the_beginning_of_its_own_reign(page: Page, small_report: Path) -> None:
+    facts = facts_of(small_report)
+    for place, champion in enumerate(facts["champions"]):
+        page.locator(f"#champion-{place}").click()
+        lead = page.locator("#champion-panel .champion-head .lead").inner_text()
+        for regime, since in champion["since"].items():
+            name = facts["regimes"][int(regime)].replace("_", " ")
+            name = "all regimes" if name == "all" else name
+            assert re.search(rf"{name} since (generation )?{since}\b", lead), lead
