@@ -34,7 +34,7 @@ export function mountCurves(section, facts) {
       "p",
       { class: "lead" },
       "Each regime’s training score in bp a bar: the best of a generation and its median, by species; ",
-      `the steps are the validation score of the champion.${every}`,
+      `the steps are the champion’s archive score, its validation drawn toward the mean.${every}`,
     ),
   );
   const chips = h("div", { class: "chips", role: "group", "aria-label": "Lines shown" });
@@ -51,7 +51,7 @@ export function mountCurves(section, facts) {
   const keys = [
     ["best", "best of training", { width: 2 }],
     ["median", "median of training", { width: 1, opacity: 0.7 }],
-    ...(curves.archive?.length ? [["archive", "validation of the champion", { step: true }]] : []),
+    ...(curves.archive?.length ? [["archive", "archive score, drawn toward the mean", { step: true }]] : []),
     ...(present.length > 1 ? present.map((i) => [`species-${i}`, facts.species[i], { dash: i }]) : []),
   ];
   for (const [key, text, style] of keys) {
@@ -158,8 +158,8 @@ function regimePanels(facts, curves) {
     const steps = (curves.archive ?? [])
       .filter((one) => one.regime === regime)
       .map((one) => ({
-        name: "validation",
-        group: "validation",
+        name: "archive score",
+        group: "archive score",
         points: one.points,
         step: true,
         symbol: "circle",
