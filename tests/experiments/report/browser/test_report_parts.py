@@ -212,3 +212,21 @@ def test_zooming_into_a_champions_bars_shows_its_trades(page: Page) -> None:
     champion.get_by_role("button", name="Next trade").click()
     expect(champion.locator(".readout").first).not_to_have_text(words)
     assert (pixels(chart) != before).any(axis=-1).mean() > 0.02
+
+
+def test_the_wheel_over_a_champions_bars_scrolls_the_page_and_with_ctrl_zooms(page: Page) -> None:
+    champion = page.get_by_role("tabpanel")
+    chart, said = champion.locator(".canvas").first, champion.locator(".readout").first
+    expect(chart.locator("canvas").first).to_be_visible()
+    expect(said).to_contain_text("Ctrl + wheel zooms")
+    chart.scroll_into_view_if_needed()
+    chart.hover(position={"x": 400, "y": 300})
+    before, view = page.evaluate("scrollY"), page.url
+    page.mouse.wheel(0, 120)
+    page.wait_for_function("(before) => scrollY === before + 120", arg=before)
+    assert page.url == view
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -120)
+    page.wait_for_function("() => location.hash.includes('bars=')")
+    page.keyboard.up("Control")
+    assert page.evaluate("scrollY") == before + 120
