@@ -26,7 +26,7 @@ def heat(sources: Sources, agents: Agents | None, scores: Scores | None, archive
     """Of each replicate, champions of now, those of before with the latest first, then the living, best first.
 
     The living are ranked by the mean log return a bar over an agent's life, times n / (n + λ), n the generations behind
-    it and λ `fitness.shrinkage`, so that one lucky generation counts for little. Selection in the arena is another thing: it
+    it and λ `fitness.shrinkage`, so that one lucky generation counts for little. The arena selects otherwise: it
     weighs `fitness.horizon` generations at most, draws toward the mean of the island and ranks by case. Those who have
     not been judged yet are passed over.
     """
