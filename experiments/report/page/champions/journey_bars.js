@@ -8,9 +8,10 @@ const LINES = ["open", "high", "low", "close", "equity", "hold", "drawdown", "po
 /**
  * Journeys of one symbol, joined.
  * @param {object[]} journeys of one champion and one symbol
- * @returns {Promise<{length: number, parts: Array<{part: string, from: number, to: number, every: number}>, trades:
- *   object[], time: Float64Array, regime: Int16Array, open: Float64Array, high: Float64Array, low: Float64Array, close:
- *   Float64Array, equity: Float64Array, hold: Float64Array, drawdown: Float64Array, position: Float64Array}>}
+ * @returns {Promise<{length: number, digits: number, trades: object[],
+ *   parts: Array<{part: string, from: number, to: number, every: number}>, time: Float64Array, regime: Int16Array,
+ *   open: Float64Array, high: Float64Array, low: Float64Array, close: Float64Array, equity: Float64Array,
+ *   hold: Float64Array, drawdown: Float64Array, position: Float64Array}>}
  */
 export async function joinedBars(journeys) {
   const ordered = ["train", "validation"].flatMap((part) => journeys.filter((one) => one.part === part));
@@ -37,7 +38,20 @@ export async function joinedBars(journeys) {
     if (deals[k]) bars.trades.push(...tradesOf(deals[k], from));
     from += part.length + gap;
   });
+  bars.digits = priceDigits(bars);
   return bars;
+}
+
+/** Digits after the point that tell a ten-thousandth of the way between the lowest price and the highest. */
+export function priceDigits(bars) {
+  let low = Infinity;
+  let high = -Infinity;
+  for (let i = 0; i < bars.length; i++) {
+    if (bars.low[i] < low) low = bars.low[i];
+    if (bars.high[i] > high) high = bars.high[i];
+  }
+  const range = high > low ? high - low : Math.abs(high);
+  return Number.isFinite(range) && range > 0 ? Math.min(20, Math.max(0, 4 - Math.floor(Math.log10(range)))) : 4;
 }
 
 function tradesOf(table, from) {

@@ -6,7 +6,7 @@ import { faded } from "../base/theme.js";
 import { largestPosition } from "./journey_bars.js";
 import { equitySeries, underSeries } from "./journey_series.js";
 import { priceChanges, priceMode } from "./journey_price.js";
-import { priceWords, rowLabels } from "./journey_words.js";
+import { priceTick, rowLabels } from "./journey_words.js";
 
 const ROOM = { outerBoundsMode: "none", left: 58, right: 30 };
 const GRIDS = [
@@ -67,7 +67,7 @@ export function journeyOption(bars, view, { colours, scars, width }) {
       textStyle: { color: colours.soft, fontSize: 12, fontWeight: 500 },
     })),
     xAxis: axes,
-    yAxis: yAxes(colours, Math.max(0.1, Math.ceil(largestPosition(bars) * 10) / 10), steep ? range : null),
+    yAxis: yAxes(bars, colours, Math.max(0.1, Math.ceil(largestPosition(bars) * 10) / 10), steep ? range : null),
     dataZoom: [
       {
         type: "inside",
@@ -134,7 +134,7 @@ function doublings({ low, high }) {
   return { type: "log", logBase: 2, min: 2 ** first, max: 2 ** last, interval: Math.ceil((last - first) / 5) };
 }
 
-function yAxes(colours, size, range) {
+function yAxes(bars, colours, size, range) {
   const axis = (i, more) => plainAxis(colours, { gridIndex: i, scale: true, splitNumber: 3, ...more });
   return [
     axis(0, {
@@ -148,7 +148,7 @@ function yAxes(colours, size, range) {
       splitNumber: 2,
       axisLabel: { formatter: (value) => `${Math.round(value * 100)} %` },
     }),
-    axis(2, { splitNumber: 4, axisLabel: { formatter: priceWords, showMinLabel: false } }),
+    axis(2, { splitNumber: 4, axisLabel: { formatter: (value) => priceTick(value, bars), showMinLabel: false } }),
     axis(3, { min: 0, max: 1, axisLabel: { show: false }, splitLine: { show: false } }),
     axis(4, {
       scale: false,

@@ -10,9 +10,17 @@ export function rowLabels(bars, fine) {
   };
 }
 
-/** A price with the digits its size wants. @param {number} value */
-export function priceWords(value) {
-  return number(value, Math.abs(value) >= 1000 ? 0 : Math.abs(value) >= 20 ? 2 : 4);
+/** A price with the digits that these bars' prices want. @param {number} value @param {object} bars */
+export function priceWords(value, bars) {
+  return number(value, bars.digits);
+}
+
+/** A round price on an axis, without zeros at its end. @param {number} value @param {object} bars */
+export function priceTick(value, bars) {
+  const exact = Number(value.toFixed(bars.digits));
+  let digits = bars.digits;
+  while (digits > 0 && Number(value.toFixed(digits - 1)) === exact) digits--;
+  return number(exact, digits);
 }
 
 /** A bar in words. @param {object} bars @param {number} row @param {object} facts */
@@ -22,7 +30,7 @@ export function barWords(bars, row, facts) {
   const regime = facts.regimes[bars.regime[row]];
   const said = [
     ["", `${stamp(bars.time[row])}`],
-    ["close ", priceWords(bars.close[row])],
+    ["close ", priceWords(bars.close[row], bars)],
     ["equity ", number(bars.equity[row], 4)],
     ["hold ", number(bars.hold[row], 4)],
     ["drawdown ", percent(bars.drawdown[row])],
