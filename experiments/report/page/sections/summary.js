@@ -1,14 +1,12 @@
 // The run in one screen: what was run, on what data, how far it is, how fast it was, and its champions.
 
-import { h, number, compact, duration, stamp, day, words, many } from "../base/dom.js";
+import { h, number, compact, duration, stamp, day, words, many, capital } from "../base/dom.js";
 import { standings } from "./standings.js";
 
 const STATES = {
   running: "in progress",
   finished: "finished",
   interrupted: "interrupted",
-  killed: "interrupted",
-  failed: "failed",
 };
 
 /** Mounts the run in one screen. @param {HTMLElement} section @param {object} facts */
@@ -44,21 +42,28 @@ function sentence(run) {
     symbols.length > 4
       ? `${symbols.slice(0, 3).join(", ")} and ${symbols.length - 3} more symbols`
       : symbols.join(", ");
-  const agents = (run.species ?? []).map((one) => `${number(one.agents)} ${one.name}`).join(" and ");
+  const agents = (run.species ?? []).map((one) => (one.agents ? `${number(one.agents)} ${one.name}` : one.name));
   const parts = [
-    `${agents || "Agents"} ${run.islands > 1 ? `on ${number(run.islands)} islands` : ""}`.trim(),
-    run.replicates > 1 ? `in ${number(run.replicates)} replicates` : "",
+    `${capital(agents.join(" and ") || "agents")} ${run.islands > 1 ? `on ${number(run.islands)} islands` : ""}`.trim(),
+    run.replicates > 1 ? `in each of ${number(run.replicates)} replicates` : "",
     names ? `trading ${names}${market.kind ? ` (${words(market.kind)})` : ""}` : "",
   ];
-  return h(
-    "span",
-    null,
-    `${parts.filter(Boolean).join(" ")}. Seed ${run.seed ?? "–"}; begun ${stamp(run.started)} UTC`,
-    run.finished ? `, finished ${stamp(run.finished)}` : "",
-    `; ${run.device ?? ""}`,
-    run.source ? `; source ${String(run.source).slice(0, 12)}` : "",
-    ".",
-  );
+  const known = (value) => value !== null && value !== undefined && value !== "";
+  const begun = [
+    known(run.started) ? `begun ${stamp(run.started)} UTC` : "",
+    known(run.finished) ? `finished ${stamp(run.finished)}` : "",
+  ];
+  const origin = [
+    begun.filter(Boolean).join(", "),
+    run.device ?? "",
+    run.source ? `source ${String(run.source).slice(0, 12)}` : "",
+  ];
+  const seed = known(run.seed) ? `seed ${run.seed}` : "";
+  const sentences = [parts.filter(Boolean).join(" "), [seed, ...origin].filter(Boolean).join("; ")];
+  return sentences
+    .filter(Boolean)
+    .map((one) => `${capital(one)}.`)
+    .join(" ");
 }
 
 function statistics(run) {
