@@ -87,5 +87,8 @@ function treeShapes(facts) {
     { class: "tree-shapes small" },
     shapes,
     h("span", null, h("i", { class: "tree-cross", "aria-hidden": "true" }, "×"), "scar"),
+    facts.operators.includes("crossover")
+      ? h("span", null, h("i", { class: "tree-dash", "aria-hidden": "true" }), "to the second parent")
+      : null,
   );
 }

@@ -4,6 +4,7 @@
 import { FONT, faded } from "../base/theme.js";
 import { treeBits } from "./agent.js";
 import { treeGlyphs, treeMark, treeScarMark, treeShape, treeText } from "./marks.js";
+import { treeNames, treeRoom, treeScarStand, treeSecondCurve, treeTraceRoom } from "./names.js";
 import { treeClip, treeCursor, treePlace, TREE_NEAR } from "./paint.js";
 
 /**
@@ -58,12 +59,18 @@ export function treeOver(pen, tree, window, plot, lines) {
   treeClip(pen, plot, 10);
   const traced = tree.pinned >= 0 ? layout.node[tree.pinned] : -1;
   const hovered = tree.hovered >= 0 ? layout.node[tree.hovered] : -1;
+  const labels = treeLabelPlaces(pen, tree, at, plot, traced);
+  const room = treeRoom();
+  for (const { left, wide, place } of labels) room.take(left - 4, left + wide + 2, place - 9, place + 9);
+  const line = traced >= 0 ? treeNodesTo(layout, traced) : [];
+  const glyphs = traced >= 0 ? treeTraceRoom(room, tree, line, at, plot, traced) : null;
   if (traced < 0) treeChampionLines(pen, tree, at, plot);
-  if (at.perRow >= TREE_NEAR) treeNames(pen, tree, at, plot, lines, traced >= 0);
-  if (hovered >= 0 && hovered !== traced) treeEmphasis(pen, tree, hovered, at, plot, false);
-  if (traced >= 0) treeEmphasis(pen, tree, traced, at, plot, true);
+  for (const node of new Set([hovered, traced])) if (node >= 0) treeSecond(pen, tree, node, at);
+  if (at.perRow >= TREE_NEAR) treeNames(pen, tree, at, plot, lines, line, room);
+  if (hovered >= 0 && hovered !== traced) treeEmphasis(pen, tree, hovered, at, plot, null);
+  if (traced >= 0) treeEmphasis(pen, tree, traced, at, plot, glyphs);
   pen.restore();
-  treeLabels(pen, tree, at, plot, traced);
+  treeLabels(pen, tree, labels, plot.left + plot.width);
 }
 
 /** Lines of those who hold a regime now, stronger than the others; each ancestor in its own colour. */
@@ -96,41 +103,9 @@ function treeChampionLines(pen, tree, at, plot) {
   }
 }
 
-/** Marks and names of the lines in sight. */
-function treeNames(pen, tree, at, plot, lines, dimmed) {
-  const { layout, columns, theme, scars, scarStarts, facts, colourOf } = tree;
-  pen.save();
-  if (dimmed) pen.globalAlpha = 0.65;
-  pen.font = `10px ${FONT}`;
-  pen.textBaseline = "alphabetic";
-  pen.textAlign = "left";
-  const r = Math.min(3.2, at.perRow / 4.5);
-  for (const v of lines) {
-    const row = layout.row[v];
-    const y = at.y(layout.top[v]);
-    if (y < plot.top - 4 || y > plot.top + plot.height + 4) continue;
-    const x0 = at.x(layout.born[v]);
-    const x1 = at.x(layout.end[v]);
-    const colour = colourOf(row);
-    if (x0 > plot.left - 4)
-      treeMark(pen, treeShape(facts.operators[columns.operator[row]]), x0, y, r, colour, theme.page);
-    for (let j = scarStarts[row]; j < scarStarts[row + 1]; j++)
-      treeScarMark(pen, at.x(scars.generation[j] + 0.5), y, r, theme.ink, theme.page);
-    let from = Math.max(plot.left, x0 + r) + 4;
-    if (columns.won[row] && at.perRow >= 11) from = treeGlyphs(pen, columns.won[row], from, y - 3.5, theme) + 2;
-    const name = String(columns.id[row]);
-    if (
-      at.perRow >= 13 &&
-      row !== tree.pinned &&
-      pen.measureText(name).width < Math.min(plot.left + plot.width, x1) - from
-    )
-      treeText(pen, name, from, y - 3.5, theme.soft, theme.page);
-  }
-  pen.restore();
-}
-
-/** The line of a node from its founder, with marks where there is room. */
-function treeEmphasis(pen, tree, node, at, plot, strong) {
+/** The line of a node from its founder; the traced one, of which `glyphs` are given, with all its marks. */
+function treeEmphasis(pen, tree, node, at, plot, glyphs) {
+  const strong = glyphs !== null;
   const { layout, theme, colourOf, columns, facts, scars, scarStarts } = tree;
   const line = treeNodesTo(layout, node);
   const way = treeWay(layout, line, at, plot);
@@ -153,7 +128,6 @@ function treeEmphasis(pen, tree, node, at, plot, strong) {
   pen.lineWidth = strong ? 2.5 : 1.75;
   pen.strokeStyle = strong ? theme.accent : theme.ink;
   pen.stroke(way);
-  treeSecond(pen, tree, node, at);
   if (!strong) {
     treeMark(
       pen,
@@ -166,6 +140,7 @@ function treeEmphasis(pen, tree, node, at, plot, strong) {
     );
     return;
   }
+  const stand = treeScarStand(at);
   for (const [j, v] of line.entries()) {
     const row = layout.row[v];
     const x = at.x(layout.born[v]);
@@ -186,33 +161,24 @@ function treeEmphasis(pen, tree, node, at, plot, strong) {
     const next = j + 1 < line.length ? layout.born[line[j + 1]] : Infinity;
     for (let k = scarStarts[row]; k < scarStarts[row + 1]; k++) {
       const ink = scars.generation[k] < next ? theme.ink : theme.faint;
-      const crowded = at.perTime < 9;
-      treeScarMark(pen, at.x(scars.generation[k] + 0.5), crowded ? y - 7 : y, crowded ? 2.2 : 3.4, ink, theme.page);
+      treeScarMark(pen, at.x(scars.generation[k] + 0.5), y - stand.above, stand.r, ink, theme.page);
     }
   }
   pen.font = `11px ${FONT}`;
   pen.textBaseline = "alphabetic";
   pen.textAlign = "left";
-  for (const v of line) {
-    const won = columns.won[layout.row[v]];
-    if (won && v !== node) treeGlyphs(pen, won, at.x(layout.born[v]) + 6, at.y(layout.top[v]) - 6, theme);
-  }
+  for (const [v, x] of glyphs) treeGlyphs(pen, columns.won[layout.row[v]], x, at.y(layout.top[v]) - 6, theme);
 }
 
 /** A dashed curve from the second parent to the birth. */
 function treeSecond(pen, tree, node, at) {
-  const { layout, columns, theme } = tree;
-  const row = layout.row[node];
-  if (!columns.second[row]) return;
-  const other = layout.node[row - columns.second[row]];
-  if (other < 0) return;
-  const x = at.x(layout.born[node]);
-  const [y0, y1] = [at.y(layout.top[other]), at.y(layout.top[node])];
-  const bulge = Math.min(60, 14 + Math.abs(y1 - y0) / 6);
+  const curve = treeSecondCurve(tree, node, at);
+  if (!curve) return;
+  const { x, y0, y1, bulge } = curve;
   pen.save();
   pen.setLineDash([3, 4]);
   pen.lineWidth = 1.25;
-  pen.strokeStyle = theme.soft;
+  pen.strokeStyle = tree.theme.soft;
   pen.beginPath();
   pen.moveTo(x, y0);
   pen.bezierCurveTo(x - bulge, y0, x - bulge, y1, x, y1);
@@ -222,10 +188,10 @@ function treeSecond(pen, tree, node, at) {
 
 /**
  * Names of the champions and of the traced agent, with the shapes of what they won: beside the tree for those who live,
- * at the end of their lines for others, none on another.
+ * at the end of their lines for others, none on another. Where each stands: [{row, x, y, left, wide, place, bits}].
  */
-function treeLabels(pen, tree, at, plot, traced) {
-  const { layout, columns, theme } = tree;
+function treeLabelPlaces(pen, tree, at, plot, traced) {
+  const { layout, columns } = tree;
   const shown = new Set(tree.holders);
   if (traced >= 0) shown.add(tree.pinned);
   const right = plot.left + plot.width;
@@ -239,18 +205,31 @@ function treeLabels(pen, tree, at, plot, traced) {
     list.push({ row, x, y, left: x > right - 60 ? right + 10 : x + 8, pinned: row === tree.pinned });
   }
   list.sort((a, b) => b.pinned - a.pinned || a.y - b.y);
-  pen.textBaseline = "middle";
-  pen.textAlign = "left";
   const taken = [];
-  tree.labels = taken;
-  for (const { row, x, y, left, pinned } of list) {
+  const placed = [];
+  for (const one of list) {
+    const { row, y, left, pinned } = one;
     const bits = columns.holds[row] || (pinned ? columns.won[row] : 0);
-    const name = String(columns.id[row]);
-    pen.font = `${pinned ? 600 : 400} 12px ${FONT}`;
-    const wide = pen.measureText(name).width + 14 * treeBits(bits).length + 4;
+    pen.font = treeLabelFont(pinned);
+    const wide = pen.measureText(String(columns.id[row])).width + 14 * treeBits(bits).length + 4;
     const place = treeFree(taken, left, wide, y, plot.top + 2, plot.top + plot.height - 2);
     if (place === null) continue;
     taken.push({ row, left, right: left + wide, y: place });
+    placed.push({ ...one, bits, wide, place });
+  }
+  tree.labels = taken;
+  return placed;
+}
+
+const treeLabelFont = (pinned) => `${pinned ? 600 : 400} 12px ${FONT}`;
+
+/** Draw the labels; those left of `right` stand on lines and have a ground of their own. */
+function treeLabels(pen, tree, labels, right) {
+  const { columns, theme } = tree;
+  pen.textBaseline = "middle";
+  pen.textAlign = "left";
+  for (const { row, x, y, left, wide, place, bits, pinned } of labels) {
+    pen.font = treeLabelFont(pinned);
     pen.strokeStyle = pinned ? theme.accent : theme.faint;
     pen.lineWidth = 1;
     pen.beginPath();
@@ -265,7 +244,8 @@ function treeLabels(pen, tree, at, plot, traced) {
       pen.fill();
     }
     const from = treeGlyphs(pen, bits, left, place, theme);
-    treeText(pen, name, from + (bits ? 2 : 0), place, pinned ? theme.accent : theme.ink, theme.page);
+    const colour = pinned ? theme.accent : theme.ink;
+    treeText(pen, String(columns.id[row]), from + (bits ? 2 : 0), place, colour, theme.page);
   }
 }
 
