@@ -1,10 +1,10 @@
 // A champion on the bars: its equity beside buy and hold, its drawdown, and every trade, over training and validation.
 
-import { h, svg, number, many, signed, stamp, words, selector } from "../base/dom.js";
+import { h, svg, number, many, percent, signed, stamp, words, selector } from "../base/dom.js";
 import { read, write, onAddress } from "../base/address.js";
 import { chart, crosshair, numbers } from "../base/chart.js";
 import { theme } from "../base/theme.js";
-import { joinedBars, rowAt, tradesWithin } from "./journey_bars.js";
+import { joinedBars, nextTrade, rowAt, tradesWithin } from "./journey_bars.js";
 import { journeyOption, JOURNEY_HEIGHT, JOURNEY_ROOM } from "./journey_chart.js";
 import { priceChanges, CANDLES, TRADES_MARKED } from "./journey_price.js";
 import { barWords, tradeWords, priceWords } from "./journey_words.js";
@@ -103,13 +103,13 @@ function drawJourney(place, bars, journeys, champion, facts) {
       return journeyOption(bars, view, { colours, scars, width });
     },
     table: () => [
-      ["time", "close", "equity", "hold", "drawdown", "position", "regime"],
+      ["time", "close", "equity", "hold", "drawdown", "position, × equity", "regime"],
       ...rowsIn(view).map((row) => [
         stamp(bars.time[row]),
         priceWords(bars.close[row], bars),
         number(bars.equity[row], 4),
         number(bars.hold[row], 4),
-        number(bars.drawdown[row], 4),
+        percent(bars.drawdown[row], 2),
         signed(bars.position[row], 2),
         words(facts.regimes[bars.regime[row]] ?? "–"),
       ]),
@@ -215,7 +215,9 @@ function drawJourney(place, bars, journeys, champion, facts) {
     const span = Math.min(whole, Math.max(20, end - start));
     const from = Math.round(Math.min(whole - span, Math.max(0, start)));
     if (!one.instance) one.show();
-    one.instance?.dispatchAction({ type: "dataZoom", dataZoomId: "inside", startValue: from, endValue: from + span });
+    if (!one.instance) return;
+    Object.assign(view, { start: from, end: from + span });
+    one.instance.dispatchAction({ type: "dataZoom", dataZoomId: "inside", startValue: from, endValue: from + span });
     voice.textContent = `bars ${stamp(bars.time[from])} to ${stamp(bars.time[from + span])}`;
   }
 
@@ -232,14 +234,7 @@ function drawJourney(place, bars, journeys, champion, facts) {
 
   function step(by) {
     if (!bars.trades.length) return;
-    const middle = (view.start + view.end) / 2;
-    if (trade < 0)
-      trade =
-        Math.max(
-          0,
-          bars.trades.findIndex((deal) => deal.entry >= middle),
-        ) - by;
-    trade = (trade + by + bars.trades.length) % bars.trades.length;
+    trade = nextTrade(bars, view, trade, by);
     const deal = bars.trades[trade];
     const around = Math.max(60, (deal.exit - deal.entry) * 2);
     go(deal.entry - around, deal.exit + around);

@@ -142,3 +142,20 @@ export function pairs(bars, name, { from, to }) {
 export function tradesWithin(bars, from, to) {
   return bars.trades.filter((trade) => trade.exit >= from && trade.entry <= to);
 }
+
+/**
+ * The index of the trade to go to: the one beside `last` while that is in view, else the next from the middle of the
+ * view; where everything is in view the first, or backwards the last.
+ * @param {object} bars with trades @param {{start: number, end: number}} view @param {number} last −1 for none
+ * @param {1|-1} by
+ */
+export function nextTrade(bars, { start, end }, last, by) {
+  const count = bars.trades.length;
+  if (end - start >= bars.length - 1) return by > 0 ? 0 : count - 1;
+  const held = bars.trades[last];
+  if (held && held.exit >= start && held.entry <= end) return (last + by + count) % count;
+  const middle = (start + end) / 2;
+  const later = bars.trades.findIndex((trade) => trade.entry >= middle);
+  if (by > 0) return Math.max(0, later);
+  return ((later < 0 ? count : later) - 1 + count) % count;
+}

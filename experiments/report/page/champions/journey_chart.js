@@ -10,16 +10,16 @@ import { priceTick, rowLabels } from "./journey_words.js";
 
 const ROOM = { outerBoundsMode: "none", left: 58, right: 30 };
 const GRIDS = [
-  { name: "equity", top: 28, height: 150 },
-  { name: "drawdown", top: 216, height: 56 },
-  { name: "price", top: 310, height: 210 },
-  { name: "regime", top: 538, height: 8 },
-  { name: "position", top: 584, height: 44 },
+  { name: "equity", top: 42, height: 150 },
+  { name: "drawdown", top: 230, height: 56 },
+  { name: "price", top: 324, height: 210 },
+  { name: "regime", top: 552, height: 8 },
+  { name: "position", top: 598, height: 44 },
 ];
 
 /** Room above the first grid and below the last. */
-export const JOURNEY_ROOM = { top: 28, bottom: 64 };
-export const JOURNEY_HEIGHT = 692;
+export const JOURNEY_ROOM = { top: 42, bottom: 64 };
+export const JOURNEY_HEIGHT = 706;
 /** Where equity or buy and hold spans more than this ratio, equal ratios have equal heights. */
 const STEEP = 3;
 const TITLES = {
@@ -27,7 +27,7 @@ const TITLES = {
   drawdown: "Drawdown",
   price: "Price",
   regime: "Regime",
-  position: "Position",
+  position: "Position, × equity",
 };
 
 /**
@@ -62,7 +62,7 @@ export function journeyOption(bars, view, { colours, scars, width }) {
     title: GRIDS.map(({ name, top }) => ({
       text: `${TITLES[name]}${name === "equity" && steep ? ", log scale" : ""}`,
       left: 0,
-      top: name === "regime" ? top - 4 : top - 24,
+      top: name === "regime" ? top - 4 : name === "equity" ? 4 : top - 24,
       padding: 0,
       textStyle: { color: colours.soft, fontSize: 12, fontWeight: 500 },
     })),

@@ -21,7 +21,7 @@ export function shading(bars, colours, labelled) {
   ]);
   return {
     silent: true,
-    label: { show: labelled, position: "insideTopLeft", color: colours.soft, fontSize: 11, distance: 4 },
+    label: { show: labelled, position: [4, -15], color: colours.soft, fontSize: 11 }, // above, where no line runs
     data,
   };
 }

@@ -34,7 +34,7 @@ export function barWords(bars, row, facts) {
     ["equity ", number(bars.equity[row], 4)],
     ["hold ", number(bars.hold[row], 4)],
     ["drawdown ", percent(bars.drawdown[row])],
-    ["", position > 0 ? `long ${number(position, 2)}` : position < 0 ? `short ${number(-position, 2)}` : "flat"],
+    ["", position ? `${position > 0 ? "long" : "short"} ${number(Math.abs(position), 2)} × equity` : "flat"],
   ];
   if (regime) said.push(["", regime.replaceAll("_", " ")]);
   const trade =

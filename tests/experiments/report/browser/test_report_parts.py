@@ -1,5 +1,6 @@
 """What the report's parts say and draw in a browser, against the run's tables and `arena show`."""
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -212,6 +213,13 @@ def test_zooming_into_a_champions_bars_shows_its_trades(page: Page) -> None:
     champion.get_by_role("button", name="Next trade").click()
     expect(champion.locator(".readout").first).not_to_have_text(words)
     assert (pixels(chart) != before).any(axis=-1).mean() > 0.02
+    said = champion.locator(".journey [aria-live]").first
+    expect(said).to_have_text(re.compile(r"trade 1 of \d+:"))
+    champion.get_by_role("button", name="Next trade").click()
+    expect(said).to_have_text(re.compile(r"trade 2 of \d+:"))
+    champion.get_by_role("button", name="Everything").click()
+    champion.get_by_role("button", name="Previous trade").click()
+    expect(said).to_have_text(re.compile(r"trade (\d+) of \1:"))
 
 
 def test_the_wheel_over_a_champions_bars_scrolls_the_page_and_with_ctrl_zooms(page: Page) -> None:
