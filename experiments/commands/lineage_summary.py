@@ -218,7 +218,7 @@ def _takeovers(species: Sequence[Mapping[str, Any]]) -> Iterable[str]:
 
 def _show_champions(lines: Sequence[Mapping[str, Any]], *, several: bool) -> None:
     """A row a champion."""
-    say("champions, each with its line of first parents from its founder, the deepest first")
+    say("champions, each with its line of first parents from its founder, deepest first")
     table = Table(box=None, pad_edge=False)
     for name in ("champion of", *(["replicate"] if several else []), "line"):
         table.add_column(name, no_wrap=True)
