@@ -2,6 +2,7 @@
 
 import { quantity } from "../base/data.js";
 import { many, number, percent, signed, words } from "../base/dom.js";
+import { replicateWords } from "../base/replicate.js";
 import { REGIME_GLYPHS } from "../base/theme.js";
 import { treeNone } from "./layout.js";
 
@@ -56,6 +57,7 @@ export function treeAgent(tree, row) {
     id: columns.id[row],
     species: words(facts.species[columns.species[row]] ?? "?"),
     island: columns.island[row],
+    replicate: facts.run?.islands ? replicateWords(facts, Math.floor(columns.island[row] / facts.run.islands)) : null,
     born: columns.born[row],
     died: topology.alive[row] ? null : topology.end[row] - 1,
     cause: topology.alive[row] ? null : words(facts.causes[columns.cause[row]] ?? "not known"),
@@ -68,7 +70,8 @@ export function treeAgent(tree, row) {
     scars: columns.scars[row],
     won: columns.won[row],
     holds: columns.holds[row],
-    below: topology.below[row],
+    // Where the tree was pruned, its own count misses those left out.
+    below: columns.below ? columns.below[row] : topology.below[row],
     depth: topology.depth[row],
   };
 }
@@ -109,9 +112,9 @@ export function treeScarCount(count) {
 export function treeCardRows(tree, agent) {
   const { facts } = tree;
   const birth = [agent.operator, agent.strength === null ? null : `strength ${number(agent.strength, 3)}`];
-  const parents = [agent.parent, agent.second].filter((id) => id !== null);
+  const parents = [agent.parent, agent.second ?? treeLostParent(tree, agent)].filter((id) => id !== null);
   return [
-    ["Species", `${agent.species}, island ${agent.island}`],
+    ["Species", [agent.species, agent.replicate, `island ${agent.island}`].filter(Boolean).join(", ")],
     ["Lived", `generation ${agent.born} – ${agent.died === null ? "now (alive)" : `${agent.died} (${agent.cause})`}`],
     ["Birth", birth.filter(Boolean).join(", ")],
     [parents.length > 1 ? "Parents" : "Parent", parents.length ? parents.join(" and ") : "none: a founder"],
@@ -125,6 +128,12 @@ export function treeCardRows(tree, agent) {
     ["Descendants", number(agent.below)],
     ["Depth", number(agent.depth)],
   ].filter(([, text]) => text !== null);
+}
+
+/** Words for the second parent of a crossing where the tree lacks it; null where nothing is lacking. */
+function treeLostParent(tree, agent) {
+  if (agent.operator !== "crossover" || agent.second !== null || agent.parent === null) return null;
+  return tree.facts.tree.pruned ? "another parent, left out here" : "another parent, not on record";
 }
 
 /** The agent in one sentence, for the live region. */

@@ -3,12 +3,15 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Page
-from report_runs import facts_of
+from playwright.sync_api import Page, expect
+from report_runs import facts_of, make_report
 from report_tree import Tree
 from report_truth import Truth
+
+from experiments.report import report
 
 
 @pytest.fixture
@@ -76,3 +79,36 @@ def test_each_regime_has_the_beginning_of_its_own_reign(page: Page, small_report
             name = facts["regimes"][int(regime)].replace("_", " ")
             name = "all regimes" if name == "all" else name
             assert re.search(rf"{name} since (generation )?{since}\b", lead), lead
+
+
+def test_the_card_of_a_pruned_tree_counts_everybody_and_names_what_is_left_out(
+    page_of: Callable[..., Page], small_run: Path, tmp_path: Path, truth: Truth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = report.lineage_tree
+
+    def pruned(*given: Any, budget: int) -> Any:
+        return whole(*given, budget=int(0.6 * len(whole(*given, budget=budget)[1]["tree"].base64)))
+
+    monkeypatch.setattr(report, "lineage_tree", pruned)
+    make_report(small_run, tmp_path, "--only-records")
+    tree = Tree(page_of(tmp_path / "report.html"))
+    expect(tree.section.locator(".tree-shown")).to_contain_text("are left out")
+    tree.choose("Show", "All that ever lived")
+    lost = fewer = 0
+    for identity, birth in truth.births.items():
+        field = tree.section.get_by_label("Find an agent by id")
+        field.fill(str(identity))
+        field.press("Enter")
+        if tree.said("selected") != str(identity):
+            continue
+        facts = tree.facts()
+        assert int(facts["Descendants"]) == truth.descendants(identity)
+        fewer += truth.descendants(identity) > 0
+        if "left out here" in facts.get("Parents", ""):
+            assert birth["second_parent_id"] is not None
+            assert facts["Parents"] == f"{birth['parent_id']} and another parent, left out here"
+            lost += 1
+        elif birth["second_parent_id"] is not None:
+            assert facts["Parents"] == f"{birth['parent_id']} and {birth['second_parent_id']}"
+    assert lost
+    assert fewer
