@@ -68,6 +68,8 @@ export function treeControls(tree, hands) {
       set(order, tree.order);
       from.value = tree.filter.from ?? "";
       to.value = tree.filter.to ?? "";
+      const wrong = tree.filter.from !== null && tree.filter.to !== null && tree.filter.from > tree.filter.to;
+      for (const field of [from, to]) field.setAttribute("aria-invalid", String(wrong));
     },
   };
 }

@@ -50,7 +50,7 @@ export function treeTopology(columns, last) {
  * @param {object} topology of `treeTopology`.
  * @param {{show: string, species: number|null, from: number|null, to: number|null}} filter `show` is "lines" (champions
  *   and the living), "living", "champions" or "all"; the others narrow it down to a species or to those who lived in
- *   generations from … to.
+ *   generations from … to; from > to are no generations, and nobody lived in them.
  * @returns {{mask: Uint8Array, matched: number, kept: number}}
  */
 export function treeSelect(columns, topology, filter) {
@@ -65,7 +65,8 @@ export function treeSelect(columns, topology, filter) {
   let kept = 0;
   for (let i = n - 1; i >= 0; i--) {
     const shown = filter.show === "all" || (living && alive[i]) || (champions && won[i]);
-    if (shown && (filter.species === null || species[i] === filter.species) && born[i] <= to && end[i] > from) {
+    const lived = from <= to && born[i] <= to && end[i] > from;
+    if (shown && lived && (filter.species === null || species[i] === filter.species)) {
       mask[i] = 2;
       matched++;
     }

@@ -15,6 +15,9 @@ export const TREE_SHOWS = [
   ["all", "All that ever lived", "agents"],
 ];
 
+/** The filter that leaves nobody out. */
+export const TREE_ALL = { show: "all", species: null, from: null, to: null };
+
 /** How rows are ordered: [key, label]. */
 export const TREE_ORDERS = [
   ["ladder", "by size"],
@@ -76,11 +79,20 @@ export function treeRecolour(tree) {
   tree.tally = treeTally(tree.layout, colouring);
 }
 
+/** Why nobody is shown, in words: generations the wrong way round, or too narrow a filter. */
+export function treeNobody({ filter: { from, to }, last }) {
+  if (from !== null && to !== null && from > to)
+    return `The first generation, ${from}, comes after the last, ${to}: exchange them.`;
+  if (from !== null && from > last) return `The last generation on record is ${last}.`;
+  return "Nobody matches: widen the filter.";
+}
+
 /** What is shown, in words. */
 export function treeWords(tree) {
   const { facts, filter, selected, columns } = tree;
   const total = facts.tree.born_total ?? columns.length;
   const [, , what] = TREE_SHOWS.find(([key]) => key === filter.show);
+  if (!selected.kept) return `0 of ${many(total, "agent")}. ${treeNobody(tree)}`;
   const all = selected.matched === columns.length;
   const limits = [];
   if (filter.species !== null) limits.push(`of species ${words(facts.species[filter.species])}`);

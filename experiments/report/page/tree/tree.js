@@ -13,7 +13,7 @@ import { treeInput } from "./input.js";
 import { treeKey, TREE_ENDS } from "./keys.js";
 import { treeNeighbours } from "./layout.js";
 import { treeLegend } from "./legend.js";
-import { treeModel, treeRecolour, treeRefilter, treeWords } from "./model.js";
+import { treeModel, treeNobody, treeRecolour, treeRefilter, treeWords, TREE_ALL } from "./model.js";
 import { treeOverview } from "./overview.js";
 import { treePointing } from "./point.js";
 import { treeRowOf, treeSearch } from "./search.js";
@@ -47,8 +47,8 @@ function growTree(section, facts, table, scars) {
   const panel = treePanel({
     pin: (row) => pin(row, true),
     release,
-    visit: (row) => visit(row),
-    survey: (row) => survey(row),
+    visit: (row) => bring(row, visit),
+    survey: (row) => bring(row, survey),
   });
   const legend = treeLegend((bin) => {
     tree.lit = bin;
@@ -129,6 +129,7 @@ function growTree(section, facts, table, scars) {
     section.dataset.matched = tree.selected.matched;
     section.dataset.total = facts.tree.born_total ?? table.length;
     frame.classList.toggle("empty", tree.layout.n === 0);
+    frame.dataset.nobody = treeNobody(tree);
   }
 
   function recolour() {
@@ -145,7 +146,8 @@ function growTree(section, facts, table, scars) {
     treeRefilter(tree);
     stage.reset();
     const { from, to } = tree.filter;
-    if (from !== null || to !== null) stage.look({ ...stage.whole(), time0: from ?? 0, time1: (to ?? tree.last) + 1 });
+    if ((from ?? 0) <= (to ?? tree.last) && (from !== null || to !== null))
+      stage.look({ ...stage.whole(), time0: from ?? 0, time1: (to ?? tree.last) + 1 });
     describe();
     controls.update();
     remember();
@@ -172,9 +174,15 @@ function growTree(section, facts, table, scars) {
     else search.say(...elsewhere(row));
   }
 
-  function survey(row) {
-    if (drawn(row)) stage.fly(treeAlong(tree.layout, tree.layout.node[row]));
-    else search.say(...elsewhere(row));
+  const survey = (row) => stage.fly(treeAlong(tree.layout, tree.layout.node[row]));
+
+  /** Go to an agent, whatever the filter leaves out. */
+  function bring(row, go) {
+    if (!drawn(row)) {
+      refilter(TREE_ALL);
+      search.say(`All that ever lived are shown now, agent ${table.id[row]} among them.`);
+    }
+    go(row);
   }
 
   /** Pin an agent and trace its line; `seek` brings it into sight. */
@@ -209,7 +217,7 @@ function growTree(section, facts, table, scars) {
   function elsewhere(row) {
     const show = () => {
       tree.pinned = row;
-      refilter({ show: "all", species: null, from: null, to: null });
+      refilter(TREE_ALL);
       stage.over.focus({ preventScroll: true });
       pin(row, true);
     };
@@ -271,7 +279,7 @@ function growTree(section, facts, table, scars) {
     if (row < 0) return;
     section.scrollIntoView({ block: "start" });
     stage.over.focus({ preventScroll: true });
-    if (!drawn(row)) refilter({ show: "all", species: null, from: null, to: null });
+    if (!drawn(row)) refilter(TREE_ALL);
     pin(row, true);
   });
   treeInput(stage.over, {
