@@ -158,6 +158,8 @@ def test_a_search_finds_an_agent_and_says_what_is_on_record(tree: Tree, truth: T
         assert int(facts["Scars"]) == len(truth.scars[identity]), what
         assert int(facts["Descendants"]) == truth.descendants(identity), what
         assert int(facts["Depth"]) == len(truth.line(identity)) - 1, what
+        for label, of in (("Fitness", "mean over its life"), ("Trust", "after its last generation")):
+            assert facts[label] == "not known" or of in facts[label], what
 
 
 def test_a_trace_is_the_line_of_first_parents_with_births_and_wins(tree: Tree, truth: Truth) -> None:
@@ -233,6 +235,51 @@ def test_what_cannot_be_found_is_said_in_words(tree: Tree, truth: Truth) -> None
     tree.section.get_by_role("button", name="Show all that ever lived").click()
     assert tree.count("shown") == len(truth.births)
     assert tree.said("selected") == str(lost)
+
+
+@pytest.mark.parametrize("button", ["Centre", "Whole line"])
+def test_buttons_bring_an_agent_into_sight_that_the_filter_hides(tree: Tree, truth: Truth, button: str) -> None:
+    hidden = next(one for one in truth.births if one not in truth.with_ancestors(truth.matching("lines")))
+    tree.find(hidden)
+    assert tree.count("shown") < len(truth.births)
+    tree.panel.get_by_role("button", name=button).click()
+    tree.rest()
+    assert tree.count("shown") == len(truth.births)
+    assert tree.said("selected") == str(hidden)
+    expect(tree.section.get_by_role("status")).to_contain_text("All that ever lived are shown now")
+    assert tree.section.get_by_label("Show", exact=True).input_value() == "all"
+    time0, time1, _, _ = tree.window()
+    assert time0 <= truth.births[hidden]["generation"] <= time1
+
+
+def test_generations_the_wrong_way_round_are_said_to_be_so(tree: Tree) -> None:
+    first, last = (tree.section.get_by_label(name) for name in ("First generation", "Last generation"))
+    for field, value in ((first, "3"), (last, "1")):
+        field.fill(value)
+        field.press("Tab")
+    words = "The first generation, 3, comes after the last, 1: exchange them."
+    expect(tree.section.locator(".tree-shown")).to_contain_text(words)
+    expect(tree.section.locator(".tree-frame.empty")).to_have_attribute("data-nobody", words)
+    expect(first).to_have_attribute("aria-invalid", "true")
+    last.fill("4")
+    last.press("Tab")
+    expect(first).to_have_attribute("aria-invalid", "false")
+    assert tree.count("matched") > 0
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_the_list_of_a_line_does_not_scroll_sideways(
+    page_of: Callable[..., Page], small_report: Path, truth: Truth, width: int
+) -> None:
+    tree = Tree(page_of(small_report, width=width))
+    tree.find(truth.holders["all"])
+    item = tree.panel.locator("ol.tree-line li[aria-current]")
+    expect(item).to_contain_text("all regimes")
+    item.locator("b.tree-won").evaluate(
+        "(won) => won.append(', bull trending, bear trending, ranging, high volatility')"
+    )
+    wide, room = tree.panel.locator("ol.tree-line").evaluate("(list) => [list.scrollWidth, list.clientWidth]")
+    assert wide <= room
 
 
 def test_a_champion_is_one_key_away_and_lines_can_be_walked(tree: Tree, truth: Truth) -> None:
