@@ -170,7 +170,8 @@ def champion_facts(
         Of each champion `id, key, regimes, replicate, species, generation, since, born, depth, parent, operator,
         scores, genes, gene_units, trust, scars, line`. Scores are in bp a bar by name of regime; what is not known is
         None. In a line, `scars` are those that an agent had before the next of it was born (the champion: before it won
-        as it is shown), `later` the others.
+        as it is shown), `later` the others and `scarred` the generations of all; `won_at` is by regime of `won` the
+        generation in which it first won it.
     """
     lines = {champion.id: _line(tree, champion.id) for champion in champions}
     wanted = {agent for line in lines.values() for agent, _, _ in line} | set(lines)
@@ -179,10 +180,10 @@ def champion_facts(
     hurt: dict[int, list[int]] = {}
     for identity, generation in scars.select("id", "generation").iter_rows():
         hurt.setdefault(identity, []).append(generation)
-    won: dict[int, set[int]] = {}
-    for row in _of(sources, "archive", wanted).iter_rows(named=True):
+    won: dict[int, dict[int, int]] = {}
+    for row in _of(sources, "archive", wanted).sort("generation", descending=True).iter_rows(named=True):
         if row["regime"] in REGIME_NAMES:
-            won.setdefault(row["id"], set()).add(REGIME_NAMES.index(row["regime"]))
+            won.setdefault(row["id"], {})[REGIME_NAMES.index(row["regime"])] = row["generation"]  # the first stays
     made = []
     for champion in champions:
         own = born.get(champion.id, {})
@@ -198,7 +199,9 @@ def champion_facts(
                 "species": _index(species, born.get(identity, {}).get("species")),
                 "scars": sum(scar < passed for scar in hurt.get(identity, ())),
                 "later": sum(scar >= passed for scar in hurt.get(identity, ())),
+                "scarred": sorted(hurt.get(identity, ())),
                 "won": sorted(won.get(identity, ())),
+                "won_at": {str(regime): first for regime, first in sorted(won.get(identity, {}).items())},
             }
             for (identity, began, ended), passed in zip(own_line, until, strict=True)
         ]

@@ -111,6 +111,12 @@ def test_facts_are_a_recount_of_the_tables(small_run: Path) -> None:
             had = [scar["generation"] for scar in scars if scar["id"] == step["id"]]
             assert step["scars"] == len([generation for generation in had if generation < passed])
             assert step["later"] == len(had) - step["scars"]
+            assert step["scarred"] == sorted(had)
+            assert step["won_at"] == {
+                str(regime): min(held)
+                for regime, name in enumerate(REGIME_NAMES)
+                if (held := [r["generation"] for r in archive if (r["id"], r["regime"]) == (step["id"], name)])
+            }
             assert step["won"] == sorted({REGIME_NAMES.index(r["regime"]) for r in archive if r["id"] == step["id"]})
         own_scars = [scar for scar in scars if scar["id"] == champion.id]
         assert [(s["generation"], s["cause"], s["units"], s["later"]) for s in fact["scars"]] == [
