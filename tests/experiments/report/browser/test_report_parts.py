@@ -14,6 +14,7 @@ from report_truth import Truth
 from small_runs import arena
 
 from arena.schemas import REGIME_NAMES
+from experiments.report.html import script_json
 
 
 @pytest.fixture
@@ -238,3 +239,37 @@ def test_the_wheel_over_a_champions_bars_scrolls_the_page_and_with_ctrl_zooms(pa
     page.wait_for_function("() => location.hash.includes('bars=')")
     page.keyboard.up("Control")
     assert page.evaluate("scrollY") == before + 120
+
+
+def test_a_champions_line_has_scars_and_wins_where_they_happened(
+    page_of: Callable[..., Page], small_report: Path, tmp_path: Path
+) -> None:
+    facts = facts_of(small_report)
+    champion = facts["champions"][0]
+    common = {"died": None, "operator": "mutation", "strength": 0.1, "species": 0, "scars": 0, "later": 0}
+    champion["generation"] = 40
+    champion["line"] = [
+        {**common, "id": 7, "born": 0, "scars": 2, "later": 1, "scarred": [4, 4, 30], "won": [], "won_at": {}},
+        {**common, "id": 8, "born": 10, "scars": 1, "scarred": [20], "won": [1, 4], "won_at": {"1": 35, "4": 40}},
+    ]
+    path = tmp_path / "line.html"
+    text = small_report.read_text(encoding="utf-8")
+    path.write_text(text.replace(script_json(facts_of(small_report)), script_json(facts)), encoding="utf-8")
+    page = page_of(path)
+    figure = page.get_by_role("tabpanel").locator("figure", has=page.locator(".line-key"))
+    heads, rows = numbers(figure)
+    assert [row[heads.index("scarred in")] for row in rows] == ["4, 4, 30", "20"]
+    assert [re.findall(r" in (\d+)", row[heads.index("won")]) for row in rows] == [[], ["35", "40"]]
+    chart, said = figure.locator(".canvas"), figure.locator(".readout")
+    expect(chart.locator("canvas").first).to_be_visible()
+    assert (chart.get_attribute("aria-label") or "").endswith("generations 0 to 40")
+    width = chart.evaluate("(one) => one.clientWidth") - 78
+    for generation, y, identity in ((0, 73, 7), (10, 73, 8), (30, 113, 7), (20, 113, 8), (4, 33, 8)):
+        chart.hover(position={"x": 58 + width * generation / 40, "y": y})
+        expect(said).to_contain_text(f"agent {identity}, ")
+    assert "1 scar in 20" in said.inner_text()
+    drawn = pixels(chart).astype(int).sum(axis=-1)
+    at = [58 + round(width * generation / 40) for generation in (2, 4, 20, 30, 35)]
+    lanes = {33: [False, False, False, False, True], 113: [False, True, True, True, False]}
+    for y, wanted in lanes.items():
+        assert [bool(np.ptp(drawn[y - 12 : y + 12, x - 9 : x + 10])) for x in at] == wanted
