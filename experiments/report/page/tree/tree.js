@@ -143,6 +143,7 @@ function growTree(section, facts, table, scars) {
     tree.hovered = -1;
     tree.lit = null;
     card.hide();
+    search.say();
     treeRefilter(tree);
     stage.reset();
     const { from, to } = tree.filter;
