@@ -100,6 +100,11 @@ export function words(name) {
   return String(name).replaceAll("_", " ");
 }
 
+/** A regime's name in words: "bull trending", "all regimes". */
+export function regimeName(name) {
+  return name === "all" ? "all regimes" : words(name);
+}
+
 /** Its first letter made a capital. */
 export function capital(text) {
   return text.charAt(0).toUpperCase() + text.slice(1);

@@ -172,6 +172,7 @@ function panelOption(panel, series, generations, colours) {
     },
     yAxis: plainAxis(colours, {
       splitNumber: 3,
+      minInterval: panel.whole ? 1 : undefined,
       scale: !panel.zero,
       min: panel.zero ? 0 : undefined,
       axisLabel: { formatter: (value) => panel.axis?.(value) ?? panel.format(value) },
@@ -180,19 +181,24 @@ function panelOption(panel, series, generations, colours) {
   };
 }
 
+/** Steps as a line of their own corners, so that none is lost; only the first point of each step is marked. */
+function cornersOf(points, last) {
+  const corners = points.flatMap(([when, value], i) => [
+    ...(i ? [{ value: [when, points[i - 1][1]], symbol: "none" }] : []),
+    [when, value],
+  ]);
+  return points.length ? [...corners, { value: [last, points[points.length - 1][1]], symbol: "none" }] : corners;
+}
+
 function lineOf(one, generations, last, colours, panel) {
   const colour = one.colour(colours);
   const data = one.points
-    ? [
-        ...one.points.map(([when, value]) => [when, value]),
-        ...(one.points.length ? [[last, one.points[one.points.length - 1][1]]] : []),
-      ]
+    ? cornersOf(one.points, last)
     : generations.map((generation, i) => [generation, one.values[i]]);
   return {
     type: "line",
     name: one.name,
     data,
-    step: one.step ? "end" : false,
     stack: panel.stack ? "all" : undefined,
     symbol: one.symbol ?? "none",
     showSymbol: Boolean(one.symbol),

@@ -1,7 +1,7 @@
 // Each champion: who it is, how it fared on training and validation, its trades on the bars, its genome, its scars, and
 // the line of births from a founder to it.
 
-import { h, signed, number, words, capital, many, table, stamp } from "../base/dom.js";
+import { h, signed, number, words, regimeName, capital, many, table, stamp } from "../base/dom.js";
 import { REGIME_GLYPHS } from "../base/theme.js";
 import { read, write, onAddress } from "../base/address.js";
 import { onReplicate, replicateChoice, replicateShown, replicateWords, showReplicate } from "../base/replicate.js";
@@ -34,7 +34,12 @@ export function mountChampions(section, facts) {
   };
   const choice = replicateChoice(facts);
   section.append(
-    h("p", { class: "lead" }, "The best agent of each regime, as validation judged it."),
+    h(
+      "p",
+      { class: "lead" },
+      "Who holds each regime’s place in the archive: the best of those tried on validation, which may still lose. ",
+      "On the bars a champion trades every regime, not its own alone.",
+    ),
     choice ? h("div", { class: "controls" }, choice) : "",
     place,
   );
@@ -119,7 +124,7 @@ function sinceWords(champion, facts) {
 }
 
 function regimeWords(regime, facts) {
-  return regime === facts.regimes.length - 1 ? "all regimes" : words(facts.regimes[regime]);
+  return regimeName(facts.regimes[regime]);
 }
 
 /** Training and validation scores of a champion in a regime, from the standings. */
@@ -135,20 +140,12 @@ function scoresOf(champion, regime, facts) {
 
 function tabPicker(champions, facts, show) {
   const tabs = champions.map((champion, i) => {
-    const row = scoresOf(champion, champion.regimes[0], facts);
     return h(
       "button",
       { type: "button", role: "tab", "aria-controls": "champion-panel", id: `champion-${i}`, onclick: () => show(i) },
       h("span", { class: "who" }, marks(champion, facts), h("b", null, String(champion.id))),
       h("span", { class: "reign" }, reignOf(champion, facts)),
-      row
-        ? h(
-            "span",
-            { class: "scores" },
-            h("span", null, signed(row.train?.bp)),
-            h("span", null, signed(row.validation?.bp)),
-          )
-        : null,
+      champion.regimes.map((regime) => scoreLine(scoresOf(champion, regime, facts), regime)),
     );
   });
   const element = h("div", { class: "tabs", role: "tablist", "aria-label": "Champions" }, tabs);
@@ -167,7 +164,7 @@ function tabPicker(champions, facts, show) {
     show((to + tabs.length) % tabs.length, { focus: true });
   });
   return {
-    element: h("div", null, element, h("p", { class: "small" }, "bp a bar in its regime: training, then validation.")),
+    element: h("div", null, element, h("p", { class: "small" }, "Scores are bp a bar in the regime held.")),
     mark(i, focus) {
       tabs.forEach((tab, j) => {
         tab.setAttribute("aria-selected", String(i === j));
@@ -176,6 +173,17 @@ function tabPicker(champions, facts, show) {
       if (focus) tabs[i].focus();
     },
   };
+}
+
+function scoreLine(row, regime) {
+  if (!row) return null;
+  return h(
+    "span",
+    { class: "scores" },
+    h("span", { class: `glyph regime-${regime}`, "aria-hidden": "true" }, REGIME_GLYPHS[regime]),
+    h("span", null, "training ", signed(row.train?.bp)),
+    h("span", null, "validation ", signed(row.validation?.bp)),
+  );
 }
 
 function drawChampion(panel, champion, facts) {
@@ -242,7 +250,7 @@ function trust(champion, facts) {
       "span",
       { class: `regime-${regime}` },
       h("span", { class: "glyph", "aria-hidden": "true" }, REGIME_GLYPHS[regime]),
-      words(name),
+      regimeName(name),
     ),
     number(values[regime], 2),
     signed(scores[name] ?? scores[regime]),

@@ -12,8 +12,8 @@ const SERIES = {
   diversity: { title: "Diversity", note: "mean distance of genomes", format: (value) => number(value, 2) },
   epsilon: { title: "Exploration", note: "mean ε", format: (value) => number(value, 3) },
   trust: { title: "Trust", note: "mean reputation, 0 to 1", format: (value) => number(value, 2) },
-  births: { title: "Births", note: "a generation", format: compact, zero: true },
-  migrants: { title: "Migrants", note: "a generation", format: compact, zero: true },
+  births: { title: "Births", note: "judged for the first time", format: compact, zero: true, whole: true },
+  migrants: { title: "Migrants", note: "a generation", format: compact, zero: true, whole: true },
 };
 const CAUSE_DASHES = ["solid", [6, 3], [2, 2], [8, 2, 2, 2]];
 
@@ -184,12 +184,13 @@ function regimePanels(facts, curves) {
 function seriesPanels(facts, curves) {
   const several = speciesPresent(curves).length > 1;
   return Object.entries(SERIES)
-    .map(([name, { title, note, format, axis, zero }]) => ({
+    .map(([name, { title, note, format, axis, zero, whole }]) => ({
       title,
       note,
       format,
       axis,
       zero,
+      whole,
       series: (curves.series ?? [])
         .filter((one) => one.name === name && one.values.some((value) => value !== null))
         .map((one) => ({
@@ -222,6 +223,7 @@ function causePanels(curves) {
       ]),
     format: compact,
     zero: true,
+    whole: true,
     series: present(counts).map(({ cause, values }, i) => ({
       name: words(cause),
       values,

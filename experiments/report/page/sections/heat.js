@@ -1,7 +1,7 @@
 // Agents by regimes: who is good where. A column is an agent, a row a regime; blue is profit, orange loss, and what
 // lies beyond the middle 96 % has the full colour. Champions are marked above their columns.
 
-import { h, svg, signed, number, many, words, capital, segmented, selector } from "../base/dom.js";
+import { h, svg, signed, number, many, words, regimeName, capital, segmented, selector } from "../base/dom.js";
 import { REGIME_GLYPHS, theme, onTheme } from "../base/theme.js";
 import { read, write, onAddress } from "../base/address.js";
 import { onReplicate, replicateChoice, replicateShown, replicateWords } from "../base/replicate.js";
@@ -69,10 +69,10 @@ export function mountHeat(section, facts) {
   const wordsOf = (i) => {
     const agent = heat.agents[i];
     const scores = facts.regimes
-      .map((name, regime) => `${words(name)} ${signed(heat[view.split][i][regime])}`)
+      .map((name, regime) => `${regimeName(name)} ${signed(heat[view.split][i][regime])}`)
       .join(", ");
     const champion = agent.champion?.length
-      ? `, champion of ${agent.champion.map((regime) => words(facts.regimes[regime])).join(" and ")}`
+      ? `, champion of ${agent.champion.map((regime) => regimeName(facts.regimes[regime])).join(" and ")}`
       : "";
     const species = facts.species?.[agent.species] ?? "";
     return `Agent ${agent.id}, ${species}${agent.alive ? "" : ", dead"}${champion}: ${scores}`;
@@ -174,9 +174,9 @@ function scaleWords(limit) {
     svg("rect", { x: i * 6, width: 6.5, height: 10, fill: colours.diverging(i / 10 - 1) }),
   );
   return [
-    `−${number(limit, 2)}`,
+    `≤ −${number(limit, 2)}`,
     svg("svg", { width: 126, height: 10, viewBox: "0 0 126 10", "aria-hidden": "true" }, steps),
-    `+${number(limit, 2)} bp`,
+    `≥ +${number(limit, 2)} bp`,
   ];
 }
 

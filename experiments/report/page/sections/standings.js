@@ -1,6 +1,6 @@
 // The champions by regime on training and validation side by side, with what anybody could have done.
 
-import { h, svg, number, signed, percent, words } from "../base/dom.js";
+import { h, svg, number, signed, percent, regimeName, words } from "../base/dom.js";
 import { REGIME_GLYPHS } from "../base/theme.js";
 import { onReplicate, replicateChoice, replicateCount, replicateShown } from "../base/replicate.js";
 
@@ -30,7 +30,7 @@ export function standings(facts) {
       marker("flat"),
       " flat, 0",
       facts.standings.some((row) => row.player === "oracle")
-        ? [marker("oracle"), " oracle: the best possible player, on average"]
+        ? [marker("oracle"), " oracle: the best in expectation, which luck on few bars can beat"]
         : null,
       replicateCount(facts) > 1 ? [marker("other"), " champions of other replicates"] : null,
     ),
@@ -61,6 +61,7 @@ function standingsTable(facts, replicate) {
     ...(sharpe ? ["Sharpe"] : []),
     "drawdown",
     "trades",
+    "bars",
   ];
   const head = h(
     "thead",
@@ -111,6 +112,7 @@ function standingsTable(facts, replicate) {
         sharpe ? cell("Sharpe", number(at(champion).sharpe, 2)) : null,
         cell("drawdown", percent(at(champion).drawdown)),
         cell("trades", number(at(champion).trades)),
+        cell("bars", number(at(champion).bars)),
       ];
     };
     return h(
@@ -120,7 +122,7 @@ function standingsTable(facts, replicate) {
         "th",
         { scope: "row" },
         h("span", { class: "glyph", "aria-hidden": "true" }, REGIME_GLYPHS[regime]),
-        regime === facts.regimes.length - 1 ? "all regimes" : words(name),
+        regimeName(name),
       ),
       h(
         "td",
@@ -156,7 +158,7 @@ function scaleOf(rows) {
   const low = Math.min(0, ...all);
   const high = Math.max(0, ...all);
   const room = (high - low || 1) * 0.06;
-  return (value) => 4 + ((value - low + room) / (high - low + 2 * room)) * 120;
+  return (value) => 4 + ((value - low + room) / (high - low + 2 * room)) * 96;
 }
 
 function marker(kind) {
@@ -188,11 +190,11 @@ function dots({ champion, hold, oracle, others }, scale, label) {
     "svg",
     {
       class: "dots",
-      viewBox: "0 0 128 22",
+      viewBox: "0 0 104 22",
       role: "img",
       "aria-label": `${label}: champion ${signed(champion)}, buy and hold ${signed(hold)} bp a bar`,
     },
-    svg("path", { class: "axis", d: "M0,11 H128" }),
+    svg("path", { class: "axis", d: "M0,11 H104" }),
     svg("path", { class: "flat", d: `M${scale(0)},3 v16` }),
     link,
     at("oracle", oracle, "oracle"),
