@@ -68,19 +68,20 @@ def test_the_run_in_one_screen_counts_what_the_tables_hold(page: Page, truth: Tr
 def test_champions_stand_as_arena_show_says(page: Page, small_run: Path, truth: Truth) -> None:
     code, shown, _ = arena("show", str(small_run))
     assert code == 0
-    told = {words[0]: words for line in shown.splitlines() if (words := line.split()) and words[0] in REGIME_NAMES}
+    told = {said[0]: said for line in shown.splitlines() if (said := line.split()) and said[0] in REGIME_NAMES}
     table = page.get_by_role("table", name="Champions by regime on training and validation")
     rows = table.locator("tbody tr").all()
     assert len(rows) == len(REGIME_NAMES)
     for name, row in zip(REGIME_NAMES, rows, strict=True):
         head, agent = row.locator("th").inner_text(), row.locator("td.agent").inner_text()
-        assert head.strip("▲▼◆●★ \n").removesuffix(" regimes") == name.replace("_", " ")
+        words = "all regimes" if name == "all" else name.replace("_", " ")
+        assert head.strip("▲▼◆●★ \n") == words
         species, identity = told[name][1], told[name][3]
         assert "".join(agent.split()) == identity + species
         page.locator("#summary").get_by_role("link", name=identity, exact=True).first.click()
         expect(page.get_by_role("heading", name=f"Agent {identity}")).to_be_visible()
         scores = page.locator("#champions div", has=page.get_by_role("heading", name="Trust and score")).last
-        trust = scores.locator("tr", has=page.get_by_role("cell", name=name.replace("_", " "), exact=True))
+        trust = scores.locator("tr", has=page.get_by_role("cell", name=words, exact=True))
         assert number(trust.locator("td").last.inner_text()) == pytest.approx(float(told[name][5]), abs=6e-3)
         assert number(trust.locator("td").last.inner_text()) == pytest.approx(1e4 * truth.scores[name], abs=6e-3)
 
@@ -94,7 +95,7 @@ def test_standings_are_the_facts_side_by_side(page: Page, small_report: Path) ->
             cells = row.locator(f"td.{part}:not(.first)").all_inner_texts()
             champion = players["champion"][part]
             wanted = [players[name][part]["bp"] for name in ("champion", "buy and hold", "oracle")]
-            wanted += [champion["sharpe"], 100 * champion["drawdown"], champion["trades"]]
+            wanted += [champion["sharpe"], 100 * champion["drawdown"], champion["trades"], champion["bars"]]
             assert [number(cell) for cell in cells] == pytest.approx(wanted, abs=0.051)
 
 
