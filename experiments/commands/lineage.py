@@ -154,16 +154,12 @@ def _see_begun(run: "RunDirectory") -> None:
 def _check_out(args: argparse.Namespace, source: Path) -> None:
     """See that the file may be written, before anything is read."""
     from experiments.lineage.formats import FORMATS, is_of
+    from experiments.runs.files import check_out
 
     out: Path | None = args.out
     if out is None:
         return
-    if out.is_dir():
-        raise UserError(f"{out}: is a folder; right is the name of a file")
-    if os.path.lexists(out) and not out.is_file():
-        raise UserError(f"{out}: is no regular file; right is the name of a file")
-    if not out.parent.is_dir():
-        raise UserError(f"{out}: there is no folder {out.parent}; make it first")
+    check_out(out)
     if source.is_dir() and out.parent.resolve() in {source.resolve() / name for name in os.listdir(source)}:
         raise UserError(f"{out}: is among what the run wrote; name a file elsewhere")
     if out.exists() and source.is_file() and out.samefile(source):

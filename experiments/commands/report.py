@@ -24,10 +24,10 @@ def run(args: argparse.Namespace) -> int:
     """Write the report, and return the exit code."""
     directory = find_run(args.run, args.runs_dir)
     out: Path = directory.root / "report.html" if args.out is None else args.out
-    from experiments.report.report import check_out, write_report
+    from experiments.report.report import check_page, write_report
     from experiments.terminal import say
 
-    check_out(out)
+    check_page(out)
     say(f"report on run {directory.root.resolve().name}")
     write_report(directory, out, only_records=args.only_records, tell=lambda label, line: say(f"  {label:<9} {line}"))
     say(str(out))

@@ -55,13 +55,13 @@ def run(args: argparse.Namespace) -> int:
 def _model(args: argparse.Namespace, path: Path) -> int:
     """A model's file, shown or written as another."""
     from experiments.exchange.reading import read_model
-    from experiments.forests.export import check_out, write_ensemble
+    from experiments.forests.export import check_model, write_ensemble
 
     for option in ("champion", "replicate"):
         if getattr(args, option) is not None:
             raise UserError(f"--{option}: {path} is a model's file and no run; leave it out")
     if args.out is not None:
-        check_out(args.out, path)
+        check_model(args.out, path)
     ensemble = read_model(path)
     if args.out is None:
         _show_model(path, ensemble, args.trees)
@@ -80,10 +80,10 @@ def _champion(args: argparse.Namespace) -> int:
     except UserError as error:
         raise UserError(f"{args.source}: no such file and no such run; {str(error).rpartition('; ')[2]}") from None
     from experiments.forests.champions import find_champion, read_forest
-    from experiments.forests.export import check_out, write_ensemble
+    from experiments.forests.export import check_model, write_ensemble
 
     if args.out is not None:
-        check_out(args.out)
+        check_model(args.out)
     found = read_forest(directory, find_champion(directory, args.champion or "all", args.replicate))
     if args.out is None:
         _show_champion(directory.root.name, found, args.trees)

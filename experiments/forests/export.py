@@ -1,6 +1,5 @@
 """Handing on: a tree ensemble as a file of ONNX or XGBoost, whole or not at all."""
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -8,16 +7,16 @@ from experiments.exchange.canonical import canonical
 from experiments.exchange.ensemble import Ensemble
 from experiments.exchange.onnx_model import to_onnx
 from experiments.exchange.xgboost_json import to_xgboost
-from experiments.runs.files import write_whole
+from experiments.runs.files import check_out, write_whole
 from markets.errors import UserError
 
-__all__ = ["FORMATS", "check_out", "write_ensemble"]
+__all__ = ["FORMATS", "check_model", "write_ensemble"]
 
 FORMATS: Mapping[str, Callable[[Ensemble], bytes]] = {"onnx": to_onnx, "xgboost": to_xgboost}
 """What an ensemble can be written as."""
 
 
-def check_out(out: Path, source: Path | None = None) -> None:
+def check_model(out: Path, source: Path | None = None) -> None:
     """See that a file may be written there, before anything is read or made.
 
     Args:
@@ -27,12 +26,7 @@ def check_out(out: Path, source: Path | None = None) -> None:
     Raises:
         UserError: a folder, no regular file, the source itself, or a folder that is not there.
     """
-    if out.is_dir():
-        raise UserError(f"{out}: is a folder; right is the name of a file")
-    if os.path.lexists(out) and not out.is_file():
-        raise UserError(f"{out}: is no regular file; right is the name of a file")
-    if not out.parent.is_dir():
-        raise UserError(f"{out}: there is no folder {out.parent}; make it first")
+    check_out(out)
     if source is not None and out.exists() and out.samefile(source):
         raise UserError(f"{out}: is the model itself; name another file")
 

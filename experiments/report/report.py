@@ -24,11 +24,11 @@ from experiments.report.facts.tree import lineage_tree
 from experiments.report.html import document, script_json
 from experiments.report.packing import Packed, coarse, pack_all
 from experiments.runs.directory import RunDirectory
-from experiments.runs.files import write_whole
+from experiments.runs.files import check_out, write_whole
 from markets.account import REASONS
 from markets.errors import UserError
 
-__all__ = ["VERSION", "check_out", "journey_columns", "report_facts", "write_report"]
+__all__ = ["VERSION", "check_page", "journey_columns", "report_facts", "write_report"]
 
 VERSION = 1
 """Of what the facts mean, see docs/report.md."""
@@ -64,7 +64,7 @@ def write_report(
         UserError: the file cannot be where it is wanted.
         OSError: the disk is full, or the folder cannot be written.
     """
-    check_out(out)
+    check_page(out)
     facts, columns = report_facts(directory, only_records=only_records, tell=tell)
     moment = made or datetime.datetime.now(datetime.UTC)
     facts = {"version": VERSION, "made": moment.isoformat(timespec="seconds"), **facts}
@@ -74,7 +74,7 @@ def write_report(
     tell("size", f"{len(raw) / 1e6:.1f} MB")
 
 
-def check_out(out: Path) -> None:
+def check_page(out: Path) -> None:
     """See that a report may be written there.
 
     Raises:
@@ -82,12 +82,7 @@ def check_out(out: Path) -> None:
     """
     if out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"{out}: does not end in .html; name a file that does")
-    if out.is_dir():
-        raise UserError(f"{out}: is a folder; right is the name of a file")
-    if os.path.lexists(out) and not out.is_file():
-        raise UserError(f"{out}: is no regular file; right is the name of a file")
-    if not out.parent.is_dir():
-        raise UserError(f"{out}: there is no folder {out.parent}; make it first")
+    check_out(out)
 
 
 def report_facts(

@@ -15,7 +15,9 @@ from typing import Any
 
 import polars as pl
 
-__all__ = ["TEMPORARY", "make_folder", "sync_folder", "write_json", "write_table", "write_whole"]
+from markets.errors import UserError
+
+__all__ = ["TEMPORARY", "check_out", "make_folder", "sync_folder", "write_json", "write_table", "write_whole"]
 
 TEMPORARY = ".part-"
 """Prefix of names of files that are being written; whoever finds one left behind may delete it."""
@@ -48,6 +50,20 @@ def write_whole(path: Path, write: Callable[[Path], object], *, scratch: Path | 
         if isinstance(error, OSError) and error.errno is not None:
             raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
         raise
+
+
+def check_out(path: Path) -> None:
+    """See that a file that a user named may be written, before anything is read or made for it.
+
+    Raises:
+        UserError: a folder, no regular file, or a folder that is not there.
+    """
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; right is the name of a file")
+    if os.path.lexists(path) and not path.is_file():
+        raise UserError(f"{path}: is no regular file; right is the name of a file")
+    if not path.parent.is_dir():
+        raise UserError(f"{path}: there is no folder {path.parent}; make it first")
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
