@@ -17,6 +17,8 @@ from arena.state import ArenaState
 from markets.preparation import Market
 from markets.tape import Tape
 
+pytestmark = pytest.mark.usefixtures("plainly_compiled")
+
 FOREST = {"forest": {"depth": 2, "market_trees": 3, "state_trees": 1}}
 SETTINGS = make_settings(species={"qnetwork": {"hidden": [4]}, **FOREST})
 BARS = SETTINGS.episodes.bars

@@ -20,6 +20,8 @@ from genomes.genes import Genes, GeneSettings, init_genes
 from genomes.qnetwork import QNetwork, Settings
 from genomes.species import Shape
 
+pytestmark = pytest.mark.usefixtures("plainly_compiled")
+
 SLOTS, MOMENTS, FEATURES = 12, 2, 3
 SPECIES = QNetwork(Settings(hidden=(4,)), Shape(FEATURES, 4))
 QUANTILES = jnp.zeros((FEATURES + 4, 2))

@@ -15,6 +15,8 @@ from genomes.species import DEFAULT_ACTIONS, ActionSpace, Shape, Species
 from markets.errors import UserError
 from markets.settings import build, check
 
+pytestmark = pytest.mark.usefixtures("plainly_compiled")
+
 SHAPE = Shape(features=5, account=4)
 QUANTILES = jnp.linspace(-2.0, 2.0, 9) * jnp.ones((SHAPE.features + SHAPE.account, 1))
 NAMES = (*registry.SPECIES, "threshold")

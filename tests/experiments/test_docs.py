@@ -17,6 +17,8 @@ from experiments.founders.files import read_files
 from genomes.registry import make_species
 from genomes.species import Shape
 
+pytestmark = pytest.mark.usefixtures("plainly_compiled")
+
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 

@@ -19,6 +19,8 @@ from experiments.hardware.machine import Speed
 from experiments.runs import job
 from experiments.runs.notes import read_json, read_yaml
 
+pytestmark = pytest.mark.usefixtures("plainly_compiled")
+
 FIVE = "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdef", "bcdefg", strict=True))
 YAMLS = (
     *(

@@ -22,6 +22,8 @@ from genomes.trees import Layout, Trees
 from markets.errors import UserError
 from markets.settings import check
 
+pytestmark = pytest.mark.usefixtures("plainly_compiled")
+
 SHAPE = Shape(features=2, account=2)
 INPUTS = SHAPE.features + SHAPE.account
 KNOWN = np.asarray([[-1, -1, 0, 0, 1], [0, 0, 0, 0, 2], [-1, -0.5, 0, 0.5, 1], [3, 3, 3, 3, 3]], np.float32)

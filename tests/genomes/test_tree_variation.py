@@ -14,6 +14,8 @@ from genomes import tree_variation as vary
 from genomes.numbers import spend
 from genomes.trees import Layout, Trees
 
+pytestmark = pytest.mark.usefixtures("plainly_compiled")
+
 RNG = np.random.default_rng(0)
 POINTS = 33
 KNOWN = np.stack(

@@ -25,6 +25,8 @@ from experiments.runs.directory import RunDirectory
 from markets.account import REASONS
 from markets.bars import CLOSE, HIGH, LOW, OPEN
 
+pytestmark = pytest.mark.usefixtures("plainly_compiled")
+
 
 class Looked(NamedTuple):
     """A run, looked at again."""

@@ -27,6 +27,8 @@ from markets.joining import join
 from markets.preparation import Market
 from markets.source import Supply
 
+pytestmark = pytest.mark.usefixtures("plainly_compiled")
+
 SETTINGS = make_settings(evolution={"agents": 8, "replicates": 2})
 
 

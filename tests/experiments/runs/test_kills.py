@@ -31,7 +31,7 @@ pytestmark = [
 ]
 
 GENERATIONS = 12
-KILLS = 7  # at random, for each of the tests that do
+KILLS = 4  # at random, for each of the tests that do
 KILLED = -int(signal.SIGKILL)
 PART = r"^\d{8}-\d{8}-0\.parquet$"
 CHECKPOINT = r"^checkpoints/\d{8}\.safetensors$"

@@ -172,7 +172,7 @@ def test_two_processes_found_a_run_by_a_saved_model_as_one_does(
     assert (code, other_code, other_said) == (0, 0, ""), complaint
     assert "models from 1 file (1 of xgboost)" in said
     two = only_run(tmp_path / "two")
-    one, _ = evolve(tmp_path / "one", *WORLD, *founded)
+    one, _ = evolve(tmp_path / "one", *WORLD, *founded, study=FORESTS)
     assert one.root.name == two.root.name
     first, second = (load_file(run.founders) for run in (one, two))
     assert {name: leaf.tobytes() for name, leaf in first.items()} == {n: leaf.tobytes() for n, leaf in second.items()}

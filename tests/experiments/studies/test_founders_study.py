@@ -21,6 +21,8 @@ from experiments.studies import founders
 from markets.source import supply
 from markets.splits import split
 
+pytestmark = pytest.mark.usefixtures("plainly_compiled")
+
 pytest.importorskip("lightgbm", reason="the extra [trees] is not installed")
 
 PLAYERS = ["evolved", "library", "founder_library", "evolved_random", "founder_random", "hold", "oracle"]
