@@ -25,7 +25,8 @@ class Line:
         depth: births between the founder and the champion.
         mutations: of these, those of one parent.
         crossovers: those of two.
-        scars: scars that agents of the line had before their child on it was born, and the champion's own.
+        scars: scars that agents of the line had before their child on it was born, and the champion before it won what
+            it holds (in the generation of a win, champions are tried before scars are made).
         won: what agents of the line ever were the champion of, in the order of `holds`'s names.
     """
 
@@ -56,14 +57,14 @@ def champion_lines(
         tree: of the table.
         table: of `LINEAGE`, in the tree's order of rows.
         holds: what each champion, by id, is the champion of; those that are not in the lineage are passed over.
-        archive: the run's table of that name: `id, regime`.
+        archive: the run's table of that name: `id, regime, generation`.
         scars: the run's table of that name: `id, generation`.
         names: of what can be won, in the order to name them.
     """
     places = np.flatnonzero(np.isin(tree.id, np.fromiter(holds, np.uint64, len(holds))))
     lines = {int(tree.id[row]): np.append(ancestors(tree, int(row))[::-1], row) for row in places}
     concerned = pl.Series(tree.id[np.unique(np.concatenate([np.array([], np.int64), *lines.values()]))])
-    won = archive.filter(pl.col("id").is_in(concerned.implode())).select("id", "regime")
+    won = archive.filter(pl.col("id").is_in(concerned.implode())).select("id", "regime", "generation")
     had = scars.filter(pl.col("id").is_in(concerned.implode())).select("id", "generation")
     made = [_line(tree, table, line, tuple(holds[own]), won, had, names) for own, line in lines.items()]
     return sorted(made, key=lambda line: (-line.depth, line.id))
@@ -78,7 +79,8 @@ def _line(
     scars: pl.DataFrame,
     names: Sequence[str],
 ) -> Line:
-    until = pl.Series([*tree.born[rows[1:]].tolist(), None], dtype=pl.Int64)  # the next of the line is born
+    held = won.filter((pl.col("id") == tree.id[rows[-1]]) & pl.col("regime").is_in(holds))
+    until = pl.Series([*tree.born[rows[1:]].tolist(), held["generation"].max()], dtype=pl.Int64)  # the next is born
     own = pl.DataFrame({"id": tree.id[rows], "until": until})
     operators = table["operator"][rows].to_list()
     ever = set(won.join(own, on="id", how="semi")["regime"].to_list())

@@ -163,16 +163,16 @@ def test_lines_of_champions_count_what_led_to_them(made: RunDirectory) -> None:
         "depth": 2,
         "mutations": 1,
         "crossovers": 1,
-        "scars": 3,  # of 0 in generation 0, before 4 was born, of 4 in generation 1, and its own
+        "scars": 2,  # of 0 in generation 0, before 4 was born, and of 4 in generation 1; its own came after it won
         "won": ["bull_trending", "all"],
     }
     assert lines[4]["holds"] == ["bull_trending"]
-    assert lines[4]["scars"] == 3
+    assert lines[4]["scars"] == 1  # of 0 in generation 0; its own came after it won
     assert lines[7]["won"] == ["bull_trending", "calm_ranging"]
     assert lines[7]["crossovers"] == 1
     said = arena("lineage", str(made.root))[1].splitlines()
     row = next(line for line in said if "0 → 6" in line)
-    assert row.split() == ["all", "0", "→", "6", "2", "2", "1", "1", "3", "bull", "all"]
+    assert row.split() == ["all", "0", "→", "6", "2", "2", "1", "1", "2", "bull", "all"]
 
 
 def test_every_format_comes_back_as_the_run_is(made: RunDirectory) -> None:
