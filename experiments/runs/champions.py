@@ -38,9 +38,8 @@ def placed(archive: pl.DataFrame, births: pl.DataFrame | None, islands: int) -> 
     if births is None:
         return archive.with_columns(replicate=pl.lit(0, pl.UInt32))
     born = births.select("id", replicate=(pl.col("island") // islands).cast(pl.UInt32)).unique("id", keep="first")
-    return archive.join(
-        born, on="id", how="left", maintain_order="left"
-    )  # nobody leaves the replicate they are born in
+    # Nobody leaves the replicate they are born in.
+    return archive.join(born, on="id", how="left", maintain_order="left")
 
 
 def holders(table: pl.DataFrame) -> pl.DataFrame:
