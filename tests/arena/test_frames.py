@@ -165,7 +165,7 @@ def sums(returns: np.ndarray, trades: np.ndarray) -> Stats:
         "gross_profit": trades[trades > 0].sum(),
         "gross_loss": -trades[trades < 0].sum(),
     }
-    return Stats(**{name: np.asarray([[value]], np.float32) for name, value in values.items()})  # type: ignore[arg-type]
+    return Stats(**{name: np.asarray([[value]], np.float32) for name, value in values.items()})
 
 
 def test_measures_are_those_of_the_series() -> None:

@@ -40,12 +40,12 @@ def parsed(text: str) -> list[tuple[str, int | None, int, str]]:
         elif token != ";":
             nodes[at][0] = token[1:-1].replace("''", "'") if token[0] == "'" else token
     assert at == 0
-    return [(str(label), above, int(length or 0), str(note)) for label, above, length, note in nodes]  # type: ignore[arg-type]
+    return [(str(label), above, int(length or 0), str(note)) for label, above, length, note in nodes]
 
 
 def written(tree: Tree, tmp_path: Path, **options: object) -> str:
     path = tmp_path / "tree.nwk"
-    write_newick(tree, path, **options)  # type: ignore[arg-type]
+    write_newick(tree, path, **options)
     return path.read_text(encoding="utf-8")
 
 

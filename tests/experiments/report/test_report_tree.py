@@ -35,7 +35,7 @@ def worlds(draw: st.DrawFn) -> tuple[Agents, Archive]:
     byte = np.zeros(count, np.uint8)
     agents = Agents(tree, byte, byte, byte, byte.astype(np.uint32), byte.astype(np.float32), ("a",), (), ())
     few = np.array(won) & (born % 5 == 0)
-    return agents, Archive(None, few.astype(np.uint8), byte)  # type: ignore[arg-type]
+    return agents, Archive(None, few.astype(np.uint8), byte)
 
 
 def line(tree: Tree, row: int) -> set[int]:

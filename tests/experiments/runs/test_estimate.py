@@ -71,7 +71,7 @@ def test_time_grows_with_work_and_shrinks_with_speed() -> None:
     launched = needs(speed=dataclasses.replace(SPEED, launch=1.0)).seconds
     assert launched is not None
     assert launched > base.seconds + 32  # a bar of a block at least
-    assert base.total_seconds(10) == pytest.approx(base.total_seconds(0) + 10 * base.seconds)  # type: ignore[operator]
+    assert base.total_seconds(10) == pytest.approx(base.total_seconds(0) + 10 * base.seconds)
     assert needs(speed=None).total_seconds(1) is None
 
 
