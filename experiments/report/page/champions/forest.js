@@ -6,6 +6,8 @@ import { chart, plainAxis } from "../base/chart.js";
 import { read, write, onAddress } from "../base/address.js";
 
 const ROW = 23;
+const QUESTION = 150; // pixels that a question in words wants at least
+const LEAF = 170;
 const FEATURES = 16;
 
 /**
@@ -97,22 +99,26 @@ function drawTree(place, tree, genome, index) {
   const leaves = leavesOf(root);
   const depth = depthOf(root);
   const reading = h("p", { class: "readout" });
-  const rest = () => reading.replaceChildren(`${many(leaves, "leaf", "leaves")}. Solid: yes; dashed: no, below.`);
+  const count = many(leaves, "leaf", "leaves");
+  const rest = () =>
+    reading.replaceChildren(`${count}. Solid: yes; dashed: no, below. A leaf names what is worth most in it.`);
   rest();
-  place.append(reading);
+  const inner = h("div");
+  inner.style.setProperty("width", `max(100%, ${depth * QUESTION + LEAF}px)`);
+  place.append(reading, h("div", { class: "sideways", tabindex: 0, role: "region", "aria-label": "Tree" }, inner));
   const paths = [];
   const data = (colours) => nodeOf(root, colours, genome, null, []);
   collect(root, [], paths);
-  return chart(place, {
+  return chart(inner, {
     label: `Tree ${index + 1} of the forest: ${leaves} leaves, ${depth} questions deep`,
     height: () => Math.max(120, leaves * ROW + 24),
-    option: (colours, width) => ({
+    option: (colours) => ({
       series: [
         {
           type: "tree",
           data: [data(colours)],
           left: 10,
-          right: width < 560 ? 90 : 170,
+          right: LEAF,
           top: 12,
           bottom: 12,
           orient: "LR",
