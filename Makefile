@@ -67,7 +67,7 @@ screenshots: $(VENV)/.installed-dev
 # An environment of its own, so that only what our own bounds ask for decides.
 constraints: $(VENV)/.installed-dev
 	@rm -rf build/constraints && $(BIN)/python -m venv build/constraints
-	@build/constraints/bin/python -m pip --disable-pip-version-check --no-input install -qq '.[dev,oracles,trees]'
+	@build/constraints/bin/python -m pip --disable-pip-version-check --no-input install -qq '.[dev,live,nautilus,oracles,trees]'
 	@{ sed -n '/^#/p' constraints.txt; build/constraints/bin/python -m pip list --format=freeze \
 		--exclude pip --exclude setuptools --exclude lineage-arena | LC_ALL=C sort -f; } > build/constraints.txt
 	@mv build/constraints.txt constraints.txt && rm -rf build/constraints
@@ -82,7 +82,7 @@ $(VENV)/.installed-run: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt
-	@$(call install,.[dev$(comma)oracles$(comma)trees])
+	@$(call install,.[dev$(comma)live$(comma)nautilus$(comma)oracles$(comma)trees])
 	@touch $(VENV)/.installed-run $@
 
 comma := ,

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from experiments.exchange.canonical import canonical, constant
 from experiments.exchange.ensemble import LEAF, Ensemble, Tree
-from markets.errors import UserError
 
 __all__ = ["to_onnx"]
 
@@ -38,12 +37,10 @@ def to_onnx(ensemble: Ensemble, *, rows: int = 1) -> bytes:
         rows: that a call gives at once; the shape is fixed, as MetaTrader 5 wants it.
 
     Raises:
-        UserError: onnx is not installed, or the ensemble has no canonical form.
+        UserError: the ensemble has no canonical form.
     """
-    try:
-        from onnx import TensorProto, helper
-    except ImportError:
-        raise UserError("ONNX needs the package onnx: pip install 'lineage-arena[trees]'") from None
+    from onnx import TensorProto, helper  # takes long to load, and few commands want it
+
     if rows < 1:
         raise ValueError(f"a call gives {rows} rows; right is 1 or more")
     form = canonical(ensemble)

@@ -2,11 +2,11 @@
 
 import dataclasses
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import random_ensembles as made
 from hypothesis import given, settings
@@ -17,9 +17,7 @@ from experiments.exchange.canonical import canonical
 from experiments.exchange.ensemble import Ensemble
 from experiments.exchange.onnx_model import to_onnx
 from experiments.exchange.reading import read_model
-from markets.errors import UserError
 
-onnx = pytest.importorskip("onnx", reason="no onnx: pip install '.[trees]'")
 runtime = pytest.importorskip("onnxruntime", reason="no onnxruntime: pip install '.[oracles]'")
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -112,12 +110,6 @@ def test_equal_ensembles_give_equal_bytes() -> None:
     first, second = (made.ensemble(np.random.default_rng(3), "lightgbm", outputs=3) for _ in range(2))
     assert to_onnx(first) == to_onnx(second) == to_onnx(canonical(first))
     assert to_onnx(first) != to_onnx(first, rows=2)
-
-
-def test_a_missing_package_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(UserError, match=r"^ONNX needs the package onnx: pip install 'lineage-arena\[trees\]'$"):
-        to_onnx(made.ensemble(np.random.default_rng(4)))
 
 
 def _values(original: Ensemble, rows: NDArray[np.float32]) -> NDArray[np.float32]:
