@@ -79,7 +79,8 @@ def _champion(args: argparse.Namespace) -> int:
         directory = find_run(args.source, args.runs_dir)
     except UserError as error:
         raise UserError(f"{args.source}: no such file and no such run; {str(error).rpartition('; ')[2]}") from None
-    from experiments.forests.champions import find_champion, read_forest
+    from experiments.champions.champions import find_champion
+    from experiments.forests.champions import read_forest
     from experiments.forests.export import check_model, write_ensemble
 
     if args.out is not None:

@@ -12,10 +12,10 @@ import jax
 import numpy as np
 import polars as pl
 
-from agents.observation import ACCOUNT_VIEW
 from arena.rollout import Trader
 from arena.schemas import REGIME_NAMES, TABLES
 from arena.settings import Settings
+from experiments.champions.champions import species_of
 from experiments.lineage.tree import Tree, ancestors
 from experiments.report.facts.archive import placed_archive
 from experiments.report.facts.sources import Sources
@@ -23,11 +23,9 @@ from experiments.report.facts.world import sentence
 from experiments.runs.champions import holders
 from experiments.runs.genomes import champion_file, trader_form
 from experiments.runs.trees import load_tree, metadata_of
-from genomes.registry import make_species
-from genomes.species import Shape, Species
 from markets.errors import UserError
 
-__all__ = ["GENE_UNITS", "Champion", "champion_facts", "read_champions", "read_traders", "short", "species_of"]
+__all__ = ["GENE_UNITS", "Champion", "champion_facts", "read_champions", "read_traders", "short"]
 
 GENE_UNITS = {
     "size": "× equity",
@@ -148,11 +146,6 @@ def _joined(earlier: Champion, later: Champion) -> Champion:
 
 def _place(champion: Champion) -> tuple[int, int]:
     return champion.replicate, min(champion.scores)
-
-
-def species_of(settings: Settings, name: str, features: int) -> Species:
-    """A species of a run, connected as its agents are."""
-    return make_species(name, settings.species[name], Shape(features, len(ACCOUNT_VIEW)))
 
 
 def champion_facts(

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import jax
 
+from experiments.champions.champions import species_of
 from experiments.lineage.tree import Tree
-from experiments.report.facts.champions import champion_facts, read_champions, read_traders, species_of
+from experiments.report.facts.champions import champion_facts, read_champions, read_traders
 from experiments.report.facts.genomes import genome_facts
 from experiments.report.facts.journeys import journeys
 from experiments.report.facts.sources import Sources

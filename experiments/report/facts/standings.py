@@ -17,8 +17,9 @@ from arena.archive import Archive
 from arena.rollout import Trader
 from arena.schemas import REGIME_NAMES
 from arena.standings import standings as trade_again
+from experiments.champions.champions import species_of
 from experiments.configuration.study import oracle_path
-from experiments.report.facts.champions import Champion, short, species_of
+from experiments.report.facts.champions import Champion, short
 from experiments.report.facts.sources import Sources
 from experiments.report.facts.world import World
 from experiments.runs.genomes import trader_form

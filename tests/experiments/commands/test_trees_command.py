@@ -18,10 +18,11 @@ from agents.observation import ACCOUNT_VIEW
 from arena.founding import found
 from arena.plan import make_plan
 from arena.schemas import TABLES
+from experiments.champions.champions import find_champion
 from experiments.configuration.compose import compose
 from experiments.configuration.study import load_market, make_study
 from experiments.exchange.reading import read_model
-from experiments.forests.champions import find_champion, read_forest
+from experiments.forests.champions import read_forest
 from experiments.runs.directory import RunDirectory
 from experiments.runs.trees import save_tree
 

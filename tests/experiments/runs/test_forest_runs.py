@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from small_runs import SMALL_FORESTS, arena, assert_same, crashing, evolve
 
-from experiments.forests.champions import find_champion, read_forest
+from experiments.champions.champions import find_champion
+from experiments.forests.champions import read_forest
 from experiments.runs.directory import RunDirectory
 
 QUIET = "terminal.progress=false"
