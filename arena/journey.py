@@ -3,12 +3,12 @@
 While agents are judged nothing is kept of single bars; a champion's curve and its trades come from rolling it out once
 more, through the same decisions and the same broker (`arena.rollout.act`), in one continuous episode. Stretches of all
 symbols are lanes beside each other; a long one is walked in equal pieces, so that one compiled program serves all of
-them and memory stays bounded.
+them and memory stays bounded. What an agent saw and thought before each order can be kept instead (`witness`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -17,12 +17,14 @@ from jax import lax
 from jaxtyping import Array, Float, Int32
 from numpy.typing import NDArray
 
-from arena.rollout import Acting, Rollout, Trader, act, begin, foresee
+from arena.rollout import Acting, Foreseen, Rollout, Step, Trader, act, begin, foresee
 from arena.tally import REGIMES
-from markets.account import Closed, Fills, Order
+from markets.account import Account, Closed, Fills, Order
 from markets.tape import Tape, rules_at, window
 
-__all__ = ["Passed", "travel"]
+__all__ = ["Passed", "Seen", "travel", "witness"]
+
+Kept = TypeVar("Kept")
 
 _PIECE = 4096
 """Bars walked at once at most."""
@@ -45,6 +47,23 @@ class Passed(NamedTuple):
     closed: Closed
     financing: Float[Array, "bars agents lanes"]
     """Charged at the bar's close, positive when paid."""
+
+
+class Seen(NamedTuple):
+    """What was seen, thought and asked at each decision; leaves [bars, agents, lanes, …], bars those of decisions."""
+
+    account: Account
+    """After that bar."""
+    peak: Float[Array, "bars agents lanes"]
+    """Highest equity so far."""
+    held: Float[Array, "bars agents lanes instruments"]
+    """Bars the open position has been held."""
+    view: Float[Array, "bars agents lanes instruments view"]
+    values: Float[Array, "bars agents lanes instruments actions"]
+    wanted: Float[Array, "bars agents lanes instruments"]
+    """Direction of the best action."""
+    order: Order
+    """For the next bar's open."""
 
 
 def travel(
@@ -73,6 +92,36 @@ def travel(
         How many bars came before, and the next ones in NumPy, as many as the longest lane has left. What a lane shows
         beyond its own last row means nothing.
     """
+    yield from _journey(_passed, setup, trader, tape, first, stop, piece)
+
+
+def witness(
+    setup: Rollout,
+    trader: Trader,
+    tape: Tape,
+    first: NDArray[np.integer[Any]],
+    stop: NDArray[np.integer[Any]],
+    *,
+    piece: int = _PIECE,
+) -> Iterator[tuple[int, Seen]]:
+    """The same journeys, told by what was seen, thought and asked at each decision; arguments are those of `travel`.
+
+    Yields:
+        How many decisions came before, and the next ones in NumPy; a lane's last is at the row before its last.
+    """
+    yield from _journey(_seen, setup, trader, tape, first, stop, piece)
+
+
+def _journey(
+    keep: "_Keep[Kept]",
+    setup: Rollout,
+    trader: Trader,
+    tape: Tape,
+    first: NDArray[np.integer[Any]],
+    stop: NDArray[np.integer[Any]],
+    piece: int,
+) -> Iterator[tuple[int, Kept]]:
+    """Walk all lanes to their ends, piece by piece."""
     if len(first) != len(stop) or not len(first) or (stop - first < 2).any():
         raise ValueError(f"lanes from {first} to {stop}; right is at least one, each of two rows or more")
     lanes, instruments = len(first), tape.atr.shape[1]
@@ -82,9 +131,27 @@ def travel(
     acting = begin(setup, rules_at(setup.rules, tape, start), agents, lanes, instruments)
     longest = int((stop - first).max()) - 1
     for before in range(0, longest, bars):
-        acting, passed = _walk(setup, bars, trader, tape, start, end, acting, jnp.int32(before))
+        acting, kept = _walk(keep, setup, bars, trader, tape, start, end, acting, jnp.int32(before))
         left = min(bars, longest - before)
-        yield before, jax.tree.map(lambda leaf, left=left: np.asarray(leaf)[:left], passed)
+        yield before, jax.tree.map(lambda leaf, left=left: np.asarray(leaf)[:left], kept)
+
+
+_Keep = Callable[[Rollout, Trader, Foreseen, Acting, Step], Kept]
+"""What is kept of a step, and of the episodes before it."""
+
+
+def _passed(setup: Rollout, trader: Trader, now: Foreseen, before: Acting, step: Step) -> Passed:  # noqa: ARG001
+    outcome = step.outcome
+    account = outcome.account
+    return Passed(account.equity, account.units, step.ask, outcome.fills, outcome.closed, outcome.financing)
+
+
+def _seen(setup: Rollout, trader: Trader, now: Foreseen, before: Acting, step: Step) -> Seen:
+    agents, lanes, instruments, width = step.view.shape
+    rows = step.view.reshape(agents, lanes * instruments, width)
+    values, _ = jax.vmap(setup.species.values)(trader.genome, now.code, rows, before.brain)
+    values = values.reshape(agents, lanes, instruments, -1)
+    return Seen(before.account, before.peak, before.held, step.view, values, step.wanted, step.ask)
 
 
 def _suited(piece: int, accounts: int, chunk: int) -> int:
@@ -95,8 +162,9 @@ def _suited(piece: int, accounts: int, chunk: int) -> int:
     return max(bars // chunk, 1) * chunk
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@partial(jax.jit, static_argnums=(0, 1, 2))
 def _walk(
+    keep: _Keep[Kept],
     setup: Rollout,
     bars: int,
     trader: Trader,
@@ -105,7 +173,7 @@ def _walk(
     stop: Int32[Array, "lanes"],
     acting: Acting,
     before: Int32[Array, ""],
-) -> tuple[Acting, Passed]:
+) -> tuple[Acting, Kept]:
     """The next bars of every lane."""
     context, chunk = setup.species.context, setup.chunk
     market = window(tape, first + before, bars, context)
@@ -113,16 +181,14 @@ def _walk(
     met = first + before + jnp.arange(1, bars + 1, dtype=jnp.int32)[:, None]
     market = market._replace(bar=market.bar._replace(last=met == stop - 1))
 
-    def bar_step(acting: Acting, now: tuple[Any, ...]) -> tuple[Acting, Passed]:
+    def bar_step(acting: Acting, now: tuple[Any, ...]) -> tuple[Acting, Kept]:
         foreseen, regime, atr, bar = now
         silent = jnp.where(regime < REGIMES, 0.0, jnp.nan)[:, None]
         foreseen = foreseen._replace(factor=foreseen.factor + silent)
         after, step = act(setup, trader, acting, foreseen, atr, bar, rules)
-        outcome = step.outcome
-        account = outcome.account
-        return after, Passed(account.equity, account.units, step.ask, outcome.fills, outcome.closed, outcome.financing)
+        return after, keep(setup, trader, foreseen, acting, step)
 
-    def chunk_step(acting: Acting, now: tuple[Array, Any]) -> tuple[Acting, Passed]:
+    def chunk_step(acting: Acting, now: tuple[Array, Any]) -> tuple[Acting, Kept]:
         at, (regime, atr, bar) = now
         features = lax.dynamic_slice_in_dim(market.features, at, context + chunk)
         return lax.scan(bar_step, acting, (foresee(setup, trader, features, regime), regime, atr, bar))
@@ -130,6 +196,6 @@ def _walk(
     chunks = bars // chunk
     parts = jax.tree.map(lambda x: x.reshape(chunks, chunk, *x.shape[1:]), (market.regime, market.atr, market.bar))
     with jax.default_matmul_precision("highest"):
-        after, passed = lax.scan(chunk_step, acting, (jnp.arange(chunks) * chunk, parts))
-    joined: Passed = jax.tree.map(lambda x: x.reshape(bars, *x.shape[2:]), passed)
+        after, kept = lax.scan(chunk_step, acting, (jnp.arange(chunks) * chunk, parts))
+    joined: Kept = jax.tree.map(lambda x: x.reshape(bars, *x.shape[2:]), kept)
     return after, joined

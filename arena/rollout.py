@@ -25,7 +25,7 @@ from markets.broker import open_account, step
 from markets.rules import BrokerRules
 from markets.tape import MarketWindow
 
-__all__ = ["Acting", "Rollout", "Step", "Trace", "Trader", "act", "begin", "foresee", "roll_out"]
+__all__ = ["Acting", "Foreseen", "Rollout", "Step", "Trace", "Trader", "act", "begin", "foresee", "roll_out"]
 
 
 class Trader(NamedTuple):
@@ -91,7 +91,7 @@ class Step(NamedTuple):
     outcome: Outcome
 
 
-class _Foreseen(NamedTuple):
+class Foreseen(NamedTuple):
     """What does not depend on the account, of some bars; leaves [bars, …]."""
 
     code: Any
@@ -115,7 +115,7 @@ def foresee(
     trader: Trader,
     features: Float[Array, "history episodes instruments features"],
     regime: Int32[Array, "bars episodes"],
-) -> _Foreseen:
+) -> Foreseen:
     """Encode a chunk of bars, and say how caution and trust scale exposure in it.
 
     Args:
@@ -126,11 +126,11 @@ def foresee(
     """
     flat = features.reshape(features.shape[0], -1, features.shape[-1])
     code = jax.vmap(setup.species.encode, (0, None), 1)(trader.genome, flat)
-    return _Foreseen(code, _exposure_factor(setup, trader, features[setup.species.context :], regime))
+    return Foreseen(code, _exposure_factor(setup, trader, features[setup.species.context :], regime))
 
 
 def act(
-    setup: Rollout, trader: Trader, before: Acting, now: _Foreseen, atr: Array, bar: Bar, rules: BrokerRules
+    setup: Rollout, trader: Trader, before: Acting, now: Foreseen, atr: Array, bar: Bar, rules: BrokerRules
 ) -> tuple[Acting, Step]:
     """Observe, decide and meet the next bar.
 
@@ -179,7 +179,7 @@ def roll_out(
     agents = trader.genes.size.shape[0]
     species, chunk = setup.species, setup.chunk
 
-    def bar_step(carry: _Carry, now: tuple[_Foreseen, Array, Array, Bar]) -> tuple[_Carry, Trace | None]:
+    def bar_step(carry: _Carry, now: tuple[Foreseen, Array, Array, Bar]) -> tuple[_Carry, Trace | None]:
         foreseen, regime, atr, bar = now
         account = carry.acting.account
         acting, (view, wanted, _, outcome) = act(setup, trader, carry.acting, foreseen, atr, bar, rules)
