@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from experiments.commands.reading import add_reading_arguments, read_settings
-from experiments.replay.replay import replay_aligned, see_free, write
+from experiments.replay.replay import replay_aligned, write
 from experiments.replay.targets import align_targets, read_targets
+from experiments.runs.files import see_free
 from markets.errors import UserError
 from markets.readers import read_bars
 from markets.rules import BrokerRules

@@ -8,9 +8,6 @@ import dataclasses
 import functools
 import json
 import math
-import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +20,7 @@ from numpy.typing import NDArray
 from experiments.replay.metrics import CONVENTIONS, performance, spread_paid
 from experiments.replay.targets import Targets, align_targets
 from experiments.replay.trades import marks_of, trades_of
+from experiments.runs.files import see_free, write_folder
 from markets.account import REASONS, Bar, Order, Outcome
 from markets.bars import CLOSE, Bars
 from markets.broker import open_account, step
@@ -30,7 +28,7 @@ from markets.calendars import financing_days, periods_per_year
 from markets.errors import UserError
 from markets.rules import BrokerRules
 
-__all__ = ["ReplayResult", "replay", "replay_aligned", "see_free", "write"]
+__all__ = ["ReplayResult", "replay", "replay_aligned", "write"]
 
 _FILLS = ("units", "price", "commission", "slippage", "fee")
 _EXTREME = "prices of the bars, or keys of --set such as cash, commission or max_leverage, are too extreme"
@@ -88,19 +86,14 @@ def write(result: ReplayResult, out: str | Path) -> None:
     Raises:
         UserError: `out` holds something already.
     """
-    out = see_free(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
-    try:
+
+    def fill(folder: Path) -> None:
         for name in ("ledger", "fills", "trades"):
-            getattr(result, name).write_parquet(partial / f"{name}.parquet", compression="zstd")
+            getattr(result, name).write_parquet(folder / f"{name}.parquet", compression="zstd")
         text = json.dumps(result.metrics, indent=2, ensure_ascii=False, allow_nan=False)
-        (partial / "metrics.json").write_text(f"{text}\n", encoding="utf-8")
-        partial.chmod(0o777 & ~_umask())
-        partial.rename(out)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+        (folder / "metrics.json").write_text(f"{text}\n", encoding="utf-8")
+
+    write_folder(see_free(out), fill)
 
 
 @functools.partial(jax.jit, static_argnames="rules")
@@ -235,24 +228,3 @@ def _quotes(bars: Bars, rules: BrokerRules) -> Bar:
         "last": np.arange(1, len(bars)) == len(bars) - 1,
     }
     return Bar(**{name: jnp.asarray(values) for name, values in quotes.items()})
-
-
-def see_free(out: str | Path) -> Path:
-    """The full path of a directory that can be made: absent, or empty.
-
-    Raises:
-        UserError: it holds something, or is no directory.
-    """
-    out = Path(out).expanduser().absolute()
-    if out.is_dir() and not any(out.iterdir()):
-        return out
-    if out.exists() or out.is_symlink():
-        raise UserError(f"{out}: exists and is not empty; name another directory, or remove it first")
-    return out
-
-
-def _umask() -> int:
-    """The process's file-mode mask, which a temporary directory does not heed."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -9,6 +9,8 @@ import errno
 import io
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,17 @@ import polars as pl
 
 from markets.errors import UserError
 
-__all__ = ["TEMPORARY", "check_out", "make_folder", "sync_folder", "write_json", "write_table", "write_whole"]
+__all__ = [
+    "TEMPORARY",
+    "check_out",
+    "make_folder",
+    "see_free",
+    "sync_folder",
+    "write_folder",
+    "write_json",
+    "write_table",
+    "write_whole",
+]
 
 TEMPORARY = ".part-"
 """Prefix of names of files that are being written; whoever finds one left behind may delete it."""
@@ -64,6 +76,48 @@ def check_out(path: Path) -> None:
         raise UserError(f"{path}: is no regular file; right is the name of a file")
     if not path.parent.is_dir():
         raise UserError(f"{path}: there is no folder {path.parent}; make it first")
+
+
+def see_free(out: str | Path) -> Path:
+    """The full path of a directory that can be made: absent, or empty.
+
+    Raises:
+        UserError: it holds something, or is no directory.
+    """
+    out = Path(out).expanduser().absolute()
+    if out.is_dir() and not any(out.iterdir()):
+        return out
+    if out.exists() or out.is_symlink():
+        raise UserError(f"{out}: exists and is not empty; name another directory, or remove it first")
+    return out
+
+
+def write_folder(out: Path, fill: Callable[[Path], object]) -> None:
+    """Make a folder that appears whole or not at all.
+
+    Args:
+        out: of `see_free`.
+        fill: writes what it holds into the folder whose path it is given.
+
+    Raises:
+        OSError: the disk is full, or the folder above cannot be written; nothing is left behind.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
+    try:
+        fill(partial)
+        partial.chmod(0o777 & ~_umask())
+        partial.rename(out)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def _umask() -> int:
+    """The process's file-mode mask, which a temporary directory does not heed."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
