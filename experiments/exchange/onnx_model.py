@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from experiments.exchange.canonical import canonical, constant
 from experiments.exchange.ensemble import LEAF, Ensemble, Tree
 
-__all__ = ["to_onnx"]
+__all__ = ["IR", "ML_OPSET", "OPSET", "to_onnx"]
 
-_IR, _OPSET, _ML_OPSET = 8, 15, 3
+IR, OPSET, ML_OPSET = 8, 15, 3
 """Format and operator sets; none newer than the onnxruntime that MetaTrader 5's manual names, 1.14, reads."""
 
 
@@ -58,8 +58,8 @@ def to_onnx(ensemble: Ensemble, *, rows: int = 1) -> bytes:
     ends = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()}
     model = helper.make_model(
         helper.make_graph([node], "ensemble", [ends["features"]], [ends["values"]]),
-        opset_imports=[helper.make_opsetid("", _OPSET), helper.make_opsetid("ai.onnx.ml", _ML_OPSET)],
-        ir_version=_IR,
+        opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)],
+        ir_version=IR,
         producer_name="lineage-arena",
     )
     metadata = {"features": json.dumps(form.features), "classes": json.dumps(form.classes), "link": form.link}
