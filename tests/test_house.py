@@ -25,11 +25,16 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 CORE = ("agents", "arena", "genomes", *(f"markets.{name}" for name in ("account", "broker", "rules", "sizing", "tape")))
 """The compiled core, which runs and is measured where nothing more than these is installed."""
 CORE_NEEDS = {"flax", "jax", "jaxlib", "jaxtyping", "numpy", "optax"}
+ADAPTER = "agents.live.nautilus"
+"""The one module that is made of another library's classes; nothing of ours loads it."""
+LIVE_NEEDS = {"numpy", "onnxruntime", "safetensors"}
+"""What the runner of bundles may use: no part of the compiled core, as a bot has neither JAX nor the rest of us."""
 EDGE = {"arena.api", "arena.frames", "arena.schemas", "arena.standings"}
 """The face of the arena towards Python users, where tables may stand; nothing inside the core imports it."""
 
 NO_JAX = (
     *PACKAGES,
+    "agents.live",
     "experiments.bench.lineage",
     "experiments.cli",
     "experiments.configuration.compose",
@@ -81,8 +86,16 @@ def python(code: str, **options: object) -> subprocess.CompletedProcess[str]:
 
 def test_the_compiled_core_imports_arrays_and_nothing_else() -> None:
     for name, file in modules(*CORE):
-        if name not in EDGE:
+        if name not in EDGE and not f"{name}.".startswith("agents.live."):
             assert foreign(file) <= CORE_NEEDS, f"{name} imports {sorted(foreign(file) - CORE_NEEDS)}"
+
+
+def test_the_runner_of_bundles_needs_numpy_and_safetensors_alone() -> None:
+    """And onnxruntime where it is asked for; the one module that speaks to NautilusTrader is loaded by those who do."""
+    for name, file in modules("agents.live"):
+        if name != ADAPTER:
+            assert foreign(file) <= LIVE_NEEDS, f"{name} imports {sorted(foreign(file) - LIVE_NEEDS)}"
+            assert foreign(file, loading=True) <= {"numpy"}, name
 
 
 def test_nothing_inside_the_core_imports_its_tabular_face() -> None:
@@ -93,13 +106,14 @@ def test_nothing_inside_the_core_imports_its_tabular_face() -> None:
 
 
 def test_every_import_of_the_installed_packages_is_a_declared_dependency() -> None:
-    """Those of the extra [trees] too, but never while a file is loaded: they may be absent, and are slow to come."""
+    """Those of extras too, but never while a file is loaded: they may be absent, and are slow to come."""
     project = PROJECT["project"]
     owners = importlib.metadata.packages_distributions()
-    for loading, extra in ((False, project["optional-dependencies"]["trees"]), (True, [])):
+    extras = [line for name in ("live", "nautilus", "trees") for line in project["optional-dependencies"][name]]
+    for loading, extra in ((False, extras), (True, [])):
         declared = {canonicalize_name(Requirement(line).name) for line in [*project["dependencies"], *extra]}
         for name, file in modules(*PACKAGES):
-            for top in foreign(file, loading=loading):
+            for top in foreign(file, loading=loading and name != ADAPTER):
                 wanted = {canonicalize_name(owner) for owner in owners.get(top, [top])}
                 assert wanted & declared, f"{name} imports {top}{' while it is loaded' * loading}"
 

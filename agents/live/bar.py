@@ -1,0 +1,233 @@
+"""One closed bar, as a feed hands it over, and what may be wrong with it.
+
+A bar can be made of anything that has the form of one: odd numbers are a market's oddity and are told by `fault`, not
+raised. What has not the form of a bar (a stamp that is none, three prices for four) is the program's mistake.
+"""
+
+import datetime
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, SupportsFloat
+
+import numpy as np
+from numpy.typing import NDArray
+
+from markets.bars import HIGH, LOW, Bars
+from markets.errors import UserError
+from markets.settings import shown
+
+__all__ = ["Bar", "fault", "mended", "sound"]
+
+Stamp = np.datetime64 | datetime.datetime | str | float
+Prices = tuple[float, float, float, float]
+
+_PRICES = ("open", "high", "low", "close")
+
+_ROUNDING = 1e-9
+"""Relative distance below which a high under a close is the rounding of whoever made the prices, as readers have it."""
+
+_LEAST, _MOST = 1e-30, 1e30
+"""Prices between these fit float32 with room for what is made of them."""
+
+_NOT_A_TIME = np.datetime64("NaT", "us")
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Bar:
+    """A closed bar of one instrument.
+
+    Attributes:
+        time: its open, UTC, `datetime64[us]`.
+        bid: open, high, low, close on the bid side, in price.
+        ask: the same on the ask side.
+        volume: units traded in it; 0 in a market without volume.
+        columns: the user's own columns by name; NaN where there is no value.
+    """
+
+    time: np.datetime64
+    bid: Prices
+    ask: Prices
+    volume: float
+    columns: Mapping[str, float]
+
+    def __init__(
+        self,
+        time: Stamp,
+        bid: Iterable[float],
+        ask: Iterable[float],
+        volume: float | None = 0.0,
+        columns: Mapping[str, float] | None = None,
+    ) -> None:
+        """Take a bar in any form a feed may have it.
+
+        Args:
+            time: of its open: `datetime64`, `datetime` (UTC where it names no zone), ISO 8601 text, or seconds since
+                1970.
+            bid: open, high, low, close; None is a missing one.
+            ask: the same.
+            volume: units traded.
+            columns: the user's own columns.
+
+        Raises:
+            UserError: no stamp, not four prices, or something that is no number.
+        """
+        put = object.__setattr__
+        put(self, "time", _stamp(time))
+        put(self, "bid", _prices(bid, "bid"))
+        put(self, "ask", _prices(ask, "ask"))
+        put(self, "volume", _number(volume, "volume"))
+        put(self, "columns", {name: _number(value, name) for name, value in columns.items()} if columns else {})
+
+    @classmethod
+    def from_mid(
+        cls,
+        time: Stamp,
+        open: float,
+        high: float,
+        low: float,
+        close: float,
+        volume: float | None = 0.0,
+        *,
+        spread: float = 0.0,
+        columns: Mapping[str, float] | None = None,
+    ) -> "Bar":
+        """A bar of one price, with a full spread, in price, put around it."""
+        mid, half = _prices((open, high, low, close), "prices"), 0.5 * _number(spread, "spread")
+        return cls(time, [price - half for price in mid], [price + half for price in mid], volume, columns)
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> "Bar":
+        """A bar of a line of JSON or a row of a table.
+
+        Args:
+            values: `timestamp`, and `open, high, low, close` (with `spread` where there is one) or `bid_open …
+                bid_close, ask_open … ask_close`; `volume` where there is one. `symbol` is passed over; whatever else is
+                there is a column of the user's own.
+
+        Raises:
+            UserError: a missing key or something that is no number.
+        """
+        sides = [f"{side}_{name}" for side in ("bid", "ask") for name in _PRICES]
+        keys = sides if "bid_open" in values else list(_PRICES)
+        for key in ("timestamp", *keys):
+            if key not in values:
+                raise UserError(f"bar: {key} is missing; it has: {', '.join(map(shown, values)) or 'nothing'}")
+        known = {"timestamp", "symbol", "volume", *keys, *(() if keys is sides else ("spread",))}
+        columns = {name: value for name, value in values.items() if name not in known}
+        time, volume, prices = values["timestamp"], values.get("volume", 0.0), [values[key] for key in keys]
+        if keys is sides:
+            return cls(time, prices[:4], prices[4:], volume, columns)
+        opened, high, low, close = prices
+        return cls.from_mid(time, opened, high, low, close, volume, spread=values.get("spread", 0.0), columns=columns)
+
+
+def fault(bar: Bar) -> str:
+    """Why a bar is not taken: a reason, a colon and what is wrong; empty where nothing is."""
+    (bo, bh, bl, bc), (ao, ah, al, ac) = bar.bid, bar.ask
+    # One chain of comparisons passes the sound bar; a NaN fails it wherever it stands.
+    if (
+        _LEAST < bl <= bo <= bh < _MOST
+        and bl <= bc <= bh
+        and bl <= al <= ao <= ah < _MOST
+        and al <= ac <= ah
+        and bo <= ao
+        and bh <= ah
+        and bc <= ac
+        and 0.0 <= bar.volume < math.inf
+        and not np.isnat(bar.time)
+        and not any(map(math.isinf, bar.columns.values()))
+    ):
+        return ""
+    return _fault(bar)
+
+
+def sound(bars: Bars) -> NDArray[np.bool_]:
+    """Which of many bars `fault` has nothing to say of [bars]."""
+    good = np.isfinite(bars.volume) & (bars.volume >= 0) & ~np.isnat(bars.time) & (bars.bid <= bars.ask).all(axis=1)
+    for prices in (bars.bid, bars.ask):
+        opened, high, low, close = prices.T
+        slack = _ROUNDING * high
+        good &= ((prices > _LEAST) & (prices < _MOST)).all(axis=1) & (low <= high + slack)
+        good &= (np.maximum(opened, close) <= high + slack) & (np.minimum(opened, close) >= low - slack)
+    for column in bars.columns.values():
+        good &= ~np.isinf(column)
+    return np.asarray(good)
+
+
+def mended(prices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Prices [bars, 4] with high and low exactly around open and close, as readers mend what rounding left."""
+    whole = np.array(prices, np.float64)
+    if len(whole):
+        whole[:, HIGH], whole[:, LOW] = whole.max(axis=1), whole.min(axis=1)
+    return whole
+
+
+def _fault(bar: Bar) -> str:
+    if np.isnat(bar.time):
+        return "not_finite: the bar has no time"
+    numbers = {f"{side} {name}": value for side in ("bid", "ask") for name, value in _named(getattr(bar, side))}
+    for name, value in (*numbers.items(), ("volume", bar.volume)):
+        if not math.isfinite(value):
+            return f"not_finite: {name} is {value}"
+    for name, value in bar.columns.items():
+        if math.isinf(value):
+            return f"not_finite: {shown(name)} is {value}"
+    for name, value in numbers.items():
+        if not _LEAST < value < _MOST:
+            return f"bad_prices: {name} is {value}"
+    for side in ("bid", "ask"):
+        opened, high, low, close = getattr(bar, side)
+        slack = _ROUNDING * high
+        if max(opened, low, close) > high + slack or min(opened, close) < low - slack:
+            return f"bad_prices: {side} open, high, low, close are {opened}, {high}, {low}, {close}"
+    for name, low, high in zip(_PRICES, bar.bid, bar.ask, strict=True):
+        if high < low:
+            return f"bad_prices: {name} is {high} ask, below {low} bid"
+    return f"bad_prices: volume is {bar.volume}" if bar.volume < 0 else ""
+
+
+def _named(prices: Prices) -> list[tuple[str, float]]:
+    return list(zip(_PRICES, prices, strict=True))
+
+
+def _prices(values: Iterable[float], what: str) -> Prices:
+    found = [_number(value, what) for value in (values.tolist() if isinstance(values, np.ndarray) else values)]
+    if len(found) != 4:
+        raise UserError(f"bar: {what}: expected open, high, low, close, got {len(found)} numbers")
+    return found[0], found[1], found[2], found[3]
+
+
+def _number(value: SupportsFloat | str | None, what: str) -> float:
+    if type(value) is float:
+        return value
+    if value is None:
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+    except (TypeError, ValueError):
+        raise UserError(f"bar: {shown(what)[1:-1]}: expected a number, got {shown(value)}") from None
+
+
+def _stamp(time: Stamp) -> np.datetime64:
+    if isinstance(time, np.datetime64):
+        stamp: np.datetime64 = time.astype("datetime64[us]")
+        return stamp
+    if isinstance(time, str):
+        try:
+            time = datetime.datetime.fromisoformat(time.strip())
+        except ValueError:
+            raise UserError(f"bar: {shown(time)} is no ISO 8601 time, such as 2024-05-01T13:00:00Z") from None
+    if isinstance(time, datetime.datetime):
+        if time.tzinfo is not None:
+            try:
+                time = time.astimezone(datetime.UTC).replace(tzinfo=None)
+            except OverflowError:  # a zone that reaches before the year 1 or beyond 9999
+                return _NOT_A_TIME
+        return np.datetime64(time, "us")
+    if isinstance(time, bool) or not isinstance(time, int | float | np.integer | np.floating):
+        raise UserError(f"bar: {shown(time)} is no time; give a datetime, ISO 8601 text or seconds since 1970")
+    seconds = float(time) if abs(time) < 1e12 else math.nan
+    return np.datetime64(round(seconds * 1e6), "us") if math.isfinite(seconds) else _NOT_A_TIME

@@ -1,0 +1,181 @@
+"""What a champion sees of the market: bars go in one by one, features, regime and ATR of the newest come out.
+
+Every bar is checked before it is taken, spreads are put on as the arena puts them on, and the features of a window of
+fixed length are scaled with the bundle's constants: the bits are the arena's.
+"""
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.live.bar import Bar, fault, mended, sound
+from agents.live.manifest import Manifest
+from agents.live.slow import FeatureStream
+from markets.bars import CLOSE, Bars
+from markets.errors import UserError
+from markets.features import features
+from markets.regimes import UNKNOWN
+
+__all__ = ["Market", "Observation"]
+
+_ATR_LEAST, _ATR_NONE = 1e-6, 1.0
+"""A stop needs a distance: the least that an average true range counts as, and what one that is not known counts as."""
+
+_EVER = np.iinfo(np.int64).min
+_ONE = np.ones(1, bool)
+
+
+class Observation(NamedTuple):
+    """The market at the close of a bar.
+
+    Attributes:
+        features: scaled and clipped, float32 [features].
+        regime: its place in the bundle's `regimes.names`.
+        atr: average true range as a fraction of the close, > 0.
+        close: mid close, in price.
+    """
+
+    features: NDArray[np.float32]
+    regime: int
+    atr: np.float32
+    close: np.float32
+
+
+class Market:
+    """The rolling window of one instrument."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+        self._chosen = features(manifest.features.settings, manifest.features.columns)
+        self._columns = manifest.features.columns
+        self._scaler = manifest.scaler
+        self._market = len(self._chosen) - len(self._columns)
+        self._longest = round(manifest.clock.longest_gap * 1e6)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget every bar."""
+        self._stream = FeatureStream(self._chosen, self._manifest.regimes.settings)
+        self._last: int | None = None
+
+    @property
+    def bars(self) -> int:
+        """Bars that are known, at most those that are needed."""
+        return min(self._stream.bars, self._manifest.warm_up)
+
+    @property
+    def last(self) -> np.datetime64 | None:
+        """Open of the newest bar."""
+        return None if self._last is None else np.datetime64(self._last, "us")
+
+    def take(self, bar: Bar) -> tuple[bool, Observation | str]:
+        """One more bar: whether it was taken, and what is seen then or why nothing is."""
+        self._check_columns(bar.columns)
+        problem = fault(bar)
+        if problem:
+            return False, problem
+        stamp = int(bar.time.astype(np.int64))
+        step = 0 if self._last is None else stamp - self._last
+        if self._last is not None and step <= 0:
+            return False, f"out_of_order: the bar opens at {bar.time}, the one before at {self.last}"
+        one = self._quoted(_picked(_bars([bar], self._columns), _ONE, self._columns))
+        self._stream.push(one)
+        self._last = stamp
+        if self.bars < self._manifest.warm_up:
+            return True, f"warming_up: {self.bars} of {self._manifest.warm_up} bars"
+        if step > self._longest:
+            return True, f"gap: {step / 1e6:.0f} seconds since the bar before, at most {self._longest / 1e6:.0f} known"
+        raw = self._stream.features
+        regime = self._stream.regime
+        if regime == UNKNOWN or not np.isfinite(raw[: self._market]).all():
+            return True, "unknown_regime: the market has no regime in this window"
+        atr = self._stream.relative_atr
+        atr = max(atr, _ATR_LEAST) if atr == atr else _ATR_NONE
+        bid, ask = np.float32(one.bid[0, CLOSE]), np.float32(one.ask[0, CLOSE])
+        return True, Observation(self._scaler.apply(raw), regime, np.float32(atr), np.float32(0.5) * (bid + ask))
+
+    def warm_up(self, bars: Bars | Iterable[Bar]) -> int:
+        """Many bars, older first; those that are odd or not newer than the last are passed over. How many were taken.
+
+        Raises:
+            UserError: a column that the champion sees is missing.
+        """
+        many = bars if isinstance(bars, Bars) else _bars(self._checked(bars), self._columns)
+        self._check_columns(many.columns)
+        many = _picked(many, sound(many), self._columns)
+        if not len(many):
+            return 0
+        stamps = many.time.astype(np.int64)
+        before = np.maximum.accumulate(np.concatenate([[_EVER if self._last is None else self._last], stamps]))[:-1]
+        many = _picked(many, stamps > before, self._columns)
+        if len(many):
+            self._stream.extend(self._quoted(many))
+            self._last = int(many.time[-1].astype(np.int64))
+        return len(many)
+
+    def state(self) -> dict[str, Any]:
+        """The window as text, exact to the bit."""
+        bars = self._stream.recent()
+        parts = {"time": bars.time.astype(np.int64), "bid": bars.bid, "ask": bars.ask, "volume": bars.volume}
+        parts |= {f"column {name}": bars.columns[name] for name in self._columns}
+        return {"last": self._last, "bars": len(bars), **{name: _text(part) for name, part in parts.items()}}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """The window of a `state`."""
+        count = int(state["bars"])
+        numbers = {name: _array(state[name], "<f8") for name in ("bid", "ask", "volume")}
+        columns = {name: _array(state[f"column {name}"], "<f8") for name in self._columns}
+        time = _array(state["time"], "<i8").astype("datetime64[us]")
+        bid, ask = numbers["bid"].reshape(count, 4), numbers["ask"].reshape(count, 4)
+        if any(len(part) != count for part in (time, numbers["volume"], *columns.values())):
+            raise ValueError("parts of different length")
+        self.clear()
+        if count:
+            self._stream.extend(Bars("", time, bid, ask, numbers["volume"], columns))
+        self._last = None if state["last"] is None else int(state["last"])
+
+    def _quoted(self, bars: Bars) -> Bars:
+        """With the spread of the broker's rules, as the arena prepares a market."""
+        return bars.with_spread(self._manifest.broker.spread, self._manifest.broker.spread_rate)
+
+    def _checked(self, bars: Iterable[Bar]) -> list[Bar]:
+        found = list(bars)
+        for bar in found:
+            self._check_columns(bar.columns)
+        return found
+
+    def _check_columns(self, columns: Mapping[str, Any]) -> None:
+        for name in self._columns:
+            if name not in columns:
+                known = ", ".join(columns) or "none"
+                raise UserError(f"bar: no column {name!r}, which the champion sees; its columns: {known}")
+
+
+def _bars(bars: Sequence[Bar], columns: tuple[str, ...]) -> Bars:
+    return Bars(
+        "",
+        np.asarray([bar.time for bar in bars], "datetime64[us]"),
+        np.asarray([bar.bid for bar in bars], np.float64).reshape(-1, 4),
+        np.asarray([bar.ask for bar in bars], np.float64).reshape(-1, 4),
+        np.asarray([bar.volume for bar in bars], np.float64),
+        {name: np.asarray([bar.columns[name] for bar in bars], np.float64) for name in columns},
+    )
+
+
+def _picked(bars: Bars, rows: NDArray[np.bool_], columns: tuple[str, ...]) -> Bars:
+    """Those rows, with highs and lows exactly around opens and closes, and no columns but those that are seen."""
+    bid, ask = (mended(side[rows]) for side in (bars.bid, bars.ask))
+    own = {name: np.asarray(bars.columns[name], np.float64)[rows] for name in columns}
+    return Bars(bars.symbol, bars.time[rows].astype("datetime64[us]"), bid, ask, bars.volume[rows], own)
+
+
+def _text(values: NDArray[Any]) -> str:
+    kind = "<i8" if values.dtype.kind == "i" else "<f8"
+    return base64.b64encode(np.ascontiguousarray(values, kind).tobytes()).decode("ascii")
+
+
+def _array(text: str, kind: str) -> NDArray[Any]:
+    return np.frombuffer(base64.b64decode(text, validate=True), kind).astype(kind[1:])
