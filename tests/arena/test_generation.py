@@ -16,6 +16,8 @@ from arena.records import GenerationRecord
 from arena.state import ArenaState
 from markets.preparation import Market
 
+pytestmark = pytest.mark.usefixtures("plainly_compiled")
+
 GENERATIONS = 5
 WORLD: dict[str, Any] = {
     "evolution": {"agents": 16, "islands": 2, "replicates": 2, "migration": {"every": 2, "agents": 1}},
@@ -48,12 +50,21 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def run() -> Run:
+def run(plainly_compiled: None) -> Run:
     return Run()
 
 
 def same(first: Any, second: Any) -> None:
     jax.tree.map(np.testing.assert_array_equal, first, second)
+
+
+def alike(first: Any, second: Any) -> None:
+    """The same but for the rounding of two programs."""
+
+    def compare(one: Any, other: Any) -> None:
+        np.testing.assert_allclose(one, other, rtol=1e-5 if np.issubdtype(one.dtype, np.floating) else 0, atol=1e-7)
+
+    jax.tree.map(compare, first, second)
 
 
 def births(record: GenerationRecord) -> dict[int, tuple[int, int, int]]:
@@ -231,17 +242,36 @@ def test_validation_never_reaches_those_who_breed(run: Run) -> None:
 
 
 def test_the_archive_never_writes_to_the_populations(run: Run) -> None:
-    """Without an archive: the same lives."""
+    """Whoever it holds, with whatever score and genome: the same lives, bit for bit."""
+    stuffed = jax.tree.map(lambda leaf: np.full_like(leaf, 3), run.founders.archive)
+    end, records = run.play(run.founders._replace(archive=stuffed))
+    same(end.populations, run.end.populations)
+    for record, before in zip(records, run.records, strict=True):
+        own, old = record.species[0], before.species[0]
+        same((own.train, own.births, own.scars, own.death), (old.train, old.births, old.scars, old.death))
+        assert not record.archive.improved.any(), "3 a bar is not to be beaten"
+    assert run.records[0].archive.improved.any()
+
+
+def test_without_an_archive_the_same_live_die_and_breed(run: Run) -> None:
+    """Another program, which may round otherwise: each generation begins with the populations of the first."""
     without = Run(archive={"enabled": False})
-    same(without.end.populations, run.end.populations)
-    for record, before in zip(without.records, run.records, strict=True):
-        same(record.species[0].births, before.species[0].births)
+    same(without.founders.populations, run.founders.populations)
+    state = run.founders
+    for before in run.records:
+        begun = without.founders._replace(
+            generation=state.generation, next_id=state.next_id, populations=state.populations
+        )
+        found, (record,) = without.play(begun, generations=1)
+        state, _ = run.play(state, generations=1)
+        alike(found.populations, state.populations)
+        alike(record.species[0].births, before.species[0].births)
         assert record.species[0].tried.size == 0
         assert not record.archive.improved.any()
 
 
 @pytest.fixture(scope="module")
-def off() -> Run:
+def off(plainly_compiled: None) -> Run:
     """All that can be switched off is, and blocks and chunks are others."""
     return Run(
         archive={"enabled": False},
