@@ -5,30 +5,27 @@ anyone can check the money by hand.
 """
 
 import dataclasses
-import functools
 import json
 import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from experiments.replay.metrics import CONVENTIONS, performance, spread_paid
+from experiments.replay.passage import Passage, outcome_of, rows_of
 from experiments.replay.targets import Targets, align_targets
 from experiments.replay.trades import marks_of, trades_of
 from experiments.runs.files import see_free, write_folder
-from markets.account import REASONS, Bar, Order, Outcome
+from markets.account import REASONS, Closed
 from markets.bars import CLOSE, Bars
-from markets.broker import open_account, step
 from markets.calendars import financing_days, periods_per_year
 from markets.errors import UserError
 from markets.rules import BrokerRules
 
-__all__ = ["ReplayResult", "replay", "replay_aligned", "write"]
+__all__ = ["ReplayResult", "quoted", "replay", "replay_aligned", "result_of", "write"]
 
 _FILLS = ("units", "price", "commission", "slippage", "fee")
 _EXTREME = "prices of the bars, or keys of --set such as cash, commission or max_leverage, are too extreme"
@@ -96,31 +93,36 @@ def write(result: ReplayResult, out: str | Path) -> None:
     write_folder(see_free(out), fill)
 
 
-@functools.partial(jax.jit, static_argnames="rules")
-def _scan(bars: Bar, orders: Order, rules: BrokerRules) -> Outcome:
-    """The outcome of every bar but the first, [bars − 1, …], of one account."""
-    account = open_account(rules, (), 1, bars.open_bid.dtype)
-
-    def through(account: Any, row: tuple[Bar, Order]) -> tuple[Any, Outcome]:
-        bar, order = row
-        outcome = step(account, order, bar, rules)
-        return outcome.account, outcome
-
-    outcomes: Outcome = jax.lax.scan(through, account, (bars, orders))[1]
-    return outcomes
-
-
 def replay_aligned(own_bars: Bars, targets: Targets, rules: BrokerRules) -> ReplayResult:
     """Do as `replay` does with targets that are aligned with the bars already.
 
     Raises:
         UserError: spreads that leave no price, or money beyond any number.
     """
-    bars = _quoted(own_bars, rules)
-    with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
-        orders = Order(*(jnp.asarray(column[:-1, None]) for column in targets))
-        terms = dataclasses.replace(rules, spread=None, spread_rate=None, calendar="none")  # are in the quotes already
-        outcome = jax.tree.map(np.asarray, _scan(_quotes(bars, rules), orders, terms))
+    bars = quoted(own_bars, rules)
+    passage = Passage(rules)
+    rows = rows_of(
+        bars,
+        targets,
+        days=financing_days(bars.time, rules.calendar),
+        has_volume=bars.has_volume,
+        closes=rules.close_at_end,
+    )
+    return result_of(bars, passage.through(passage.open(), rows), rules)
+
+
+def result_of(bars: Bars, done: NDArray[np.float64], rules: BrokerRules) -> ReplayResult:
+    """The result of bars that an account was taken through.
+
+    Args:
+        bars: with the spread that was paid.
+        done: what came of every bar but the first, of `Passage.through`, [bars − 1, OUTCOME].
+        rules: the broker's.
+
+    Raises:
+        UserError: money beyond any number.
+    """
+    outcome = outcome_of(done)
     account = outcome.account
     close = bars.mid[:, CLOSE]
     units = np.append(0.0, account.units[:, 0])
@@ -138,7 +140,7 @@ def replay_aligned(own_bars: Bars, targets: Targets, rules: BrokerRules) -> Repl
     columns = {name: getattr(outcome.fills, name)[step_of, slot, 0] for name in _FILLS}
     fills = pl.DataFrame({"timestamp": time.gather(row), "reason": pl.Series(reasons, dtype=pl.String), **columns})
 
-    marks = marks_of(row, slot, jax.tree.map(lambda leaf: leaf[step_of, 0], outcome.closed))
+    marks = marks_of(row, slot, Closed(*(leaf[step_of, 0] for leaf in outcome.closed)))
     trades = trades_of(fills, row, slot, **marks._asdict(), financing=financing, stamps=time)
     yearly = periods_per_year(bars.time, rules.calendar)
     with np.errstate(all="ignore"):  # what is not finite is null in the metrics, or refused below
@@ -177,7 +179,7 @@ def replay_aligned(own_bars: Bars, targets: Targets, rules: BrokerRules) -> Repl
     return ReplayResult(ledger, fills, trades, metrics)
 
 
-def _quoted(own_bars: Bars, rules: BrokerRules) -> Bars:
+def quoted(own_bars: Bars, rules: BrokerRules) -> Bars:
     """Bars with the spread that the rules ask for.
 
     Raises:
@@ -211,20 +213,3 @@ def _see_finite(bars: Bars, **columns: NDArray[np.float64]) -> None:
 
 def _stamp(time: np.datetime64) -> str:
     return f"{time.astype('datetime64[s]')}".replace("T", " ")
-
-
-def _quotes(bars: Bars, rules: BrokerRules) -> Bar:
-    """Every bar but the first as the broker meets it, [bars − 1, 1]."""
-    quotes: dict[str, NDArray[Any]] = {
-        f"{price}_{name}": side[1:, column, None]
-        for column, price in enumerate(("open", "high", "low", "close"))
-        for name, side in (("bid", bars.bid), ("ask", bars.ask))
-    }
-    volume = bars.volume if bars.has_volume else np.full(len(bars), np.inf)
-    quotes |= {
-        "decision_close": bars.mid[:-1, CLOSE, None],
-        "decision_volume": volume[:-1, None],
-        "days": financing_days(bars.time, rules.calendar)[1:, None],
-        "last": np.arange(1, len(bars)) == len(bars) - 1,
-    }
-    return Bar(**{name: jnp.asarray(values) for name, values in quotes.items()})
