@@ -1,9 +1,11 @@
 """Small runs for the tests of run directories: one small study, made through the command, and ways to compare."""
 
 import contextlib
+import fcntl
 import io
 import os
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from experiments.runs.directory import RunDirectory
 from experiments.runs.recording import Recorder
 
 __all__ = [
+    "BOTH",
     "RECORDED",
     "SMALL",
     "SMALL_FORESTS",
@@ -30,6 +33,8 @@ __all__ = [
     "compiled_once",
     "crashing",
     "evolve",
+    "made_once",
+    "make_small",
     "without_compiling_again",
     "without_table",
 ]
@@ -84,6 +89,15 @@ SMALL_FORESTS = (
 )
 """The same with forests."""
 
+BOTH = (
+    *SMALL,
+    "species=[qnetwork,forest]",
+    "species.forest.depth=2",
+    "species.forest.market_trees=3",
+    "species.forest.state_trees=1",
+)
+"""The small study with networks and forests."""
+
 RECORDED = tuple(name for name in TABLES if name != "timings")
 """The tables that two equal runs share."""
 
@@ -121,6 +135,42 @@ def evolve(runs_dir: Path, *overrides: str, code: int = 0, study: Sequence[str] 
     assert answered == code, complaint or said
     last = said.splitlines()[-1]
     return RunDirectory(Path(last.rpartition("arena resume ")[2])), said
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that one worker of a test session makes and all of them read.
+
+    Args:
+        factory: of the session.
+        name: of the folder.
+        make: fills it.
+    """
+    base = factory.getbasetemp()
+    home = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "made-once"
+    home.mkdir(exist_ok=True)
+    with (home / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (home / name).is_dir():
+            shutil.rmtree(home / f"{name}.part", ignore_errors=True)
+            (home / f"{name}.part").mkdir()
+            make(home / f"{name}.part")
+            (home / f"{name}.part").rename(home / name)
+    return home / name
+
+
+def make_small(folder: Path, *overrides: str) -> None:
+    """Evolve the small study into that folder; its program is compiled with little care, which takes half the time."""
+    before = jax.config.values["jax_disable_most_optimizations"]
+    jax.config.update("jax_disable_most_optimizations", True)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            without_table(patch)
+            run, _ = evolve(folder / "runs", *overrides, study=BOTH)
+    finally:
+        jax.config.update("jax_disable_most_optimizations", before)
+    for path in list(run.root.iterdir()):
+        path.rename(folder / path.name)
+    shutil.rmtree(folder / "runs")
 
 
 @contextlib.contextmanager

@@ -1,70 +1,21 @@
 """Runs to report on: a small real one of both species, and what can be wrong with a run's folder."""
 
-import fcntl
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jax
 import polars as pl
-import pytest
 import yaml
-from small_runs import SMALL, arena, evolve, without_table
+from small_runs import BOTH, arena, made_once, make_small
 
 from experiments.configuration.compose import compose
 from experiments.runs.champions import best_scores
 from experiments.runs.directory import RunDirectory
 
 __all__ = ["BOTH", "BREAKS", "facts_of", "made_once", "make_report", "make_small"]
-
-BOTH = (
-    *SMALL,
-    "species=[qnetwork,forest]",
-    "species.forest.depth=2",
-    "species.forest.market_trees=3",
-    "species.forest.state_trees=1",
-)
-"""The small study with networks and forests."""
-
-
-def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
-    """A folder that one worker of a test session makes and all of them read.
-
-    Args:
-        factory: of the session.
-        name: of the folder.
-        make: fills it.
-    """
-    base = factory.getbasetemp()
-    home = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "report-runs"
-    home.mkdir(exist_ok=True)
-    with (home / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (home / name).is_dir():
-            shutil.rmtree(home / f"{name}.part", ignore_errors=True)
-            (home / f"{name}.part").mkdir()
-            make(home / f"{name}.part")
-            (home / f"{name}.part").rename(home / name)
-    return home / name
-
-
-def make_small(folder: Path, *overrides: str) -> None:
-    """Evolve the small study into that folder; its program is compiled with little care, which takes half the time."""
-    before = jax.config.values["jax_disable_most_optimizations"]
-    jax.config.update("jax_disable_most_optimizations", True)
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            without_table(patch)
-            run, _ = evolve(folder / "runs", *overrides, study=BOTH)
-    finally:
-        jax.config.update("jax_disable_most_optimizations", before)
-    for path in list(run.root.iterdir()):
-        path.rename(folder / path.name)
-    shutil.rmtree(folder / "runs")
 
 
 def make_report(run: Path, folder: Path, *words: str) -> None:

@@ -1,0 +1,105 @@
+"""Golden decisions: what a champion saw, thought and asked on bars of its own run, so that anyone can repeat it.
+
+The arena itself is asked (`arena.journey.witness`): one continuous account on the validation part of one symbol, from
+its first bar of a known regime. The bars are as they were read; the broker's spread is put on them by whoever repeats
+it, as the arena does.
+"""
+
+import io
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from arena.journey import Seen, witness
+from arena.rollout import Rollout, Trader
+from experiments.champions.world import World
+from markets.errors import UserError
+from markets.regimes import UNKNOWN
+
+__all__ = ["DECISIONS", "golden", "packed"]
+
+DECISIONS = 512
+"""Decisions kept, where the run has as many bars."""
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The earliest stamp that an archive's entry may have; the same for all, so that equal content is equal bytes."""
+
+
+def golden(world: World, setup: Rollout, trader: Trader, segment: int, *, warm_up: int) -> dict[str, NDArray[Any]]:
+    """Decisions of one champion, and all that is needed to repeat them.
+
+    Args:
+        world: of the run.
+        setup: how the champion acts.
+        trader: the champion, leaves without an axis of agents.
+        segment: of the tape that it trades, of one symbol.
+        warm_up: bars that a first decision needs, its own included.
+
+    Returns:
+        Arrays by name, as docs/records.md has them; of bars [W + N, …] with W = `warm_up` − 1, of decisions [N, …].
+
+    Raises:
+        UserError: the segment is too short.
+    """
+    own, tape, bars = world.market.segments[segment], world.market.tape, world.supply.bars[segment]
+    regime = np.asarray(tape.regime)
+    first, count = _decisions(own.first, own.last, own.rows.validation, regime, warm_up)
+    agent = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], trader)
+    stop = np.asarray([first + count + 1])
+    parts = [part for _, part in witness(setup, agent, tape, stop - count - 1, stop)]
+    seen: Seen = jax.tree.map(lambda *leaves: np.concatenate(leaves)[:, 0, 0], *parts)
+    rows = slice(first, first + count)
+    known = bars[first - own.first - warm_up + 1 : first - own.first + count]
+    asked = np.isfinite(seen.order.target[:, 0])
+    values = np.asarray(seen.values[:, 0])
+    names = [name for name in world.market.features if name in known.columns]
+    return {
+        "time": known.time.astype("datetime64[us]").astype(np.int64),
+        "bid": known.bid,
+        "ask": known.ask,
+        "volume": known.volume,
+        **{f"column_{name}": known.columns[name] for name in names},
+        "features": np.asarray(tape.features[rows, 0]),
+        "regime": regime[rows].astype(np.int8),
+        "atr": np.asarray(tape.atr[rows, 0]),
+        "equity": np.asarray(seen.account.equity),
+        "units": np.asarray(seen.account.units[:, 0]),
+        "entry": np.asarray(seen.account.entry[:, 0]),
+        "peak": np.asarray(seen.peak),
+        "held": np.asarray(seen.held[:, 0]),
+        "view": np.asarray(seen.view[:, 0]),
+        "values": values,
+        "action": values.argmax(1).astype(np.int8),
+        "target": np.asarray(seen.order.target[:, 0]),
+        "stop": np.where(asked, np.asarray(seen.order.stop_loss[:, 0]), np.float32(np.nan)),
+        "take_profit": np.where(asked, np.asarray(seen.order.take_profit[:, 0]), np.float32(np.nan)),
+    }
+
+
+def _decisions(begin: int, last: int, validation: range, regime: NDArray[np.int32], warm_up: int) -> tuple[int, int]:
+    """Row of the first decision, and how many there are; some of training where validation is short."""
+    known = np.flatnonzero(regime[begin + warm_up - 1 : last] != UNKNOWN) + begin + warm_up - 1
+    after = known[known >= validation.start]
+    if not len(known):
+        raise UserError("market: has no bar of a known regime behind the warm-up; a bundle needs some to be checked by")
+    count = min(DECISIONS, last - int(known[0]))
+    first = int(after[0]) if len(after) else last
+    return min(first, last - count), count
+
+
+def packed(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Arrays as a compressed `.npz`, equal ones as equal bytes."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            entry = io.BytesIO()
+            np.lib.format.write_array(entry, np.ascontiguousarray(array), allow_pickle=False)
+            info = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
+            info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
+            archive.writestr(info, entry.getvalue())
+    return file.getvalue()
