@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from markets.features import rolling
+from markets.features.symbols import primitive
 from markets.settings import check, setting
 
 __all__ = ["REGIMES", "UNKNOWN", "RegimeSettings", "classify", "rolling_rank"]
@@ -82,14 +83,14 @@ def classify(close: ArrayLike, settings: RegimeSettings | None = None) -> NDArra
     _, sigma = rolling.rolling_mean_deviation(rolling.change(log_close), settings.returns, ddof=1)
     sigma = np.where(sigma <= rolling.NEGLIGIBLE, 0.0, sigma)
     rank = rolling_rank(sigma, settings.ranks)
-    regime = np.full(len(log_close), _CALM, np.int8)
-    regime[(trend < settings.ranging) & (rank > settings.volatile)] = _VOLATILE
-    regime[(trend > settings.trending) & (total > 0)] = _BULL
-    regime[(trend > settings.trending) & (total < 0)] = _BEAR
-    regime[np.isnan(rank)] = UNKNOWN
-    return regime
+    trends = trend > settings.trending
+    regime = np.where((trend < settings.ranging) & (rank > settings.volatile), np.int8(_VOLATILE), np.int8(_CALM))
+    regime = np.where(trends & (total > 0), np.int8(_BULL), regime)
+    regime = np.where(trends & (total < 0), np.int8(_BEAR), regime)
+    return np.where(np.isnan(rank), np.int8(UNKNOWN), regime)
 
 
+@primitive
 def rolling_rank(values: NDArray[np.float64], bars: int) -> NDArray[np.float64]:
     """Average rank of each value among the last `bars`, itself included, as a share of them.
 

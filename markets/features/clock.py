@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from markets.bars import Bars
+from markets.features import rolling
 
 __all__ = ["CLOCK", "SESSIONS", "cycle", "session"]
 
@@ -21,19 +22,26 @@ SESSIONS = {"asia": (0, 9), "london": (8, 17), "new_york": (13, 22)}
 """First hour and hour after the last, UTC, of each session: fixed hours, without daylight saving."""
 
 
+def _stamp(time: NDArray[np.datetime64]) -> NDArray[np.int64]:
+    """Microseconds since the epoch."""
+    stamp: NDArray[np.int64] = time.astype("datetime64[us]").astype(np.int64)
+    return stamp
+
+
 def _minute(time: NDArray[np.datetime64]) -> NDArray[np.int64]:
     """Minute of the day, 0 … 1439."""
-    return np.asarray(time).astype("datetime64[m]").astype(np.int64) % MINUTES
+    return _stamp(time) // 60_000_000 % MINUTES
 
 
 def _weekday(time: NDArray[np.datetime64]) -> NDArray[np.int64]:
     """0 is Monday; the epoch was a Thursday."""
-    return (np.asarray(time).astype("datetime64[D]").astype(np.int64) + 3) % 7
+    return (_stamp(time) // 86_400_000_000 + 3) % 7
 
 
 def _month(time: NDArray[np.datetime64]) -> NDArray[np.int64]:
     """0 is January."""
-    return np.asarray(time).astype("datetime64[M]").astype(np.int64) % 12
+    month: NDArray[np.int64] = time.astype("datetime64[M]").astype(np.int64)
+    return month % 12
 
 
 _CYCLES: dict[str, tuple[int, Callable[[NDArray[np.datetime64]], NDArray[np.int64]]]] = {
@@ -52,7 +60,7 @@ _TABLES: dict[tuple[str, str], NDArray[np.float64]] = {
 def cycle(bars: Bars, name: str, wave: str) -> NDArray[np.float64]:
     """Sine or cosine of a cycle: `hour` (of the day, to the minute), `weekday` (of seven) or `month` (of twelve)."""
     _, phase = _CYCLES[name]
-    return _TABLES[name, wave][phase(bars.time)]
+    return rolling.looked_up(phase(bars.time), _TABLES[name, wave])
 
 
 def session(bars: Bars, name: str) -> NDArray[np.float64]:

@@ -85,7 +85,9 @@ def macd_histogram(bars: Bars, fast: int, slow: int, signal: int, longest: int |
     close = _mid(bars, CLOSE)
     of_line, of_signal = _macd_depths(slow, signal, longest)
     quick, lazy = _alpha(fast), _alpha(slow)
-    line = rolling.ema(close, quick, min(of_line, rolling.ema_window(quick))) - rolling.ema(close, lazy, of_line)
+    line: Series = rolling.ema(close, quick, min(of_line, rolling.ema_window(quick))) - rolling.ema(
+        close, lazy, of_line
+    )
     return (line - rolling.ema(line, _alpha(signal), of_signal)) / close
 
 
@@ -154,13 +156,9 @@ def gap_length(bars: Bars, length: int) -> Series:
 
     0 between neighbours on the clock, 3.9 after a weekend of hourly bars.
     """
-    stamps = np.ascontiguousarray(bars.time).astype("datetime64[us]").astype(np.int64)
-    out = np.full(len(stamps), np.nan)
-    if len(stamps) > length:
-        apart = np.diff(stamps)
-        usual = rolling.rolling_median(apart, length)[length - 1 :]
-        out[length:] = rolling.log(apart[length - 1 :] / usual)
-    return out
+    stamps = bars.time.astype("datetime64[us]").astype(np.int64)
+    apart = rolling.change(rolling.contiguous(stamps))  # exact: a float64 holds microseconds of years 1685 to 2255
+    return rolling.log(apart / rolling.rolling_median(apart, length))
 
 
 def _mid(bars: Bars, side: int) -> Series:

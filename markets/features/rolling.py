@@ -8,13 +8,16 @@ depends on the processor, the C library and the stride of its input. `log` here 
 operations alone, and a bot's machine gets the same bits as the one that evolved the champion.
 
 All functions take and give float64 [bars], oldest first; a bar whose window is incomplete is NaN, and a NaN spoils
-exactly the windows that hold it.
+exactly the windows that hold it. Those marked as primitives have a second form beside them, in `newest`, which gives
+the newest row alone; the others are made of them and of elementwise operations, and need none.
 """
 
 import math
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from markets.features.symbols import Symbol, primitive
 
 __all__ = [
     "NEGLIGIBLE",
@@ -26,12 +29,16 @@ __all__ = [
     "lagged",
     "line",
     "log",
+    "looked_up",
+    "mean_apart",
+    "moment_apart",
     "ratio",
     "rolling_max",
     "rolling_mean_deviation",
     "rolling_median",
     "rolling_min",
     "rolling_sum",
+    "squares_apart",
 ]
 
 Series = NDArray[np.float64]
@@ -54,6 +61,9 @@ _BLOCK = 65_536
 
 def contiguous(values: ArrayLike) -> Series:
     """The values as one contiguous float64 array, copied only where they are not."""
+    if isinstance(values, Symbol):
+        series: Series = values.astype(np.float64)
+        return series
     return np.ascontiguousarray(values, np.float64)
 
 
@@ -70,12 +80,17 @@ def log(values: ArrayLike) -> Series:
     times = power.astype(np.float64) - small
     s = (fraction - 1) / (fraction + 1)
     squared = s * s
-    series = np.full(len(values), 1 / _ODD[-1])
+    series: Series | float = 1 / _ODD[-1]
     for odd in _ODD[-2::-1]:
-        series *= squared
-        series += 1 / odd
+        series = series * squared + 1 / odd
     result: Series = times * _LN2_HIGH + (2 * s + (2 * s * squared * series + times * _LN2_LOW))
     return result
+
+
+@primitive
+def looked_up(places: NDArray[np.int64], table: Series) -> Series:
+    """The values of a table at these places."""
+    return table[places]
 
 
 def ratio(above: Series, below: Series, *, floor: Series | float, otherwise: float) -> Series:
@@ -84,6 +99,7 @@ def ratio(above: Series, below: Series, *, floor: Series | float, otherwise: flo
     return np.where(small, np.where(np.isnan(above), np.nan, otherwise), above / np.where(small, 1.0, below))
 
 
+@primitive
 def lagged(values: Series, bars: int) -> Series:
     """The values `bars` bars ago: x[t − bars]."""
     if bars == 0:
@@ -98,6 +114,7 @@ def change(values: Series, bars: int = 1) -> Series:
     return values - lagged(values, bars)
 
 
+@primitive
 def rolling_sum(values: Series, bars: int) -> Series:
     """Σ of the last `bars` values, oldest first."""
     out, rows = _started(values, bars)
@@ -109,6 +126,7 @@ def rolling_sum(values: Series, bars: int) -> Series:
     return out
 
 
+@primitive
 def rolling_min(values: Series, bars: int) -> Series:
     """Smallest of the last `bars` values."""
     out, rows = _started(values, bars)
@@ -132,34 +150,72 @@ def rolling_mean_deviation(values: Series, bars: int, ddof: int = 0) -> tuple[Se
     high price level costs no digits.
 
     Returns:
-        x[t] − mean, and √(Σ(x − mean)² / (bars − ddof)).
+        x[t] − mean, and √(Σ(x − mean)² / (bars − ddof)); NaN where bars ≤ ddof.
     """
-    out, deviation, rows = np.full(len(values), np.nan), np.full(len(values), np.nan), len(values)
-    if rows < bars or bars <= ddof:
-        return out, deviation
+    mean = mean_apart(values, bars)
+    freedom = bars - ddof
+    return -mean, np.sqrt(squares_apart(values, mean, bars) / (freedom if freedom > 0 else np.nan))
+
+
+@primitive
+def mean_apart(values: Series, bars: int) -> Series:
+    """Mean of the last `bars` values, counted from the last of them: Σ(x − x[t]) / bars."""
+    out, rows = np.full(len(values), np.nan), len(values)
+    if rows < bars:
+        return out
     last = values[bars - 1 :]
-    mean, squares = np.zeros(len(last)), np.zeros(len(last))
+    mean = np.zeros(len(last))
     for lag in range(bars - 1, -1, -1):
         mean += values[bars - 1 - lag : rows - lag] - last
-    mean /= bars
+    out[bars - 1 :] = mean / bars
+    return out
+
+
+@primitive
+def squares_apart(values: Series, mean: Series, bars: int) -> Series:
+    """Σ(x − x[t] − mean)² over the last `bars` values, `mean` counted from the last of them."""
+    out, rows = np.full(len(values), np.nan), len(values)
+    if rows < bars:
+        return out
+    last, middle = values[bars - 1 :], mean[bars - 1 :]
+    squares = np.zeros(len(last))
     for lag in range(bars - 1, -1, -1):
         apart = values[bars - 1 - lag : rows - lag] - last
-        apart -= mean
+        apart -= middle
         apart *= apart
         squares += apart
-    deviation[bars - 1 :] = np.sqrt(squares / (bars - ddof))
-    out[bars - 1 :] = -mean
-    return out, deviation
+    out[bars - 1 :] = squares
+    return out
 
 
-def rolling_median(values: NDArray[np.int64], bars: int) -> NDArray[np.int64]:
-    """Lower median of the last `bars` whole numbers; the first bars − 1 rows, without a full window, are 0."""
-    out = np.zeros(len(values), np.int64)
+@primitive
+def moment_apart(values: Series, mean: Series, bars: int) -> Series:
+    """Σ(x − x[t] − mean)(k − (bars − 1)/2) over the last `bars` values, k = 0, 1, … from the oldest."""
+    out, rows = np.full(len(values), np.nan), len(values)
+    if rows < bars:
+        return out
+    last, middle = values[bars - 1 :], mean[bars - 1 :]
+    moment = np.zeros(len(last))
+    for lag in range(bars - 1, -1, -1):
+        apart = values[bars - 1 - lag : rows - lag] - last
+        apart -= middle
+        apart *= 0.5 * (bars - 1) - lag
+        moment += apart
+    out[bars - 1 :] = moment
+    return out
+
+
+@primitive
+def rolling_median(values: ArrayLike, bars: int) -> Series:
+    """Lower median of the last `bars` values."""
+    values = contiguous(values)
+    out = np.full(len(values), np.nan)
     if len(values) >= bars:
         windows = np.lib.stride_tricks.sliding_window_view(values, bars)
         middle = (bars - 1) // 2
         for start in range(0, len(windows), _BLOCK):
-            block = np.partition(windows[start : start + _BLOCK], middle, axis=1)
+            block = np.partition(windows[start : start + _BLOCK], (middle, bars - 1), axis=1)  # NaN sorts last
+            block[np.isnan(block[:, -1]), middle] = np.nan
             out[bars - 1 + start : bars - 1 + start + len(block)] = block[:, middle]
     return out
 
@@ -169,6 +225,7 @@ def ema_window(alpha: float) -> int:
     return 1 if alpha >= 1 else 1 + math.ceil(math.log(TAIL) / math.log1p(-alpha))
 
 
+@primitive
 def ema(values: Series, alpha: float, bars: int) -> Series:
     """Exponential average e ← e + α(x − e), started anew at every bar from the value `bars` − 1 bars before it.
 
@@ -191,27 +248,14 @@ def line(values: Series, bars: int) -> tuple[Series, Series]:
 
     Returns:
         Its slope a bar, and R² = Sxy² / (Sxx · Syy) in [0, 1]; R² is 0 where the standard deviation of the values is
-        at most `NEGLIGIBLE`.
+        at most `NEGLIGIBLE`. A window of one bar has no line: both are NaN.
     """
-    slope, strength = np.full(len(values), np.nan), np.full(len(values), np.nan)
-    if bars < 2 or len(values) < bars:
-        return slope, strength
-    rows = len(values)
-    last = values[bars - 1 :]
     away, deviation = rolling_mean_deviation(values, bars)
-    mean = -away[bars - 1 :]
-    sxy = np.zeros(len(last))
-    for lag in range(bars - 1, -1, -1):
-        apart = values[bars - 1 - lag : rows - lag] - last
-        apart -= mean
-        apart *= 0.5 * (bars - 1) - lag
-        sxy += apart
-    sxx = bars * (bars * bars - 1) / 12
-    syy = bars * deviation[bars - 1 :] * deviation[bars - 1 :]
-    slope[bars - 1 :] = sxy / sxx
+    sxy = moment_apart(values, -away, bars)
+    sxx = bars * (bars * bars - 1) / 12 if bars > 1 else np.nan
+    syy = bars * deviation * deviation
     least = sxx * bars * NEGLIGIBLE * NEGLIGIBLE
-    strength[bars - 1 :] = np.minimum(ratio(sxy * sxy, sxx * syy, floor=least, otherwise=0.0), 1.0)
-    return slope, strength
+    return sxy / sxx, np.minimum(ratio(sxy * sxy, sxx * syy, floor=least, otherwise=0.0), 1.0)
 
 
 def _started(values: Series, bars: int) -> tuple[Series, int]:
