@@ -17,7 +17,7 @@ from markets.bars import HIGH, LOW, Bars
 from markets.errors import UserError
 from markets.settings import shown
 
-__all__ = ["Bar", "fault", "mended", "sound"]
+__all__ = ["Bar", "Prices", "fault", "mended", "sound"]
 
 Stamp = np.datetime64 | datetime.datetime | str | float
 Prices = tuple[float, float, float, float]

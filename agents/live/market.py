@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.live.bar import Bar, fault, mended, sound
+from agents.live.bar import Bar, Prices, fault, mended, sound
 from agents.live.manifest import Manifest
-from agents.live.slow import FeatureStream
 from markets.bars import CLOSE, Bars
 from markets.errors import UserError
 from markets.features import features
+from markets.features.stream import FeatureStream
 from markets.regimes import UNKNOWN
 
 __all__ = ["Market", "Observation"]
@@ -25,7 +25,6 @@ _ATR_LEAST, _ATR_NONE = 1e-6, 1.0
 """A stop needs a distance: the least that an average true range counts as, and what one that is not known counts as."""
 
 _EVER = np.iinfo(np.int64).min
-_ONE = np.ones(1, bool)
 
 
 class Observation(NamedTuple):
@@ -45,7 +44,11 @@ class Observation(NamedTuple):
 
 
 class Market:
-    """The rolling window of one instrument."""
+    """The rolling window of one instrument.
+
+    Attributes:
+        bars: that are known, at most those that are needed.
+    """
 
     def __init__(self, manifest: Manifest) -> None:
         self._manifest = manifest
@@ -53,18 +56,16 @@ class Market:
         self._columns = manifest.features.columns
         self._scaler = manifest.scaler
         self._market = len(self._chosen) - len(self._columns)
+        self._least = manifest.warm_up
+        self._spread, self._spread_rate = manifest.broker.spread, manifest.broker.spread_rate
         self._longest = round(manifest.clock.longest_gap * 1e6)
         self.clear()
 
     def clear(self) -> None:
         """Forget every bar."""
-        self._stream = FeatureStream(self._chosen, self._manifest.regimes.settings)
+        self._stream = FeatureStream(self._chosen, self._manifest.regimes.settings, columns=self._columns)
         self._last: int | None = None
-
-    @property
-    def bars(self) -> int:
-        """Bars that are known, at most those that are needed."""
-        return min(self._stream.bars, self._manifest.warm_up)
+        self.bars = 0
 
     @property
     def last(self) -> np.datetime64 | None:
@@ -81,11 +82,13 @@ class Market:
         step = 0 if self._last is None else stamp - self._last
         if self._last is not None and step <= 0:
             return False, f"out_of_order: the bar opens at {bar.time}, the one before at {self.last}"
-        one = self._quoted(_picked(_bars([bar], self._columns), _ONE, self._columns))
-        self._stream.push(one)
+        bid, ask = self._quoted(bar.bid, bar.ask)
+        self._stream.push_row(stamp, bid, ask, bar.volume, bar.columns)
         self._last = stamp
-        if self.bars < self._manifest.warm_up:
-            return True, f"warming_up: {self.bars} of {self._manifest.warm_up} bars"
+        if self.bars < self._least:
+            self.bars += 1
+        if self.bars < self._least:
+            return True, f"warming_up: {self.bars} of {self._least} bars"
         if step > self._longest:
             return True, f"gap: {step / 1e6:.0f} seconds since the bar before, at most {self._longest / 1e6:.0f} known"
         raw = self._stream.features
@@ -94,8 +97,8 @@ class Market:
             return True, "unknown_regime: the market has no regime in this window"
         atr = self._stream.relative_atr
         atr = max(atr, _ATR_LEAST) if atr == atr else _ATR_NONE
-        bid, ask = np.float32(one.bid[0, CLOSE]), np.float32(one.ask[0, CLOSE])
-        return True, Observation(self._scaler.apply(raw), regime, np.float32(atr), np.float32(0.5) * (bid + ask))
+        close = np.float32(0.5) * (np.float32(bid[CLOSE]) + np.float32(ask[CLOSE]))
+        return True, Observation(self._scaler.apply(raw), regime, np.float32(atr), close)
 
     def warm_up(self, bars: Bars | Iterable[Bar]) -> int:
         """Many bars, older first; those that are odd or not newer than the last are passed over. How many were taken.
@@ -112,7 +115,8 @@ class Market:
         before = np.maximum.accumulate(np.concatenate([[_EVER if self._last is None else self._last], stamps]))[:-1]
         many = _picked(many, stamps > before, self._columns)
         if len(many):
-            self._stream.extend(self._quoted(many))
+            self._stream.extend(many.with_spread(self._spread, self._spread_rate))
+            self.bars = min(self.bars + len(many), self._least)
             self._last = int(many.time[-1].astype(np.int64))
         return len(many)
 
@@ -121,11 +125,12 @@ class Market:
         bars = self._stream.recent()
         parts = {"time": bars.time.astype(np.int64), "bid": bars.bid, "ask": bars.ask, "volume": bars.volume}
         parts |= {f"column {name}": bars.columns[name] for name in self._columns}
-        return {"last": self._last, "bars": len(bars), **{name: _text(part) for name, part in parts.items()}}
+        rows = {"rows": len(bars), **{name: _text(part) for name, part in parts.items()}}
+        return {"last": self._last, "bars": self.bars, **rows}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """The window of a `state`."""
-        count = int(state["bars"])
+        count = int(state["rows"])
         numbers = {name: _array(state[name], "<f8") for name in ("bid", "ask", "volume")}
         columns = {name: _array(state[f"column {name}"], "<f8") for name in self._columns}
         time = _array(state["time"], "<i8").astype("datetime64[us]")
@@ -135,11 +140,23 @@ class Market:
         self.clear()
         if count:
             self._stream.extend(Bars("", time, bid, ask, numbers["volume"], columns))
-        self._last = None if state["last"] is None else int(state["last"])
+        self._last, self.bars = None if state["last"] is None else int(state["last"]), int(state["bars"])
 
-    def _quoted(self, bars: Bars) -> Bars:
-        """With the spread of the broker's rules, as the arena prepares a market."""
-        return bars.with_spread(self._manifest.broker.spread, self._manifest.broker.spread_rate)
+    def _quoted(self, bid: Prices, ask: Prices) -> tuple[Prices, Prices]:
+        """Highs and lows around opens and closes, and the spread of the broker's rules, as `Bars.with_spread` puts it.
+
+        Plain numbers, as arrays of four would take most of the time.
+        """
+        bid, ask = (bid[0], max(bid), min(bid), bid[3]), (ask[0], max(ask), min(ask), ask[3])
+        if self._spread is None and self._spread_rate is None:
+            return bid, ask
+        spread, rate, low, high = self._spread or 0.0, self._spread_rate or 0.0, [], []
+        for below, above in zip(bid, ask, strict=True):
+            mid = 0.5 * (below + above)
+            half = 0.5 * (spread + rate * mid)
+            low.append(mid - half)
+            high.append(mid + half)
+        return (low[0], low[1], low[2], low[3]), (high[0], high[1], high[2], high[3])
 
     def _checked(self, bars: Iterable[Bar]) -> list[Bar]:
         found = list(bars)
