@@ -5,6 +5,7 @@ works out one row of it (`newest`), at a cost that depends on the windows and no
 a stream knows follows from its last `window` bars.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TypeVar
@@ -71,14 +72,13 @@ class FeatureStream:
         )
         layout = [("time",), *((side, price) for side in ("bid", "ask") for price in range(4)), ("volume",)]
         order = [*layout, *(("columns", name) for name in self._columns)]
-        self._inputs = tuple((place, order.index(options)) for place, options in inputs)
+        self._newest = Newest(self._graph, order, [*self._places, self._regime_place, self._atr_place])
         self._begin()
 
     @property
     def features(self) -> NDArray[np.float64]:
         """Of the newest bar, float64 [features]; NaN where a window is incomplete."""
-        values = self._newest.values
-        row = np.array([values[place] for place in self._places], np.float64)
+        row = np.array(self._values[:-2], np.float64)
         for index in self._untraced:
             feature = self._chosen[index]
             if self.bars >= feature.window:
@@ -90,12 +90,12 @@ class FeatureStream:
     @property
     def regime(self) -> int:
         """Place in `markets.regimes.REGIMES`."""
-        return int(self._newest.values[self._regime_place]) if self.bars else UNKNOWN
+        return int(self._values[-2]) if self.bars else UNKNOWN
 
     @property
     def relative_atr(self) -> float:
         """Average true range as a share of the close; NaN before its window is complete."""
-        return float(self._newest.values[self._atr_place])
+        return float(self._values[-1])
 
     def push(self, bar: Bars) -> None:
         """Take in one bar, later than the newest.
@@ -171,7 +171,8 @@ class FeatureStream:
 
     def _begin(self) -> None:
         self.bars = 0
-        self._newest = Newest(self._graph)
+        self._newest.begin()
+        self._values: tuple[float, ...] = (math.nan,) * (len(self._chosen) + 2)
         self._times = np.zeros(2 * self.window, np.int64)
         self._table = np.empty((2 * self.window, 9 + len(self._columns)))
         self._row = 0
@@ -185,11 +186,8 @@ class FeatureStream:
         self._times[self._row] = time
         self._table[self._row] = row[1:]
         self._row += 1
-        values = self._newest.values
-        for place, index in self._inputs:
-            values[place] = row[index]
         with np.errstate(all="ignore"):
-            self._newest.advance()
+            self._values = self._newest.advance(row)
         self.bars = min(self.bars + 1, self.window)
 
 

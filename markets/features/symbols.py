@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from markets.bars import Bars
+from markets.features.elementwise import ELEMENTWISE
 
 __all__ = ["Graph", "Node", "Symbol", "UntraceableError", "primitive", "traced"]
 
@@ -93,7 +94,7 @@ class Symbol(np.ndarray[tuple[int], np.dtype[Any]]):
     place: int
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        if method != "__call__" or options:
+        if method != "__call__" or options or ufunc.__name__ not in ELEMENTWISE:
             raise UntraceableError(f"numpy.{ufunc.__name__} with {method} {', '.join(options)}")
         places = tuple(self.graph.place(value) for value in inputs)
         with np.errstate(all="ignore"):
@@ -116,6 +117,8 @@ class Symbol(np.ndarray[tuple[int], np.dtype[Any]]):
         kind = np.dtype(dtype)
         if kind == self.dtype:
             return self
+        if kind.kind not in "M" and kind not in (np.float64, np.int64):
+            raise UntraceableError(f"a series in {kind}")
         return self.graph.symbol(self.graph.add("astype", (self.place,), (self.dtype, kind)), kind)
 
     def __getitem__(self, key: Any) -> Any:
