@@ -44,6 +44,8 @@ COMMANDS = (
     Command(
         "trees", "experiments.commands.trees", "look at a forest of a run or a file, or write it as ONNX or XGBoost"
     ),
+    Command("export", "experiments.commands.export", "write a champion as a bundle that a live bot loads"),
+    Command("verify", "experiments.commands.verify", "see that a bundle is whole and decides as its champion did"),
     Command(
         "data check", "experiments.commands.data_check", "read files of bars and say what is in them and what is wrong"
     ),

@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 from arena.journey import Seen, witness
 from arena.rollout import Rollout, Trader
 from experiments.champions.world import World
+from genomes.forest import Forest, ForestSpecies
+from genomes.species import Genome, Species
+from genomes.trees import WORD, Layout, Trees, by_input, turns
 from markets.errors import UserError
 from markets.regimes import UNKNOWN
 
@@ -57,6 +60,7 @@ def golden(world: World, setup: Rollout, trader: Trader, segment: int, *, warm_u
     known = bars[first - own.first - warm_up + 1 : first - own.first + count]
     asked = np.isfinite(seen.order.target[:, 0])
     values = np.asarray(seen.values[:, 0])
+    view, features = np.asarray(seen.view[:, 0]), np.asarray(tape.features[rows, 0])
     names = [name for name in world.market.features if name in known.columns]
     return {
         "time": known.time.astype("datetime64[us]").astype(np.int64),
@@ -64,7 +68,7 @@ def golden(world: World, setup: Rollout, trader: Trader, segment: int, *, warm_u
         "ask": known.ask,
         "volume": known.volume,
         **{f"column_{name}": known.columns[name] for name in names},
-        "features": np.asarray(tape.features[rows, 0]),
+        "features": features,
         "regime": regime[rows].astype(np.int8),
         "atr": np.asarray(tape.atr[rows, 0]),
         "equity": np.asarray(seen.account.equity),
@@ -72,13 +76,34 @@ def golden(world: World, setup: Rollout, trader: Trader, segment: int, *, warm_u
         "entry": np.asarray(seen.account.entry[:, 0]),
         "peak": np.asarray(seen.peak),
         "held": np.asarray(seen.held[:, 0]),
-        "view": np.asarray(seen.view[:, 0]),
+        "view": view,
+        **_trees_ends(setup.species, trader.genome, np.concatenate([features, view], axis=1)),
         "values": values,
         "action": values.argmax(1).astype(np.int8),
         "target": np.asarray(seen.order.target[:, 0]),
         "stop": np.where(asked, np.asarray(seen.order.stop_loss[:, 0]), np.float32(np.nan)),
         "take_profit": np.where(asked, np.asarray(seen.order.take_profit[:, 0]), np.float32(np.nan)),
     }
+
+
+def _trees_ends(species: Species, genome: Genome, inputs: NDArray[np.float32]) -> dict[str, NDArray[np.int16]]:
+    """`leaf`, where each tree of a forest ends [rows, trees], market trees first; nothing of other brains."""
+    if not (isinstance(species, ForestSpecies) and isinstance(genome, Forest)):
+        return {}
+    seen = by_input(jnp.asarray(inputs))
+    kinds = [_ends(species.layout, kind, seen) for kind in (genome.market, genome.state) if len(kind.feature)]
+    return {"leaf": np.concatenate(kinds).T.astype(np.int16)}
+
+
+def _ends(layout: Layout, trees: Trees, seen: jax.Array) -> NDArray[np.intp]:
+    """The leaf that each row ends in [trees, rows], by the arena's own turns at every node."""
+    words, node = np.asarray(turns(jax.tree.map(jnp.asarray, trees), seen)), np.arange(layout.nodes)
+    right = (words[:, node // WORD] >> (node % WORD)[:, None]) & 1 == 1
+    leaf = np.zeros((len(words), words.shape[-1]), np.intp)
+    for level in range(layout.depth):
+        asked = np.full_like(leaf, level) if layout.oblivious else 2**level - 1 + leaf
+        leaf = 2 * leaf + np.take_along_axis(right, asked[:, None], axis=1)[:, 0]
+    return leaf
 
 
 def _decisions(begin: int, last: int, validation: range, regime: NDArray[np.int32], warm_up: int) -> tuple[int, int]:

@@ -43,7 +43,7 @@ def pack_runner(root: Path = _ROOT) -> dict[str, bytes]:
         source = path.read_text(encoding="utf-8")
         package = path.stem == "__init__"
         for needed in _needed(root, ast.parse(source), module):
-            if needed not in seen and _is_module(root, needed):
+            if needed not in seen:
                 seen.add(needed)
                 left.append(needed)
         found[_place(module, package)] = relative_imports(source, module, package=package).encode()
@@ -71,7 +71,7 @@ def relative_imports(source: str, module: str, *, package: bool) -> str:
     return "".join(lines)
 
 
-def _imports(tree: ast.Module, module: str) -> Iterator[tuple[ast.ImportFrom, str]]:
+def _imports(tree: ast.AST, module: str) -> Iterator[tuple[ast.ImportFrom, str]]:
     """Imports of our own modules, wherever they stand."""
     for node in ast.walk(tree):
         names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
@@ -83,7 +83,9 @@ def _imports(tree: ast.Module, module: str) -> Iterator[tuple[ast.ImportFrom, st
             if top not in ("agents", _MARKETS, *_OTHERS):
                 continue
             if not travels or not isinstance(node, ast.ImportFrom):
-                raise ValueError(f"{module}, line {node.lineno}: imports {name}, which does not travel in a bundle")
+                raise ValueError(
+                    f"{module}: imports {name}, which does not travel in a bundle, or not by from … import"
+                )
             yield node, name
 
 

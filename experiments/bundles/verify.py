@@ -1,0 +1,95 @@
+"""Verifying: whether a bundle is whole, and decides on this machine what its champion decided in the arena."""
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from agents.live.bundle import Bundle, read_bundle
+from agents.live.golden import repeat
+from experiments.bundles.model_rules import broken_rules
+from experiments.bundles.own_runner import repeat_by_own_runner
+from experiments.bundles.packing import pack_runner
+from markets.errors import UserError
+
+__all__ = ["Check", "verify"]
+
+_MANIFEST = "manifest.json"
+
+
+class Check(NamedTuple):
+    """One thing that was looked at."""
+
+    part: str
+    """Of the bundle, or who repeated its decisions."""
+    name: str
+    ok: bool | None
+    """None where it could not be looked at, which is no fault of the bundle."""
+    detail: str
+
+
+def verify(path: str | Path) -> list[Check]:
+    """Look at everything that can be wrong with a bundle; where a file was changed, at nothing else.
+
+    It runs the runner that lies in the bundle, so verify only what comes from somebody you would run programs of.
+
+    Args:
+        path: its folder.
+
+    Raises:
+        UserError: there is no bundle.
+    """
+    folder = Path(path)
+    if not (folder / _MANIFEST).is_file():
+        raise UserError(f"{folder}: no bundle: it has no {_MANIFEST}; give a folder that arena export wrote")
+    try:
+        bundle = read_bundle(folder)
+    except UserError as error:
+        return [Check("bundle", "whole", False, str(error))]
+    checks = [*_whole(bundle), _runner(bundle), _model(bundle)]
+    checks += _repeated("installed runner", lambda: repeat(folder).told)
+    checks += _repeated("own runner", lambda: repeat_by_own_runner(folder))
+    if importlib.util.find_spec("onnxruntime") is None:
+        absent = "onnxruntime is not installed; pip install 'lineage-arena[live]'"
+        return [*checks, Check("onnxruntime", "decisions", None, absent)]
+    return [*checks, *_repeated("onnxruntime", lambda: repeat(folder, backend="onnx").told)]
+
+
+def _whole(bundle: Bundle) -> list[Check]:
+    """The manifest and the files are as they were written, which reading it has shown; nothing was put beside them."""
+    files, own = bundle.values["files"], bundle.values
+    size = sum(entry["bytes"] for entry in files.values())
+    there = {each.relative_to(bundle.path).as_posix() for each in (bundle.path / "runner").rglob("*.py")}
+    foreign = sorted(there - set(files))
+    told = f"{len(files)} files, {size:,} bytes, all with the hashes that the manifest names"
+    if foreign:
+        told = f"{foreign[0]} is not in the manifest; somebody put it there"
+    return [
+        Check("bundle", "manifest", True, f"{own['format']} {own['version']}, hash {own['hash'][:12]}…"),
+        Check("bundle", "files", not foreign, told),
+    ]
+
+
+def _runner(bundle: Bundle) -> Check:
+    """Whether the runner inside is the one installed here; another one of the same major version is as good."""
+    inside = {
+        name.removeprefix("runner/"): bundle.read(name) for name in bundle.values["files"] if name.startswith("runner/")
+    }
+    same = inside == pack_runner()
+    return Check("bundle", "runner", bool(inside), "as installed here" if same else "of another version than here")
+
+
+def _model(bundle: Bundle) -> Check:
+    inputs = len(bundle.values["features"]["list"]) + len(bundle.values["account_view"])
+    wrong = broken_rules(bundle.read("model.onnx"), inputs=inputs, outputs=len(bundle.values["actions"]["names"]))
+    return Check(
+        "bundle", "model", not wrong, wrong[0] if wrong else f"float32 [1, {inputs}], as MetaTrader 5 takes it"
+    )
+
+
+def _repeated(who: str, run: Any) -> Sequence[Check]:
+    """What somebody who repeated the decisions came to."""
+    try:
+        return [Check(who, name, ok, detail) for name, ok, detail in run()]
+    except (UserError, RuntimeError) as error:
+        return [Check(who, "decisions", False, str(error))]
