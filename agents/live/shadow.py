@@ -225,7 +225,8 @@ class Shadow:
     def _commission(self, size: float, price: float) -> float:
         rules = self._rules
         money: float = size * price * rules["commission"] + size * rules["commission_per_unit"]
-        return money + rules["commission_fixed"]
+        fixed: float = rules["commission_fixed"]
+        return money + fixed
 
     def _lots(self, units: float) -> float:
         """Rounded toward zero to whole lots."""
