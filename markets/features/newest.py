@@ -170,6 +170,9 @@ class _Text:
     def _expression(self, place: int, node: Node, names: Sequence[str]) -> str:
         if node.operation == "part":
             return f"{names[0]}[{node.options[0]}]"
+        divisor = self._used[node.inputs[-1]]
+        if node.operation == "divide" and divisor.operation == "constant" and divisor.options[0] != 0:
+            return "{} / {}".format(*names)
         if node.operation in ELEMENTWISE:
             return ELEMENTWISE[node.operation].format(*names)
         if node.operation == "looked_up":

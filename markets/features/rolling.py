@@ -250,8 +250,9 @@ def line(values: Series, bars: int) -> tuple[Series, Series]:
         Its slope a bar, and R² = Sxy² / (Sxx · Syy) in [0, 1]; R² is 0 where the standard deviation of the values is
         at most `NEGLIGIBLE`. A window of one bar has no line: both are NaN.
     """
-    away, deviation = rolling_mean_deviation(values, bars)
-    sxy = moment_apart(values, -away, bars)
+    mean = mean_apart(values, bars)
+    deviation = np.sqrt(squares_apart(values, mean, bars) / bars)
+    sxy = moment_apart(values, mean, bars)
     sxx = bars * (bars * bars - 1) / 12 if bars > 1 else np.nan
     syy = bars * deviation * deviation
     least = sxx * bars * NEGLIGIBLE * NEGLIGIBLE

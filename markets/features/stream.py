@@ -114,8 +114,8 @@ class FeatureStream:
     def push_row(
         self,
         time: int,
-        bid: Sequence[float],
-        ask: Sequence[float],
+        bid: Sequence[float] | NDArray[np.float64],
+        ask: Sequence[float] | NDArray[np.float64],
         volume: float = 0.0,
         columns: Mapping[str, float] | None = None,
     ) -> None:
@@ -131,8 +131,8 @@ class FeatureStream:
         Raises:
             UserError: one of these columns is missing.
         """
-        own = _picked(columns or {}, self._columns)
-        self._take(time, bid, ask, volume, own)
+        own = _picked({} if columns is None else columns, self._columns)
+        self._take((int(time), *map(float, (*bid, *ask, volume, *own))))
 
     def extend(self, bars: Bars) -> None:
         """Take in bars, all of them later than the newest; of more than `window` only the last are looked at.
@@ -146,16 +146,9 @@ class FeatureStream:
             self._begin()
         first = max(0, rows - self.window)
         times = bars.time[first:].astype("datetime64[us]").astype(np.int64).tolist()
-        table = zip(
-            times,
-            bars.bid[first:].tolist(),
-            bars.ask[first:].tolist(),
-            bars.volume[first:].tolist(),
-            zip(*(column[first:].tolist() for column in own), strict=True) if own else [()] * len(times),
-            strict=True,
-        )
-        for time, bid, ask, volume, values in table:
-            self._take(time, bid, ask, volume, values)
+        numbers = np.column_stack([side[first:] for side in (bars.bid, bars.ask, bars.volume, *own)]).tolist()
+        for time, row in zip(times, numbers, strict=True):
+            self._take((time, *row))
 
     def recent(self, most: int | None = None) -> Bars:
         """The last bars, at most `most` or `window`: a stream extended by all of them gives the same bits.
@@ -177,17 +170,17 @@ class FeatureStream:
         self._table = np.empty((2 * self.window, 9 + len(self._columns)))
         self._row = 0
 
-    def _take(self, time: int, bid: Sequence[float], ask: Sequence[float], volume: float, own: Sequence[float]) -> None:
+    def _take(self, bar: tuple[float, ...]) -> None:
+        """One bar: its stamp in microseconds, bid, ask, volume and columns."""
         if self._row == 2 * self.window:
             self._times[: self.window] = self._times[self.window :]
             self._table[: self.window] = self._table[self.window :]
             self._row = self.window
-        row = (time, *bid, *ask, volume, *own)
-        self._times[self._row] = time
-        self._table[self._row] = row[1:]
+        self._times[self._row] = bar[0]
+        self._table[self._row] = bar[1:]
         self._row += 1
         with np.errstate(all="ignore"):
-            self._values = self._newest.advance(row)
+            self._values = self._newest.advance(bar)
         self.bars = min(self.bars + 1, self.window)
 
 

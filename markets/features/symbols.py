@@ -214,12 +214,12 @@ def primitive(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def recorded(*args: P.args, **kwargs: P.kwargs) -> R:
-        first = args[0] if args else None
-        if not isinstance(first, Symbol):
-            return function(*args, **kwargs)
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
         given = tuple(bound.arguments.values())
+        first = given[0]
+        if not isinstance(first, Symbol):
+            return function(*args, **kwargs)
         inputs = tuple(value.place for value in given if isinstance(value, Symbol))
         others = (value for value in given if not isinstance(value, Symbol))
         options = tuple(tuple(value.tolist()) if isinstance(value, np.ndarray) else value for value in others)
