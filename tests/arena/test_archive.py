@@ -25,6 +25,8 @@ from arena.rollout import Trader
 from arena.tally import GROUPS, REGIMES
 from genomes.genes import Genes
 
+pytestmark = pytest.mark.usefixtures("plainly_compiled")
+
 WINDOWS = 8
 BARS = jnp.full((WINDOWS, GROUPS), 20.0)
 

@@ -22,6 +22,8 @@ from arena.fitness import (
 )
 from arena.tally import GROUPS, REGIMES, Tally, empty_tally, groups_of
 
+pytestmark = pytest.mark.usefixtures("plainly_compiled")
+
 AGENTS, EPISODES, BARS = 3, 6, 40
 
 

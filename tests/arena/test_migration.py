@@ -12,6 +12,8 @@ from arena.migration import MigrationSettings, migrate
 from arena.tally import REGIMES
 from genomes.genes import Genes
 
+pytestmark = pytest.mark.usefixtures("plainly_compiled")
+
 ISLANDS, REPLICATES, SLOTS = 3, 2, 5
 
 

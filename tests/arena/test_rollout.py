@@ -24,6 +24,8 @@ from markets.account import Order
 from markets.broker import open_account, step
 from markets.tape import MarketWindow, rules_at, window
 
+pytestmark = pytest.mark.usefixtures("plainly_compiled")
+
 AGENTS, EPISODES, BARS = 4, 6, 24
 
 

@@ -19,6 +19,8 @@ from arena.rollout import Rollout, Trader, roll_out
 from arena.scarring import scar
 from markets.tape import rules_at, window
 
+pytestmark = pytest.mark.usefixtures("plainly_compiled")
+
 BARS, COUNT = 24, 3
 NOTHING = ScarSettings(
     count=COUNT, damage=False, memory=MemorySettings(enabled=False), explore=False, distrust=False, drawdown=0.001

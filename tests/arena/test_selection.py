@@ -10,6 +10,8 @@ import pytest
 from arena.fitness import CASES
 from arena.selection import SelectionSettings, _lexicase, choose_parents
 
+pytestmark = pytest.mark.usefixtures("plainly_compiled")
+
 AGENTS = 12
 
 

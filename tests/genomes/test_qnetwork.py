@@ -8,6 +8,8 @@ import pytest
 from genomes.qnetwork import Network, QNetwork, Settings
 from genomes.species import Shape
 
+pytestmark = pytest.mark.usefixtures("plainly_compiled")
+
 SHAPE = Shape(features=5, account=4)
 QUANTILES = jnp.zeros((9, 2))
 
