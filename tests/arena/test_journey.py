@@ -1,8 +1,6 @@
 """Journeys against the rollouts they repeat: the same decisions and money, in one piece or many, and silence where no
 regime is known."""
 
-from collections.abc import Iterator
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,17 +22,8 @@ SETTINGS = make_settings(species={"qnetwork": {"hidden": [4]}, **FOREST})
 BARS = SETTINGS.episodes.bars
 
 
-@pytest.fixture(scope="module", autouse=True)
-def compiled_with_little_care() -> Iterator[None]:
-    """Compiling takes nearly all of the time here."""
-    before = jax.config.values["jax_disable_most_optimizations"]
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
-
-
 @pytest.fixture(scope="module")
-def market() -> Market:
+def market(plainly_compiled: None) -> Market:
     return market_of(SETTINGS)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 import yaml
+from plainly import plainly
 from small_runs import BOTH, arena, made_once, make_small
 
 from experiments.configuration.compose import compose
@@ -19,8 +20,9 @@ __all__ = ["BOTH", "BREAKS", "facts_of", "made_once", "make_report", "make_small
 
 
 def make_report(run: Path, folder: Path, *words: str) -> None:
-    """Write a run's report into a folder, through the command."""
-    code, said, complaint = arena("report", str(run), "--out", str(folder / "report.html"), *words)
+    """Write a run's report into a folder, through the command; journeys and standings are compiled plainly."""
+    with plainly():
+        code, said, complaint = arena("report", str(run), "--out", str(folder / "report.html"), *words)
     assert code == 0, complaint or said
 
 

@@ -49,13 +49,8 @@ def looked(small_run: Path) -> Looked:
 
 
 @pytest.fixture(scope="module")
-def made(looked: Looked) -> dict[str, list[dict[str, object]]]:
-    before = jax.config.values["jax_disable_most_optimizations"]
-    jax.config.update("jax_disable_most_optimizations", True)  # compiling takes nearly all of the time
-    try:
-        return journeys(looked.sources, looked.world, looked.champions)
-    finally:
-        jax.config.update("jax_disable_most_optimizations", before)
+def made(plainly_compiled: None, looked: Looked) -> dict[str, list[dict[str, object]]]:
+    return journeys(looked.sources, looked.world, looked.champions)
 
 
 def replayed(world: World, lane: Lane, targets: Targets) -> ReplayResult:

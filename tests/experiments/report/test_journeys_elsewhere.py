@@ -1,8 +1,6 @@
 """Journeys on other markets than one symbol: pools of which some are left out, replicates with markets of their own,
 and baskets."""
 
-from collections.abc import Iterator
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -30,14 +28,6 @@ from markets.source import Supply
 pytestmark = pytest.mark.usefixtures("plainly_compiled")
 
 SETTINGS = make_settings(evolution={"agents": 8, "replicates": 2})
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compiled_with_little_care() -> Iterator[None]:
-    before = jax.config.values["jax_disable_most_optimizations"]
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from plainly import plainly
 
 from arena import standings as arena_standings
 from arena.founding import found
@@ -40,14 +41,10 @@ def test_standings_are_those_that_a_run_ends_with(small_run: Path, monkeypatch: 
         for mine, true in zip(rebuilt.traders[species][:3], archive.traders[species][:3], strict=True):
             jax.tree.map(lambda a, b, g=group: np.testing.assert_array_equal(a[0, g], b[0, g]), mine, true)
 
-    before = jax.config.values["jax_disable_most_optimizations"]
-    jax.config.update("jax_disable_most_optimizations", True)  # compiling takes nearly all of the time
-    try:
+    with plainly():  # compiling takes nearly all of the time
         oracle = oracle_path(world.supply, world.market)
         table = arena_standings.standings(world.plan, world.market, jax.tree.map(jnp.asarray, archive), oracle)
         rows = standings(sources, world, champions, SPECIES)
-    finally:
-        jax.config.update("jax_disable_most_optimizations", before)
     assert rows is not None
     assert [(row["regime"], row["player"]) for row in rows] == [
         (regime, player)

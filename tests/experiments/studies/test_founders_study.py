@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import jax
 import numpy as np
 import polars as pl
 import pytest
@@ -55,19 +54,14 @@ def words(folder: Path, *more: str) -> list[str]:
 
 @contextlib.contextmanager
 def one_program() -> Iterator[None]:
-    """Both arms of a study run one program, so it is compiled once, and no better than it has to be."""
+    """Both arms of a study run one program, so it is compiled once."""
     with pytest.MonkeyPatch.context() as patch:
         without_compiling_again(patch, [])
-        before = jax.config.values["jax_disable_most_optimizations"]
-        jax.config.update("jax_disable_most_optimizations", True)
-        try:
-            yield
-        finally:
-            jax.config.update("jax_disable_most_optimizations", before)
+        yield
 
 
 @pytest.fixture(scope="module")
-def study(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def study(plainly_compiled: None, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A study of two seeds with an edge."""
     folder = tmp_path_factory.mktemp("founders")
     with one_program():
