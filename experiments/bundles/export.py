@@ -11,9 +11,10 @@ import jax
 import numpy as np
 from safetensors.numpy import save
 
-from arena.rollout import Rollout, Trader
+from agents.live.bundle import canonical_hash
+from arena.rollout import Trader
 from experiments.bundles.golden import golden, packed
-from experiments.bundles.manifest import Risk, manifest_hash, manifest_of, warm_up
+from experiments.bundles.manifest import Risk, manifest_of, warm_up
 from experiments.bundles.models import model_of
 from experiments.bundles.packing import pack_runner
 from experiments.bundles.readme import readme
@@ -71,27 +72,21 @@ def export(
     place = _replicate(directory, champion)
     segment = _segment(world, world.market_of(place), symbol)
     setup = dataclasses.replace(world.plan.rollouts[world.plan.names.index(champion.species)], species=species)
-    contents = _contents(directory, world, setup, trader, segment)
+    if feature_names(directory) != list(world.market.features):
+        raise UserError(f"{directory.manifest}: its features are not those of the configuration; bring both back")
+    decisions = golden(world, setup, trader, segment, warm_up=warm_up(world))
     manifest = manifest_of(
         directory, study, world, champion, setup, trader, replicate=place, segment=segment, risk=risk
     )
-    contents["README.md"] = readme(manifest).encode()
-    _write(out, manifest, contents)
-    return out
-
-
-def _contents(directory: RunDirectory, world: World, setup: Rollout, trader: Trader, segment: int) -> dict[str, bytes]:
-    """Every file but the manifest and what is made of it, by name."""
-    names = feature_names(directory)
-    if names != list(world.market.features):
-        raise UserError(f"{directory.manifest}: its features are not those of the configuration; bring both back")
-    needed = warm_up(world)
-    return {
+    contents = {
         "champion.safetensors": save(_leaves(trader)),
-        "model.onnx": model_of(setup.species, trader.genome, names),
-        "golden.npz": packed(golden(world, setup, trader, segment, warm_up=needed)),
+        "model.onnx": model_of(species, trader.genome, world.market.features),
+        "golden.npz": packed(decisions),
+        "README.md": readme(manifest, len(decisions["action"])).encode(),
         **{f"runner/{name}": content for name, content in pack_runner().items()},
     }
+    _write(out, manifest, contents)
+    return out
 
 
 def _write(out: Path, manifest: Mapping[str, Any], contents: Mapping[str, bytes]) -> None:
@@ -102,7 +97,7 @@ def _write(out: Path, manifest: Mapping[str, Any], contents: Mapping[str, bytes]
     }
     whole = {**manifest, "files": hashed}
     head = {name: whole.pop(name) for name in ("format", "version")}
-    whole = {**head, "hash": manifest_hash({**head, **whole}), **whole}
+    whole = {**head, "hash": canonical_hash({**head, **whole}), **whole}
     text = json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     def fill(folder: Path) -> None:
@@ -110,7 +105,10 @@ def _write(out: Path, manifest: Mapping[str, Any], contents: Mapping[str, bytes]
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
 
-    write_folder(out, fill)
+    try:
+        write_folder(out, fill)
+    except OSError as error:
+        raise UserError(f"{out}: cannot be written ({error.strerror or error}); name another folder") from None
 
 
 def _study(directory: RunDirectory) -> Study:

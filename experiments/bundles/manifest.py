@@ -1,7 +1,6 @@
 """The manifest of a bundle: all that is needed to act as the champion does, and to know where it comes from."""
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.live.manifest import FORMAT
 from agents.observation import ACCOUNT_VIEW
 from arena.rollout import Rollout, Trader
 from experiments.bundles.ancestry import ancestry, scores
@@ -17,6 +17,7 @@ from experiments.champions.world import World
 from experiments.configuration.study import Study
 from experiments.runs.directory import RunDirectory
 from experiments.runs.identity import data_hash, source_hash, versions
+from experiments.runs.origins import earlier
 from genomes.forest import ForestSpecies
 from markets.bars import Bars
 from markets.features import features, relative_atr_window
@@ -24,9 +25,9 @@ from markets.regimes import REGIMES
 from markets.rules import BrokerRules
 from markets.settings import build, setting
 
-__all__ = ["FORMAT", "VERSION", "Risk", "manifest_hash", "manifest_of", "warm_up"]
+__all__ = ["VERSION", "Risk", "manifest_of", "warm_up"]
 
-FORMAT, VERSION = "lineage-arena.bundle", "1.0"
+VERSION = "1.0"
 
 _SECOND = np.timedelta64(1_000_000, "us")
 
@@ -82,6 +83,7 @@ def manifest_of(
     noted, settings = directory.read_manifest(), study.settings
     run_id = str(noted.get("run_id", directory.root.name))
     line = ancestry(directory.read("births"), champion.id, run_id)
+    line = [*earlier(directory, line[0]["id"]), *line]
     own, bars = world.market.segments[segment], world.supply.bars[segment]
     symbol = own.symbols[0]
     rules = _rules(settings.broker, settings.costs.get(symbol, {}))
@@ -140,13 +142,6 @@ def manifest_of(
         "versions": noted.get("versions") or versions(),
         "certificate": None,
     }
-
-
-def manifest_hash(manifest: Mapping[str, Any]) -> str:
-    """SHA-256 of the canonical JSON of all but the hash itself."""
-    kept = {name: value for name, value in manifest.items() if name != "hash"}
-    text = json.dumps(kept, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _rules(rules: BrokerRules, costs: Mapping[str, float]) -> BrokerRules:
