@@ -20,14 +20,16 @@ from arena.rollout import Trader
 from arena.sharding import everywhere, put
 from arena.state import ArenaState
 from arena.tally import REGIMES
-from genomes.genes import init_genes
+from genomes.genes import Genes, init_genes, mutate_genes
 from genomes.species import Genome, Species
 from markets.tape import Tape
 
-__all__ = ["found", "layout", "spread"]
+__all__ = ["found", "layout", "models_of", "spread"]
 
 
-def found(plan: Plan, tape: Tape, given: Sequence[Genome | None] = ()) -> ArenaState:
+def found(
+    plan: Plan, tape: Tape, given: Sequence[Genome | None] = (), genes: Sequence[Genes | None] = ()
+) -> ArenaState:
     """The founders, each drawn from its own id, and an empty archive.
 
     Args:
@@ -37,16 +39,37 @@ def found(plan: Plan, tape: Tape, given: Sequence[Genome | None] = ()) -> ArenaS
             or nothing at all, for those whose brains are drawn. On each island the first agents have one each as it is,
             and all others one of them after a mutation of their own strength. Where an island has fewer agents than
             there are models, the next island of the replicate goes on with those that are left.
+        genes: that come with these brains, leaves [models]; None, or nothing at all, where genes are drawn. Whoever has
+            a brain as it is has its genes too, and all others have them after a mutation, by whose strength, as at any
+            birth, the brain was varied.
     """
     windows = tape.validation.shape[1]
-    brains = (*given, *(None for _ in plan.names[len(given) :]))
-    state: ArenaState = jax.jit(lambda quantiles, brains: _found(plan, windows, quantiles, brains))(
-        tape.quantiles, brains
+    brains, beside = ((*own, *(None for _ in plan.names[len(own) :])) for own in (given, genes))
+    state: ArenaState = jax.jit(lambda quantiles, brains, beside: _found(plan, windows, quantiles, brains, beside))(
+        tape.quantiles, brains, beside
     )
     return state
 
 
-def _found(plan: Plan, windows: int, quantiles: Array, brains: Sequence[Genome | None]) -> ArenaState:
+def models_of(plan: Plan, models: int) -> Int32[Array, "places slots"]:
+    """Which of so many given brains each founder of a species begins with; the founders are counted in this order."""
+    island = jnp.arange(plan.places)[:, None] % plan.islands
+    return (_turn(plan.slots, models, island) % models).astype(jnp.int32)
+
+
+def _turn(slots: int, models: int, island: Int32[Array, "places 1"]) -> Int32[Array, "places slots"]:
+    """The number of each slot, counted on over the islands of a replicate where one has not enough for all models."""
+    slot = jnp.broadcast_to(jnp.arange(slots), (len(island), slots))
+    return slot if slots >= models else slots * island + slot
+
+
+def _found(
+    plan: Plan,
+    windows: int,
+    quantiles: Array,
+    brains: Sequence[Genome | None],
+    beside: Sequence[Genes | None],
+) -> ArenaState:
     market = plan.market_of(jnp.arange(plan.places), quantiles.shape[0])
     seen = input_quantiles(quantiles)[market]
     island = jnp.arange(plan.places) % plan.islands
@@ -58,7 +81,7 @@ def _found(plan: Plan, windows: int, quantiles: Array, brains: Sequence[Genome |
         ids = (index * each + jnp.arange(each, dtype=jnp.uint32)).reshape(batch)
         keys = jax.vmap(lambda seed, own: folded(seed, 0, Purpose.FOUNDER, own))(seeds, ids)
         pairs = jax.vmap(jax.vmap(lambda key: jax.random.split(key)))(keys)
-        genes = jax.vmap(jax.vmap(lambda key: init_genes(key, plan.settings.genes)))(pairs[..., 1])
+        genes = _genes(plan, pairs[..., 1], beside[index])
         populations.append(
             Population(
                 genome=_brains(setup.species, pairs[..., 0], genes.mutation, seen, market, island, brains[index]),
@@ -87,6 +110,19 @@ def _found(plan: Plan, windows: int, quantiles: Array, brains: Sequence[Genome |
     )
 
 
+def _genes(plan: Plan, keys: Key[Array, "places slots"], given: Genes | None) -> Genes:
+    """Genes of all founders of a species, leaves [places, slots]."""
+    settings = plan.settings.genes
+    if given is None:
+        drawn: Genes = jax.vmap(jax.vmap(lambda key: init_genes(key, settings)))(keys)
+        return drawn
+    models = len(given.size)
+    own = jax.tree.map(lambda leaf: leaf[models_of(plan, models)], given)
+    varied = jax.vmap(jax.vmap(lambda key, genes: mutate_genes(key, genes, settings)))(keys, own)
+    as_it_is = jnp.arange(plan.slots) < models
+    return Genes(*(jnp.where(as_it_is, one, other) for one, other in zip(own, varied, strict=True)))
+
+
 def _brains(
     species: Species,
     keys: Key[Array, "places slots"],
@@ -100,9 +136,8 @@ def _brains(
     if given is None:
         return jax.vmap(jax.vmap(species.init, (0, None)))(keys, quantiles)
     models = jax.tree.leaves(given)[0].shape[1]
-    slots = keys.shape[1]
-    slot = jnp.arange(slots)
-    turn = slot if slots >= models else slots * island[:, None] + slot
+    slot = jnp.arange(keys.shape[1])
+    turn = _turn(keys.shape[1], models, island[:, None])
     own = jax.tree.map(lambda leaf: leaf[market[:, None], turn % models], given)
     varied = jax.vmap(jax.vmap(species.mutate, (0, 0, 0, None)))(keys, own, strength, quantiles)
 
