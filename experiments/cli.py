@@ -4,8 +4,9 @@ Each command is a module with `add_arguments(parser)` and `run(args) -> int`, an
 says more. It is imported only when it runs, so that `arena --help` answers at once and starts no JAX. A new command is
 one line in `COMMANDS`.
 
-Exit codes: 0 done; 2 a user's mistake, one line each on standard error; 130 interrupted; 141 the reader of the output
-went away. Anything else that goes wrong is a fault of ours and keeps its traceback; the code is then 1.
+Exit codes: 0 done; 2 a user's mistake, one line each on standard error; 3 the risk guard of `arena paper` stopped it;
+130 interrupted; 141 the reader of the output went away. Anything else that goes wrong is a fault of ours and keeps its
+traceback; the code is then 1.
 """
 
 import argparse
@@ -51,6 +52,9 @@ COMMANDS = (
     ),
     Command("data make", "experiments.commands.data_make", "write the bars of a ready-made market as Parquet"),
     Command("replay", "experiments.commands.replay", "send explicit orders through the broker, exactly"),
+    Command(
+        "paper", "experiments.commands.paper", "trade a champion's bundle on paper, bar by bar, until it is stopped"
+    ),
     Command(
         "edge", "experiments.commands.edge", "show that evolution finds a known edge, and none where there is none"
     ),

@@ -1,6 +1,6 @@
 """What the program answers with when it ends, for the command, the jobs of a sweep and the processes of a run alike."""
 
-__all__ = ["CLOSED", "FAULT", "INTERRUPTED", "MISTAKE", "REFUTED"]
+__all__ = ["CLOSED", "FAULT", "INTERRUPTED", "MISTAKE", "REFUTED", "STOPPED"]
 
 FAULT = 1
 """Something went wrong that is ours to mend; its traceback is shown."""
@@ -10,6 +10,9 @@ REFUTED = 1
 
 MISTAKE = 2
 """Something that the user can mend, told in lines."""
+
+STOPPED = 3
+"""The risk guard of `arena paper` stopped it; its last line says why."""
 
 INTERRUPTED = 130
 """The user asked to stop; as a shell has it of SIGINT."""

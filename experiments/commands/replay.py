@@ -1,10 +1,11 @@
 """`arena replay`: explicit orders through the broker, and a directory of what came of them."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from experiments.commands.broker_keys import add_broker_argument, key_values
 from experiments.commands.reading import add_reading_arguments, read_settings
 from experiments.replay.replay import replay_aligned, write
 from experiments.replay.targets import align_targets, read_targets
@@ -28,22 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Parquet or CSV: timestamp (UTC open of the deciding bar), target[, stop_loss, take_profit]",
     )
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="directory to write; absent or empty")
-    parser.add_argument(
-        "--set",
-        metavar="key=value",
-        dest="settings",
-        nargs="+",
-        action="extend",
-        default=[],
-        help="broker keys, such as commission=0.0001 max_leverage=5 calendar=fx",
-    )
+    add_broker_argument(parser)
     add_reading_arguments(parser, columns=False)
 
 
 def run(args: argparse.Namespace) -> int:
     """Replay as the arguments say, write the directory, print a summary, and return the exit code."""
     see_free(args.out)
-    rules = build(BrokerRules, _key_values(args.settings))
+    rules = build(BrokerRules, key_values(args.settings))
     series = read_bars(args.bars, read_settings(args), where="")
     if len(series) > 1:
         names = ", ".join(bars.symbol for bars in series[:8])
@@ -55,31 +48,6 @@ def run(args: argparse.Namespace) -> int:
     _summarise(result.metrics)
     print(args.out)
     return 0
-
-
-def _key_values(words: Sequence[str]) -> Mapping[str, Any]:
-    """`key=value` words as plain values: null, true, false, a number, or text."""
-    values: dict[str, Any] = {}
-    for word in words:
-        key, equals, text = word.partition("=")
-        if not equals or not key:
-            raise UserError(f"--set {word}: expected key=value, such as commission=0.0001")
-        if key in values:
-            raise UserError(f"--set {word}: {key} is set twice")
-        values[key] = _plain(text.strip())
-    return values
-
-
-def _plain(text: str) -> Any:
-    words: dict[str, Any] = {"null": None, "true": True, "false": False}
-    if text.lower() in words:
-        return words[text.lower()]
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
 
 
 def _summarise(metrics: Mapping[str, Any]) -> None:

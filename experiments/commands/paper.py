@@ -1,0 +1,186 @@
+"""`arena paper`: a champion's bundle on a paper account, bar by bar, from a file, standard input or an exchange."""
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from agents.live import Champion
+from experiments.commands.broker_keys import add_broker_argument, key_values
+from experiments.commands.reading import add_reading_arguments, read_settings
+from experiments.exits import INTERRUPTED, STOPPED
+from experiments.paper.directory import identity, opened, write_files
+from experiments.paper.exchange import ExchangeFeed, open_exchange
+from experiments.paper.feeds import Feed, FileFeed, LinesFeed, Prefaced
+from experiments.paper.guard import Limits
+from experiments.paper.screen import Screen
+from experiments.paper.session import Ending, Session, Terms
+from experiments.runs.interruption import interruptible
+from experiments.terminal import say
+from markets.bars import Bars
+from markets.errors import UserError
+from markets.readers import read_bars
+from markets.readers.stamps import parse_stamps
+from markets.rules import BrokerRules
+from markets.settings import build
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `arena paper`."""
+    parser.add_argument("bundle", metavar="BUNDLE", type=Path, help="folder that arena export wrote")
+    parser.add_argument("--bars", metavar="FILE", type=Path, help="bars to trade, in any form arena data check reads")
+    parser.add_argument(
+        "--feed", metavar="FEED", help="instead: stdin (a JSON object a line) or ccxt:EXCHANGE:SYMBOL:TIMEFRAME"
+    )
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder of the account; goes on in it")
+    parser.add_argument(
+        "--from", metavar="STAMP", dest="start", help="first bar of --bars to trade, such as 2024-05-01"
+    )
+    parser.add_argument("--warm-up", metavar="FILE", type=Path, help="older bars, from which features are warmed up")
+    for name, what in (
+        ("max-drawdown", "loss from the peak of equity that stops it"),
+        ("max-daily-loss", "loss within a UTC day that stops it"),
+        ("max-exposure", "largest exposure that an order may ask for"),
+    ):
+        parser.add_argument(
+            f"--{name}", metavar="X", type=float, help=f"{what}, as a fraction of equity (the bundle's)"
+        )
+    parser.add_argument("--stale", metavar="SECONDS", type=float, help="silence of a live feed that stops it")
+    parser.add_argument("--grace", metavar="SECONDS", type=float, help="then wait so long for a bar to flatten at")
+    parser.add_argument("--kill-file", metavar="FILE", type=Path, help="a file that stops it (default DIR/kill)")
+    parser.add_argument("--again", action="store_true", help="go on although the guard stopped it")
+    parser.add_argument("--backend", choices=("numpy", "onnx"), default="numpy", help="what computes action values")
+    parser.add_argument("--quiet", action="store_true", help="only the end")
+    add_broker_argument(parser, default="the bundle's")
+    add_reading_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Trade as the arguments say, write the folder, print a summary, and return the exit code."""
+    if (args.bars is None) == (args.feed is None):
+        raise UserError("paper: give bars to trade: --bars FILE, or --feed stdin or ccxt:EXCHANGE:SYMBOL:TIMEFRAME")
+    champion = Champion.load(args.bundle, backend=args.backend)
+    manifest = champion.manifest
+    rules = build(BrokerRules, {**manifest["broker"], **key_values(args.settings)})
+    limits = _limits(args, manifest)
+    if limits.killed:
+        raise UserError(f"{limits.killed}; remove it first")
+    feed, symbol = _feed(args, manifest)
+    terms = Terms(symbol, rules, int(manifest["warm_up"]), float(manifest["clock"]["seconds"]))
+    wanted = identity(terms, manifest)
+    out = args.out.expanduser().absolute()
+    screen = Screen(tuple(manifest["actions"]["names"]), quiet=args.quiet)
+    ending: Ending | None = None
+    command = ""
+    try:
+        with opened(out, wanted) as journal:
+            if journal.torn:
+                screen.note(f"a torn last line of the journal is dropped ({journal.torn} bytes)")
+            session = Session(terms, limits, champion, feed, journal, screen, again=args.again, name=str(out))
+            _outline(screen, terms, manifest, session)
+            try:
+                with interruptible(lambda: screen.note("finishing the bar in hand")) as stop, screen:
+                    ending = session.run(stop.is_set)
+            finally:
+                if session.account is not None and session.bars:
+                    command = write_files(out, wanted, session.account, session.orders, ending, rules)
+    finally:
+        feed.close()
+    if not session.bars and ending.how == "ended":
+        raise UserError(
+            f"{args.bars or args.feed}: {session.known} bars, but a decision of this champion needs {terms.warm_up}; "
+            "give more, or older ones with --warm-up"
+        )
+    _summarise(out, ending, session, command)
+    return {"ended": 0, "interrupted": INTERRUPTED, "stopped": STOPPED}[ending.how]
+
+
+def _limits(args: argparse.Namespace, manifest: Mapping[str, Any]) -> Limits:
+    """What the guard holds to: the options, else the bundle's caps."""
+    clock, risk = manifest["clock"], manifest["risk"]
+    usual = {
+        "max_drawdown": risk["max_drawdown"],
+        "max_daily_loss": risk["max_daily_loss"],
+        "max_exposure": risk["max_exposure"],
+        "stale": clock["longest_gap"] + clock["seconds"],
+        "grace": clock["longest_gap"] + clock["seconds"],
+        "kill_file": str((args.kill_file or args.out / "kill").expanduser().absolute()),
+    }
+    said = {name: getattr(args, name) for name in usual if name != "kill_file" and getattr(args, name) is not None}
+    return build(Limits, {**usual, **said})
+
+
+def _feed(args: argparse.Namespace, manifest: Mapping[str, Any]) -> tuple[Feed, str]:
+    """Where bars come from, and whose they are."""
+    symbol, feed = args.symbol or manifest["instrument"]["symbol"], args.feed
+    if args.start is not None and args.bars is None:
+        raise UserError("--from: is for --bars alone; a live feed begins where it is")
+    made: Feed
+    if args.bars is not None:
+        bars = _read(args.bars, args, manifest)
+        made, symbol = FileFeed(bars, _stamp(args.start)), bars.symbol
+    elif feed == "stdin":
+        made = LinesFeed(sys.stdin)
+    else:
+        kind, _, rest = feed.partition(":")
+        exchange, _, rest = rest.partition(":")
+        market, _, timeframe = rest.rpartition(":")
+        if kind != "ccxt" or not (exchange and market and timeframe):
+            raise UserError(
+                f"--feed {feed}: right is stdin or ccxt:EXCHANGE:SYMBOL:TIMEFRAME, as in ccxt:kraken:BTC/USD:1h"
+            )
+        found = ExchangeFeed(open_exchange(exchange), market, timeframe)
+        usual = float(manifest["clock"]["seconds"])
+        if found.seconds != usual:
+            raise UserError(f"--feed {feed}: bars of {found.seconds:g} s, but this champion's are {usual:g} s long")
+        made, symbol = found, market
+    if args.warm_up is not None:
+        made = Prefaced(made, _read(args.warm_up, args, manifest))
+    return made, symbol
+
+
+def _read(path: Path, args: argparse.Namespace, manifest: Mapping[str, Any]) -> Bars:
+    """The bars of a file; of many symbols, the one that was asked for or the bundle's own."""
+    series = read_bars(path, read_settings(args), where="")
+    own = manifest["instrument"]["symbol"]
+    chosen = series if len(series) == 1 else [bars for bars in series if bars.symbol == own]
+    if not chosen:
+        names = ", ".join(bars.symbol for bars in series[:8])
+        raise UserError(f"{path}: has {len(series)} symbols ({names}, …), but not {own}; choose one with --symbol")
+    return chosen[0]
+
+
+def _stamp(text: str | None) -> np.datetime64 | None:
+    if text is None:
+        return None
+    stamp: np.datetime64 = parse_stamps([pl.Series([text])], day_first=None, source="--from", key="--day-first").time[0]
+    if np.isnat(stamp):
+        raise UserError(f"--from {text}: is not a time; right is one in UTC such as 2024-05-01 or 2024-05-01T13:00:00")
+    return stamp
+
+
+def _outline(screen: Screen, terms: Terms, manifest: Mapping[str, Any], session: Session) -> None:
+    """What is about to trade, and what should be known beforehand."""
+    champion, own = manifest["champion"], manifest["instrument"]["symbol"]
+    screen.head(f"{champion['species']} {champion['id']} of run {champion['run_id']} trades {terms.symbol}")
+    if terms.symbol != own:
+        screen.note(f"the bundle is for {own}; these are bars of {terms.symbol}")
+    if session.bars:
+        screen.note(f"goes on after {session.bars[-1].time}, bar {len(session.bars):,} of its journal")
+
+
+def _summarise(out: Path, ending: Ending, session: Session, command: str) -> None:
+    """A few lines of what came out."""
+    say(f"{ending.how}: {ending.why}")
+    standing = session.standing
+    if session.bars:
+        held = f"{standing.units:g} units held" if standing.units else "flat"
+        say(f"{len(session.bars):,} bars, equity {standing.equity:,.2f} at the last close, {held}")
+        say(f"the same, from its orders: {command}")
+    print(out)

@@ -1,0 +1,188 @@
+"""Feeds: where closed bars come from, behind one small interface. Files and lines of JSON are here, exchanges in
+`experiments.paper.exchange`.
+"""
+
+import json
+import math
+import queue
+import threading
+from collections.abc import Iterable
+from typing import IO, Any, Protocol
+
+import numpy as np
+
+from agents.live import Bar
+from markets.bars import Bars
+from markets.errors import UserError
+
+__all__ = ["EndOfFeedError", "Feed", "FileFeed", "LinesFeed", "Prefaced", "bars_in"]
+
+
+class EndOfFeedError(Exception):
+    """There will be no further bar."""
+
+
+class Feed(Protocol):
+    """Closed bars, older first."""
+
+    live: bool
+    """Whether bars come as time goes by, so that silence means something."""
+    notes: list[str]
+    """What a person should be told; whoever reads them takes them away."""
+
+    def history(self, count: int) -> list[Bar]:
+        """Up to so many bars to warm up with, as far as there are any beside those of `next`."""
+
+    def after(self, time: np.datetime64) -> None:
+        """Leave out bars that do not open later."""
+
+    def next(self, timeout: float) -> Bar | None:
+        """The next bar; None where there is none after so many seconds.
+
+        Raises:
+            EndOfFeedError: there will be none.
+            UserError: something comes that is no bar.
+        """
+
+    def close(self) -> None:
+        """Let go of whatever is open."""
+
+
+class FileFeed:
+    """The bars of a file.
+
+    Args:
+        bars: of the file.
+        start: what opens before it is there to warm up with alone; None takes as many bars as are asked for.
+    """
+
+    live = False
+
+    def __init__(self, bars: Bars, start: np.datetime64 | None = None) -> None:
+        self.notes: list[str] = []
+        self._bars, self._start = bars, start
+        self._place = 0 if start is None else int(np.searchsorted(bars.time, start))
+
+    def history(self, count: int) -> list[Bar]:
+        """The bars before the start."""
+        if self._start is None:
+            self._place = min(count, len(self._bars))
+        return bars_in(self._bars[max(self._place - count, 0) : self._place])
+
+    def after(self, time: np.datetime64) -> None:
+        """Leave out bars that do not open later."""
+        self._place = max(self._place, int(np.searchsorted(self._bars.time, time, side="right")))
+
+    def next(self, timeout: float) -> Bar | None:
+        """The next bar, at once."""
+        del timeout
+        if self._place >= len(self._bars):
+            raise EndOfFeedError
+        self._place += 1
+        return bars_in(self._bars[self._place - 1 : self._place])[0]
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class LinesFeed:
+    """Bars as lines of JSON, an object each, such as another program writes them.
+
+    Args:
+        lines: of text.
+        name: of their source, for messages.
+    """
+
+    live = True
+
+    def __init__(self, lines: IO[str], name: str = "standard input") -> None:
+        self.notes: list[str] = []
+        self._name, self._number, self._known = name, 0, 0
+        self._after: np.datetime64 = np.datetime64("NaT", "us")
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        threading.Thread(target=self._read, args=(lines,), daemon=True).start()
+
+    def history(self, count: int) -> list[Bar]:
+        """None but those that come."""
+        del count
+        return []
+
+    def after(self, time: np.datetime64) -> None:
+        """Leave out bars that do not open later; a producer may begin again at the beginning."""
+        self._after = time
+
+    def next(self, timeout: float) -> Bar | None:
+        """The next line's bar."""
+        try:
+            line = self._lines.get(timeout=timeout)
+        except queue.Empty:
+            return None
+        if line is None:
+            self._tell()
+            raise EndOfFeedError
+        self._number += 1
+        if not line.strip():
+            return None
+        bar = self._bar(line)
+        if bar.time <= self._after:
+            self._known += 1
+            return None
+        self._tell()
+        return bar
+
+    def close(self) -> None:
+        """Standard input is nobody's to close; its thread ends with the process."""
+
+    def _tell(self) -> None:
+        if self._known:
+            self.notes.append(f"{self._name}: {self._known} bars were known already and are passed over")
+        self._known = 0
+
+    def _read(self, lines: Iterable[str]) -> None:
+        try:
+            for line in lines:
+                self._lines.put(line)
+        except (ValueError, OSError):  # not text, or closed meanwhile
+            self._lines.put("\0")
+        self._lines.put(None)
+
+    def _bar(self, line: str) -> Bar:
+        try:
+            values: Any = json.loads(line)
+        except ValueError:
+            values = None
+        if not isinstance(values, dict):
+            right = '{"timestamp": "2024-05-01T13:00:00Z", "open": 1.5, "high": 1.6, "low": 1.4, "close": 1.5}'
+            raise UserError(f"{self._name}: line {self._number} is no object of JSON; right is such as {right}")
+        try:
+            return Bar.from_mapping({name: math.nan if value is None else value for name, value in values.items()})
+        except (UserError, TypeError, ValueError, OverflowError) as error:
+            raise UserError(f"{self._name}: line {self._number}: {error}") from None
+
+
+class Prefaced:
+    """A feed whose history is a file.
+
+    Args:
+        feed: whose bars are traded.
+        bars: of the file; what the feed has of the same time is left out.
+    """
+
+    def __init__(self, feed: Feed, bars: Bars) -> None:
+        self._feed, self._bars = feed, bars
+        self.live, self.notes = feed.live, feed.notes
+        self.after, self.next, self.close = feed.after, feed.next, feed.close
+
+    def history(self, count: int) -> list[Bar]:
+        """The last bars of the file."""
+        return bars_in(self._bars[max(len(self._bars) - count, 0) :])
+
+
+def bars_in(bars: Bars) -> list[Bar]:
+    """Bars one by one."""
+    rows = zip(bars.time, bars.bid.tolist(), bars.ask.tolist(), bars.volume.tolist(), strict=True)
+    own = {name: column.tolist() for name, column in bars.columns.items()}
+    return [
+        Bar(time, bid, ask, volume, {name: values[row] for name, values in own.items()})
+        for row, (time, bid, ask, volume) in enumerate(rows)
+    ]
