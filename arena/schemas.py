@@ -6,7 +6,7 @@ in docs/records.md.
 
 import polars as pl
 
-__all__ = ["LINEAGE", "REGIME_NAMES", "TABLES"]
+__all__ = ["LINEAGE", "ORIGINS", "REGIME_NAMES", "TABLES"]
 
 REGIME_NAMES = ("bull_trending", "bear_trending", "volatile_ranging", "calm_ranging", "all")
 """Groups of the tally, in order."""
@@ -99,3 +99,20 @@ LINEAGE: dict[str, pl.DataType | type[pl.DataType]] = {
 }
 """`lineage.parquet`, ancestors first: time is in generations, a root is its own ancestor, a living agent has neither
 `destruction_time` nor `cause`."""
+
+ORIGINS: dict[str, pl.DataType | type[pl.DataType]] = {
+    "bundle": pl.String,
+    "run_id": pl.String,
+    "id": pl.UInt64,
+    "parent_id": pl.UInt64,
+    "second_parent_id": pl.UInt64,
+    "species": pl.String,
+    "island": pl.UInt32,
+    "generation": pl.UInt32,
+    "operator": pl.String,
+    "mutation_strength": pl.Float32,
+    "founders": pl.List(pl.UInt64),
+}
+"""`origins.parquet` of a run that bundles founded: the line of each of their champions, one after another, each from
+its first ancestor down. Ids and generations are those of `run_id`; `founders`, of this run, stand in the champion's
+row."""

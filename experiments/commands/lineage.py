@@ -52,6 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("first", "both"),
         help="whose ancestors are kept and written: along first parents, or over both (default: both for graphml)",
     )
+    parser.add_argument(
+        "--own",
+        action="store_true",
+        help="of a run that bundles founded: write this run's agents alone, without their ancestors in earlier runs",
+    )
     parser.add_argument("--notes", action="store_true", help="of newick: what is known of agents, as comments")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     parser.add_argument("--runs-dir", default="runs", metavar="DIR", help="the folder of runs (default: runs)")
@@ -99,6 +104,8 @@ def _check(args: argparse.Namespace) -> None:
         raise UserError(f"{given}: needs {wanted} too")
     if args.parents == "both" and args.format == "newick":
         raise UserError("--parents: a Newick tree has first parents alone; leave it out, or write graphml or alife")
+    if args.own and args.format is None:
+        raise UserError("--own: is for what is written; add --format and --out")
     if args.notes and args.format != "newick":
         raise UserError("--notes: is for --format newick alone; other formats have columns for it")
 
@@ -233,12 +240,16 @@ def _kept(args: argparse.Namespace, source: _Source, *, both: bool) -> _Source:
 def _write(args: argparse.Namespace, source: _Source) -> None:
     """Write the file, whole or not at all."""
     from experiments.lineage.formats import FORMATS
+    from experiments.lineage.origins import FIRST
     from experiments.runs.files import write_whole
     from experiments.terminal import say
 
     out, form = args.out, FORMATS[args.format]
     both = form.both if args.parents is None else args.parents == "both"
     part = _kept(args, source, both=both)
+    begins = None
+    if source.run is not None and not args.own:
+        part, begins = _continued(part, source.run)
     try:
         write_whole(out, lambda path: form.write(part.tree, part.table, path, both, args.notes))
     except OSError as error:
@@ -252,14 +263,32 @@ def _write(args: argparse.Namespace, source: _Source) -> None:
                     "format": args.format,
                     "agents": len(part.tree),
                     "of": len(source.tree),
+                    **({} if begins is None else {"earlier": int((part.tree.id >= FIRST).sum()), "begins": begins}),
                 }
             )
         )
         return
-    of = f" of {len(source.tree):,}" if len(part.tree) < len(source.tree) else ""
-    say(f"{out}: {form.title}, {len(part.tree):,}{of} agents of {source.name}")
+    earlier = int((part.tree.id >= FIRST).sum())
+    count = len(part.tree) - earlier
+    of = f" of {len(source.tree):,}" if count < len(source.tree) else ""
+    say(f"{out}: {form.title}, {count:,}{of} agents of {source.name}")
+    if begins is not None:
+        say(f"and {earlier:,} before them, in earlier runs; generation 0 of this run stands at time {begins:,}")
     for note in source.notes:
         say(note)
+
+
+def _continued(source: _Source, run: "RunDirectory") -> tuple[_Source, int | None]:
+    """The lineage gone on with into earlier runs, and when this one begins in it; None where none founded it."""
+    from experiments.lineage.origins import continued
+    from experiments.lineage.tree import tree_of
+    from experiments.runs.origins import read_origins
+
+    origins = read_origins(run)
+    if origins.is_empty():
+        return source, None
+    table, begins = continued(source.table, origins)
+    return source._replace(table=table, tree=tree_of(table)), begins or None
 
 
 def _show(args: argparse.Namespace, source: _Source) -> None:

@@ -12,10 +12,12 @@ from arena.schemas import REGIME_NAMES, TABLES
 from experiments.lineage.filters import with_ancestors
 from experiments.lineage.lines import champion_lines
 from experiments.lineage.metrics import metrics
+from experiments.lineage.origins import origin_of
 from experiments.lineage.sweeps import coalescence, neutral_lag, sweeps
 from experiments.lineage.tree import Tree, alive, root, take
 from experiments.runs.champions import best_scores, replicates
 from experiments.runs.directory import RunDirectory
+from experiments.runs.origins import read_origins
 from experiments.terminal import console, say
 from markets.errors import UserError
 
@@ -45,9 +47,13 @@ def gather(
         whole: whether all who compete are there; where some were left out, nothing is said of who took over.
 
     Returns:
-        `agents, alive, founders, generations, species`; `replicates`: for each its number (None of a file), `metrics`
+        `agents, alive, founders, generations, species`; `origins`: the champions of earlier runs that founded it, each
+        with `run_id, id, species`, `depth` (births from its own founder), `runs` it goes back through, and how many
+        `founders` descend from it; `replicates`: for each its number (None of a file), `metrics`
         without extinct lines and with them, and `coalescence` for each species; and `champions`: their lines, the
-        deepest first.
+        deepest first; in a run that has origins, `origin` is the `run_id/id` that its founder descends from, or None.
+
+    What is counted is of this run alone: agents of earlier runs are neither agents nor founders here.
     """
     last = int(max(tree.born.max(), tree.died.max()))
     known = (1, 1) if run is None else _or_told(lambda: replicates(run), tell, "shown as one replicate") or (1, 1)
@@ -57,6 +63,7 @@ def gather(
         "founders": int(tree.is_root.sum()),
         "generations": [int(tree.born.min()), last],
         "species": table["species"].drop_nulls().unique().sort().to_list() if run is not None else [],
+        "origins": _origins(table, run, tell),
         "replicates": [
             {
                 "replicate": number,
@@ -69,6 +76,23 @@ def gather(
         ],
         "champions": [] if run is None else _champions(tree, table, run, tell),
     }
+
+
+def _origins(table: pl.DataFrame, run: RunDirectory | None, tell: Callable[[str], object]) -> list[dict[str, Any]]:
+    """The champions of earlier runs from whom founders among these descend."""
+    origins = None if run is None else _or_told(lambda: read_origins(run), tell, "shown without earlier runs")
+    if origins is None or origins.is_empty():
+        return []
+    told = origin_of(origins).join(table.select("id"), on="id", how="semi")
+    found = []
+    for (bundle,), founders in told.group_by("bundle", maintain_order=True):
+        line = origins.filter(pl.col("bundle") == bundle)
+        champion = line.row(-1, named=True)
+        about = {name: champion[name] for name in ("run_id", "id", "species")}
+        found.append(
+            {**about, "depth": line.height - 1, "runs": line["run_id"].n_unique(), "founders": founders.height}
+        )
+    return found
 
 
 def _or_told(read: Callable[[], _Read], tell: Callable[[str], object], loss: str) -> _Read | None:
@@ -137,7 +161,24 @@ def _champions(
         holds.setdefault(own, []).append(regime)
         whose[own] = replicate + 1
     lines = champion_lines(tree, table, holds, run.read("archive"), scars, names=REGIME_NAMES)
-    return [{"replicate": whose[line.id], **dataclasses.asdict(line), **unknown} for line in lines]
+    from_whom = _founding_champions(table)
+    return [
+        {
+            "replicate": whose[line.id],
+            **dataclasses.asdict(line),
+            **({"origin": from_whom.get(line.founder)} if from_whom else {}),
+            **unknown,
+        }
+        for line in lines
+    ]
+
+
+def _founding_champions(table: pl.DataFrame) -> dict[int, str]:
+    """Of founders that descend from a champion of an earlier run, who that is."""
+    if "origin_id" not in table.columns:
+        return {}
+    told = table.drop_nulls("origin_id").select("id", "origin_run_id", "origin_id")
+    return {own: f"{run}/{agent}" for own, run, agent in told.iter_rows()}
 
 
 def show(said: Mapping[str, Any], title: str, notes: Sequence[str] = ()) -> None:
@@ -155,6 +196,12 @@ def show(said: Mapping[str, Any], title: str, notes: Sequence[str] = ()) -> None
         f"{_count(said['agents'], 'agent')} of {_count(said['founders'], 'founder')} in generations {first} to {last}, "
         f"{said['alive']:,} of them alive"
     )
+    for one in said["origins"]:
+        back = f" through {one['runs']} runs" if one["runs"] > 1 else ""
+        say(
+            f"{_count(one['founders'], 'founder')} from {one['species']} {one['id']} of run {one['run_id']}, "
+            f"which lies {_count(one['depth'], 'birth')} from its own first ancestor{back}"
+        )
     parts = said["replicates"]
     if len(said["species"]) > 1:
         say(f"species never meet; --species {said['species'][0]} looks at one alone")

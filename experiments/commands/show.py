@@ -8,6 +8,7 @@ from rich.table import Table
 
 from experiments.runs.champions import best_scores, replicates
 from experiments.runs.directory import RunDirectory, find_run
+from experiments.runs.origins import read_origins
 from experiments.terminal import console, outline, say
 
 __all__ = ["add_arguments", "run"]
@@ -34,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
             "born": [f"{births.height:,}{_shares(births, 'operator')}"],
             "died": [f"{deaths.height:,}{_shares(deaths, 'cause')}"],
             "scars": [f"{scars.height:,}{_shares(scars, 'cause')}"],
+            **_founders(directory),
             "speed": [_speed(directory.read("timings"))],
         },
     )
@@ -72,6 +74,14 @@ def _champions(directory: RunDirectory, births: pl.DataFrame) -> Table:
             str(validation["trades"][0]) if validation.height else "–",
         )
     return table
+
+
+def _founders(directory: RunDirectory) -> dict[str, list[str]]:
+    """Champions of earlier runs that founded it; nothing where none did."""
+    origins = read_origins(directory)
+    champions = origins.filter(pl.col("founders").is_not_null())
+    said = [f"{row['species']} {row['id']} of run {row['run_id']}" for row in champions.iter_rows(named=True)]
+    return {"bred on": said} if said else {}
 
 
 def _state(directory: RunDirectory, manifest: dict[str, Any]) -> str:

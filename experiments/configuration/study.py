@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from arena.api import make_market
 from arena.settings import Settings
-from experiments.founders.founding import RANDOM, check_founders, suited_layout
+from experiments.founders.bundles import BundleSettings, open_bundles, suited
+from experiments.founders.founding import BUNDLE, RANDOM, check_founders, suited_layout
 from experiments.founders.training import TrainingSettings
 from genomes.registry import SPECIES
 from markets.errors import UserError
+from markets.features import FeatureSettings
 from markets.joining import join
 from markets.preparation import Market
 from markets.settings import build, setting, shown
@@ -20,8 +22,11 @@ from markets.source import MarketSettings, Supply, market_settings, supply
 
 __all__ = ["RecordSettings", "Study", "load_market", "make_study", "oracle_path"]
 
-_OWN = ("market", "record", "terminal", "training", "runs_dir", "force", "check")
+_OWN = ("market", "record", "terminal", "training", "bundle", "runs_dir", "force", "check")
 """Keys of the configuration that are not settings of the evolution itself."""
+
+_LATER = ("training", "bundle")
+"""Of these, groups that a configuration from before there were such founders has not."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,8 +64,9 @@ class Study:
     Attributes:
         config: resolved and plain, as it is written into the run directory.
         settings: of the evolution.
-        founders: where the brains of the first forests come from.
+        founders: where the first brains come from.
         training: how other libraries make them.
+        bundle: which bundles they come from.
         market: where bars come from.
         record, terminal: see their classes.
         runs_dir: folder of runs.
@@ -72,6 +78,7 @@ class Study:
     settings: Settings
     founders: str
     training: TrainingSettings
+    bundle: BundleSettings
     market: MarketSettings
     record: RecordSettings
     terminal: TerminalSettings
@@ -84,13 +91,14 @@ def make_study(config: Mapping[str, Any], *, founded: bool = False) -> Study:
     """A study from resolved configuration.
 
     Args:
-        config: resolved and plain. One from before there were founders has no group `training`: it is all defaults.
+        config: resolved and plain. One from before there were such founders has no group `training` or `bundle`: it is
+            all defaults.
         founded: whether its founders are there already, so that no library and no file has to be.
 
     Raises:
         UserError: the first key that is unknown, of the wrong type, or impossible.
     """
-    missing = [key for key in _OWN if key not in config and key != "training"]
+    missing = [key for key in _OWN if key not in config and key not in _LATER]
     if missing:
         raise UserError(f"{missing[0]}: missing from the configuration; it has no default here")
     species = _species(config.get("species"))
@@ -98,7 +106,13 @@ def make_study(config: Mapping[str, Any], *, founded: bool = False) -> Study:
     if not species:
         raise UserError(f"species: none takes part; there are: {', '.join(sorted(SPECIES))}")
     training = build(TrainingSettings, config.get("training"), "training")
+    bundle = build(BundleSettings, config.get("bundle"), "bundle")
     founders = check_founders(source, species, training, founded=founded)
+    if founders == BUNDLE and not founded:
+        seen = build(FeatureSettings, config.get("features"), "features")
+        species = suited(open_bundles(bundle), species, seen)
+        # What the champions needed is kept with the run, which is gone on with where their bundles are no more.
+        config = {**config, "species": {**species, "founders": BUNDLE}}
     if isinstance(species.get("forest", 0), Mapping | None):
         species["forest"] = suited_layout(founders, species["forest"])
     for key, kind, right in (
@@ -113,6 +127,7 @@ def make_study(config: Mapping[str, Any], *, founded: bool = False) -> Study:
         settings=Settings.build({**{k: value for k, value in config.items() if k not in _OWN}, "species": species}),
         founders=founders,
         training=training,
+        bundle=bundle,
         market=market_settings(config["market"]),
         record=build(RecordSettings, config["record"], "record"),
         terminal=build(TerminalSettings, config["terminal"], "terminal"),

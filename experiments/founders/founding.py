@@ -20,10 +20,13 @@ from markets.errors import UserError
 from markets.preparation import Market
 from markets.settings import shown
 
-__all__ = ["RANDOM", "check_founders", "founding_brains", "in_proportion", "suited_layout"]
+__all__ = ["BUNDLE", "RANDOM", "check_founders", "founding_brains", "in_proportion", "suited_layout"]
 
 RANDOM = "random"
 """Where founders come from unless somebody says otherwise: every brain is drawn."""
+
+BUNDLE = "bundle"
+"""Where founders are champions of earlier runs; see `experiments.founders.bundles`, which looks at these itself."""
 
 _FOREST = "forest"
 
@@ -50,8 +53,10 @@ def check_founders(
     """
     if source == RANDOM:
         return RANDOM
+    if source == BUNDLE:
+        return BUNDLE
     if not isinstance(source, str) or source not in SOURCES:
-        raise UserError(f"species.founders: {shown(source)} is not one of {', '.join((RANDOM, *SOURCES))}")
+        raise UserError(f"species.founders: {shown(source)} is not one of {', '.join((RANDOM, *SOURCES, BUNDLE))}")
     if _FOREST not in species:
         raise UserError(f"species.founders: {source} founds forests, and none take part; add species=forest")
     if founded:
@@ -83,7 +88,7 @@ def suited_layout(source: str, forest: Mapping[str, Any] | None) -> dict[str, An
     """
     forest = forest or {}
     named = forest.get("layout") is not None
-    return {**forest, "layout": forest.get("layout") if named or source in (RANDOM, "catboost") else "ordinary"}
+    return {**forest, "layout": forest.get("layout") if named or source in (RANDOM, "catboost", BUNDLE) else "ordinary"}
 
 
 def founding_brains(

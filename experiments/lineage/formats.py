@@ -70,7 +70,10 @@ def _graphml(tree: Tree, table: pl.DataFrame, path: Path, both: bool, notes: boo
 
 def _parquet(tree: Tree, table: pl.DataFrame, path: Path, both: bool, notes: bool) -> None:
     del tree, both, notes
-    table.select(list(LINEAGE)).write_parquet(path, compression="zstd")
+    further: list[str] = [name for name in ("origin_run_id", "origin_id") if name in table.columns]
+    if "taxon_label" in table.columns and (table["taxon_label"] != table["id"].cast(pl.String)).any():
+        further.append("taxon_label")
+    table.select(*LINEAGE, *further).write_parquet(path, compression="zstd")
 
 
 FORMATS: Mapping[str, Format] = {

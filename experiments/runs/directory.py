@@ -51,8 +51,13 @@ class RunDirectory:
 
     @property
     def founders(self) -> Path:
-        """Brains of founders that other libraries made."""
+        """Brains of founders that come from elsewhere."""
         return self.root / "founders.safetensors"
+
+    @property
+    def origins(self) -> Path:
+        """Lines of the champions of earlier runs that founded it."""
+        return self.root / "origins.parquet"
 
     @property
     def checkpoints(self) -> Path:

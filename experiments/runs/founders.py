@@ -1,4 +1,4 @@
-"""Founders that come from other libraries: trained once, kept in the run's directory, and taken from there again."""
+"""Founders that come from elsewhere: made once, kept in the run's directory, and taken from there again."""
 
 import json
 from typing import Any
@@ -10,19 +10,25 @@ from arena.founding import found
 from arena.plan import Plan
 from arena.state import ArenaState
 from experiments.configuration.study import Study
-from experiments.founders.founding import founding_brains
+from experiments.founders.bundles import found_from, open_bundles
+from experiments.founders.founding import BUNDLE, founding_brains
 from experiments.runs.directory import RunDirectory
+from experiments.runs.origins import ORIGINS_KEY, origins_text, write_origins
 from experiments.runs.trees import load_tree, metadata_of, save_tree
 from experiments.terminal import say
+from genomes.genes import Genes
 from genomes.species import Genome, genome_form
 from markets.errors import UserError
 from markets.preparation import Market
 
 __all__ = ["founded", "load_founders"]
 
+_GENES = "genes."
+"""Before the name of a species, whose founders' genes came with their brains."""
+
 
 def founded(study: Study, plan: Plan, market: Market, directory: RunDirectory) -> ArenaState:
-    """The state before the first generation of a run whose founders come from other libraries.
+    """The state before the first generation of a run whose founders come from elsewhere.
 
     Raises:
         UserError: they cannot be made, or the file that keeps them is damaged.
@@ -30,15 +36,28 @@ def founded(study: Study, plan: Plan, market: Market, directory: RunDirectory) -
     if directory.founders.exists():
         say(f"founders as they were made: {directory.founders}")
         given = load_founders(directory, plan)
+        if study.founders == BUNDLE:
+            write_origins(directory)
+        return found(plan, market.tape, given, _load_genes(directory, plan))
+    say(f"founding by {study.founders} …")
+    genes: tuple[Genes | None, ...] = ()
+    lines: dict[str, str] = {}
+    if study.founders == BUNDLE:
+        made = found_from(open_bundles(study.bundle), study.settings, market, plan)
+        given, genes, notes = made.brains, made.genes, made.notes
+        lines = {ORIGINS_KEY: origins_text(made, plan)}
     else:
-        say(f"founding by {study.founders} …")
         given, notes = founding_brains(study.founders, study.settings, study.training, market, plan)
-        for note in dict.fromkeys(notes):
-            say(note)
-        models = {name: _models(brains) for name, brains in zip(plan.names, given, strict=True) if brains is not None}
-        kept = {name: brains for name, brains in zip(plan.names, given, strict=True) if brains is not None}
-        save_tree(directory.founders, kept, {"generation": "0", "models": json.dumps(models), "source": study.founders})
-    return found(plan, market.tape, given)
+    for note in dict.fromkeys(notes):
+        say(note)
+    kept = {name: brains for name, brains in zip(plan.names, given, strict=True) if brains is not None}
+    models = {name: _models(brains) for name, brains in kept.items()}
+    beside = {f"{_GENES}{name}": own for name, own in zip(plan.names, genes, strict=False) if own is not None}
+    about = {"generation": "0", "models": json.dumps(models), "source": study.founders, **lines}
+    save_tree(directory.founders, {**kept, **beside}, about)
+    if lines:
+        write_origins(directory)
+    return found(plan, market.tape, given, genes)
 
 
 def load_founders(directory: RunDirectory, plan: Plan) -> tuple[Genome | None, ...]:
@@ -47,14 +66,30 @@ def load_founders(directory: RunDirectory, plan: Plan) -> tuple[Genome | None, .
     Raises:
         UserError: the file is damaged, or of another configuration.
     """
+    kept = _load(directory, plan)
+    return tuple(kept.get(name) for name in plan.names)
+
+
+def _load_genes(directory: RunDirectory, plan: Plan) -> tuple[Genes | None, ...]:
+    """The genes that came with them, leaves [models]; None for those drawn."""
+    kept = _load(directory, plan)
+    return tuple(kept.get(f"{_GENES}{name}") for name in plan.names)
+
+
+def _load(directory: RunDirectory, plan: Plan) -> dict[str, Any]:
+    """Brains, by species, and genes where they came with them."""
     remedy = "delete it, and founders are made anew"
     try:
-        models = json.loads(metadata_of(directory.founders)["models"])
-        form = {name: _several(plan, name, *map(int, models[name])) for name in plan.names if name in models}
+        about = metadata_of(directory.founders)
+        models = {name: (int(markets), int(count)) for name, (markets, count) in json.loads(about["models"]).items()}
+        form: dict[str, Any] = {name: _several(plan, name, *models[name]) for name in plan.names if name in models}
     except (KeyError, ValueError, TypeError) as error:
         raise UserError(f"{directory.founders}: damaged, it does not say whose brains it holds; {remedy}") from error
-    kept, _ = load_tree(directory.founders, form, remedy=remedy)
-    return tuple(kept.get(name) for name in plan.names)
+    if about.get("source") == BUNDLE:
+        for name in [*form]:
+            number: Any = jax.ShapeDtypeStruct(models[name][1:], jnp.float32)
+            form[f"{_GENES}{name}"] = Genes(*(number for _ in Genes._fields))
+    return load_tree(directory.founders, form, remedy=remedy)[0]
 
 
 def _models(brains: Genome) -> tuple[int, int]:

@@ -13,7 +13,8 @@ import numpy as np
 
 from arena.plan import Plan
 from experiments.configuration.keys import flatten
-from experiments.founders.founding import RANDOM
+from experiments.founders.bundles import BundleSettings, hashes, open_bundles
+from experiments.founders.founding import BUNDLE, RANDOM
 from experiments.founders.libraries import LIBRARIES, Source
 from experiments.founders.training import TrainingSettings, training_device
 from markets.bars import Bars
@@ -28,6 +29,7 @@ _VOLATILE = (
     "terminal",
     "market.path",
     "training.path",
+    "bundle",
     "record.flush",
     "record.checkpoint",
     "record.keep",
@@ -42,6 +44,7 @@ _OWN = (
     "terminal.",
     "market.path.",
     "training.path.",
+    "bundle.path.",
     "device.process.",
     "device.coordinator.",
     "device.timeout.",
@@ -67,7 +70,7 @@ def run_id(config: Mapping[str, Any], data: str, bits: Mapping[str, Any]) -> str
         else:
             kept.pop(group, None)
     species = kept.get("species") or {}
-    if species.get("founders", RANDOM) in (RANDOM, "file"):
+    if species.get("founders", RANDOM) in (RANDOM, "file", BUNDLE):
         kept.pop("training", None)  # nothing is trained
     if species.get("founders") == RANDOM:
         species.pop("founders")  # as if nobody had asked
@@ -95,16 +98,18 @@ def fixed_bits(plan: Plan) -> dict[str, Any]:
     }
 
 
-def founders_mark(source: str, training: TrainingSettings) -> dict[str, str]:
-    """What fixes the bits of founders that other libraries make: its version and device, or the files' content.
+def founders_mark(source: str, training: TrainingSettings, bundle: BundleSettings | None = None) -> dict[str, str]:
+    """What fixes the bits of founders that come from elsewhere: a library's version and device, or the files' content.
 
     Empty where founders are drawn.
 
     Raises:
-        UserError: a file that cannot be read, or no GPU where one is asked for.
+        UserError: a file or bundle that cannot be read, or no GPU where one is asked for.
     """
     if source == RANDOM:
         return {}
+    if source == BUNDLE:
+        return {"founders": hashes(open_bundles(bundle or BundleSettings()))}
     if source != "file":
         library = LIBRARIES[cast(Source, source)]
         device, _ = training_device(library, training)

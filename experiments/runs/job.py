@@ -71,7 +71,7 @@ class Job:
             self.supply, self.market = load_market(study)
             self.plan = make_plan(study.settings, len(self.market.features))
             self.data = data_hash(self.supply.bars)
-            own = founders_mark(study.founders, study.training) if founders is None else founders
+            own = founders_mark(study.founders, study.training, study.bundle) if founders is None else founders
             self.bits = {**fixed_bits(self.plan), **own}
             self.id = run_id(study.config, self.data, self.bits)
         self.processes.compare({"bars": self.data, **self.bits})

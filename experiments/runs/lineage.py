@@ -2,9 +2,11 @@
 
 import polars as pl
 
+from experiments.lineage.origins import named
 from experiments.lineage.table import lineage
 from experiments.runs.directory import RunDirectory
 from experiments.runs.files import write_table
+from experiments.runs.origins import read_origins, write_origins
 from markets.errors import UserError
 
 __all__ = ["read_lineage", "write_lineage"]
@@ -15,7 +17,7 @@ def read_lineage(run: RunDirectory) -> pl.DataFrame:
 
     Births and deaths are written one after the other, and a run may be killed in between, or write while they are read.
     Whoever dies in generation g is replaced by one born in g + 1, so where one table is ahead of the other its last
-    generations are left out.
+    generations are left out. A run that bundles founded has two columns more: see `experiments.lineage.origins.named`.
 
     Raises:
         UserError: a part of births or deaths is damaged, deaths are not there where they must be, or are there twice.
@@ -26,16 +28,20 @@ def read_lineage(run: RunDirectory) -> pl.DataFrame:
         raise UserError(run.lost(run.table("deaths"), f"it is empty, but agents were born up to generation {born}"))
     last = min(born - 1, died)
     try:
-        return lineage(births.filter(pl.col("generation") <= last + 1), deaths.filter(pl.col("generation") <= last))
+        table = lineage(births.filter(pl.col("generation") <= last + 1), deaths.filter(pl.col("generation") <= last))
     except UserError as error:
         raise UserError(run.lost(run.table("deaths"), str(error).removeprefix("lineage: "))) from None
+    origins = read_origins(run)
+    return table if origins.is_empty() else named(table, origins)
 
 
 def write_lineage(run: RunDirectory) -> None:
-    """Write `lineage.parquet` of a run, whole or not at all.
+    """Write `lineage.parquet` of a run, whole or not at all, and `origins.parquet` where it should be there and is not.
 
     Raises:
         UserError: a part of births or deaths is damaged.
         OSError: the disk is full, or the folder cannot be written.
     """
+    if not run.origins.exists():
+        write_origins(run)
     write_table(run.lineage, read_lineage(run), scratch=run.root)

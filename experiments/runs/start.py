@@ -81,19 +81,19 @@ def resume(directory: RunDirectory, device: Mapping[str, Any] | None = None) -> 
 
 
 def compose_run(overrides: list[str]) -> dict[str, Any]:
-    """The configuration of a run, which can be resumed from any folder: paths of bars and models stand in full.
+    """The configuration of a run, which can be resumed from any folder: paths of bars, models, bundles stand in full.
 
     Raises:
         UserError: a mistake in the overrides.
     """
     config = compose(overrides)
-    for group in ("market", "training"):
+    for group in ("market", "training", "bundle"):
         _absolute(config.get(group))
     return config
 
 
 def _absolute(group: object) -> None:
-    """Write paths of bars and models in full, so that a run can be resumed from any folder."""
+    """Write paths of bars, models and bundles in full, so that a run can be resumed from any folder."""
     if not isinstance(group, dict):
         return
     path = group.get("path")

@@ -40,7 +40,12 @@ def classes(group: str, option: str) -> dict[str, Any]:
         return dict(keys(MARKETS[option], "market."))
     if group == "species":
         return dict(keys(settings_class(option), f"species.{option}."))
-    own = {"record": study.RecordSettings, "terminal": study.TerminalSettings, "training": study.TrainingSettings}
+    own = {
+        "record": study.RecordSettings,
+        "terminal": study.TerminalSettings,
+        "training": study.TrainingSettings,
+        "bundle": study.BundleSettings,
+    }
     return dict(keys(own.get(group) or typing.get_type_hints(Settings)[group], f"{group}."))
 
 
