@@ -7,6 +7,8 @@ from scipy import stats
 
 from agents.trust import Reputation, TrustSettings, observe, trust
 
+pytestmark = pytest.mark.usefixtures("plainly_compiled")
+
 SETTINGS = TrustSettings(decay=0.5, counts=5.0, prior=4.0, worst=5.0)
 
 

@@ -9,6 +9,8 @@ from arena.benchmarks import follow, hold
 from markets.bars import CLOSE, OPEN
 from markets.preparation import Market
 
+pytestmark = pytest.mark.usefixtures("plainly_compiled")
+
 COMMISSION = 1e-3
 SETTINGS = make_settings(broker={"commission": COMMISSION, "spread_rate": 4e-4, "calendar": "none"})
 BARS = SETTINGS.episodes.bars

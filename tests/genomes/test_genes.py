@@ -10,6 +10,8 @@ from genomes.genes import Genes, GeneSettings, crossover_genes, init_genes, muta
 from markets.errors import UserError
 from markets.settings import check
 
+pytestmark = pytest.mark.usefixtures("plainly_compiled")
+
 SETTINGS = GeneSettings(size=(0.3, 0.3), step=0.5)
 MANY = 2000
 

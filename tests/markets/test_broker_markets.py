@@ -12,6 +12,8 @@ from markets.account import REASONS, Account, Bar, Order, Outcome
 from markets.broker import open_account, step, vary
 from markets.rules import BrokerRules
 
+pytestmark = pytest.mark.usefixtures("plainly_compiled")
+
 HALF = 0.02  # half the spread, everywhere
 EVERYTHING = BrokerRules(
     commission=1e-4,

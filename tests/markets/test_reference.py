@@ -16,6 +16,8 @@ from markets import broker
 from markets.account import REASONS, Bar, Order, Outcome
 from markets.rules import BrokerRules
 
+pytestmark = pytest.mark.usefixtures("plainly_compiled")
+
 BARS = 60
 NUMBERS = tuple(
     entry.name
