@@ -68,7 +68,13 @@ class Keeper:
 
         An account that says nothing of use counts as one more bar with the same position.
         """
-        equity, units, entry, peak, held = map(_narrow, (account.equity, account.units, account.entry, 0.0, 0.0))
+        equity, units, entry, peak, held = (
+            _narrow(account.equity),
+            _narrow(account.units),
+            _narrow(account.entry),
+            0.0,
+            0.0,
+        )
         problem = ""
         if not (0.0 < equity < math.inf):
             problem = f"account: equity is {account.equity}"

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +39,7 @@ class _Brain(Protocol):
 class Champion:
     """One champion and its rolling window of one instrument's bars. Not to be shared between threads."""
 
-    def __init__(self, bundle: Bundle, *, backend: Literal["numpy", "onnx"] = "numpy") -> None:
+    def __init__(self, bundle: Bundle, *, backend: str = "numpy") -> None:
         """See `load`."""
         manifest, where = bundle.manifest, str(bundle.path / "champion.safetensors")
         leaves = Leaves(where, bundle.tensors)
@@ -67,7 +67,7 @@ class Champion:
         self._market, self._keeper = Market(manifest), Keeper()
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, backend: Literal["numpy", "onnx"] = "numpy") -> "Champion":
+    def load(cls, path: str | os.PathLike[str], *, backend: str = "numpy") -> "Champion":
         """Load a bundle, with every file of it checked.
 
         Args:

@@ -5,6 +5,8 @@ from numpy.typing import NDArray
 
 __all__ = ["Caution", "Trust"]
 
+_ZERO, _ONE = np.float32(0.0), np.float32(1.0)
+
 
 class Caution:
     """Scar memory: the factor on exposure where the market looks as it did when a drawdown began.
@@ -23,18 +25,20 @@ class Caution:
             reach: h, in standard deviations a feature.
             strength: largest share by which exposure is scaled down.
         """
-        self._features, self._square = features, np.sum(features**2, -1)
-        self._places, self._any = weight > 0, bool((weight > 0).any())
+        kept = features[weight > 0]
+        self._twice, self._square, self._any = 2.0 * kept, np.sum(kept**2, -1), len(kept) > 0
         self._width, self._strength = np.float32(features.shape[-1]), np.float32(strength)
         self._spread = np.float32(2.0 * reach**2)
 
     def factor(self, features: NDArray[np.float32]) -> np.float32:
         """In [1 − strength, 1], for the features of one bar [features]."""
         if not self._any:
-            return np.float32(1.0)
-        square = (np.sum(features**2) - np.float32(2.0) * (self._features @ features) + self._square) / self._width
-        near = np.where(self._places, np.exp(-np.maximum(square, np.float32(0.0)) / self._spread), np.float32(0.0))
-        factor: np.float32 = np.float32(1.0) - self._strength * near.max()
+            return _ONE
+        # |f − m|² = |f|² − 2 f·m + |m|²; what is nearest is the likest.
+        apart = features.dot(features) - self._twice.dot(features)
+        apart += self._square
+        square = max(apart.min() / self._width, _ZERO)
+        factor: np.float32 = _ONE - self._strength * np.exp(-square / self._spread)
         return factor
 
 

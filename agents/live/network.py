@@ -13,6 +13,9 @@ __all__ = ["Network"]
 
 Array = NDArray[np.float32]
 
+_ZERO = np.zeros((), np.float32)
+"""An array of no dimension: NumPy takes it faster than a scalar."""
+
 
 class Network:
     """Dense layers with relu between them; the first is in two parts, one for the market, one for the account."""
@@ -41,16 +44,19 @@ class Network:
             )
             for place, (inputs, outputs) in enumerate(itertools.pairwise(sizes))
         ]
-        self._output = (
-            leaves.numbers("genome.output.weight", (sizes[-1], actions)),
-            leaves.numbers("genome.output.bias", (actions,)),
+        self._layers.append(
+            (
+                leaves.numbers("genome.output.weight", (sizes[-1], actions)),
+                leaves.numbers("genome.output.bias", (actions,)),
+            )
         )
 
     def values(self, features: Array, view: Array) -> Array:
         """What each action is worth, float32 [*rows, actions], of features [*rows, features] and views [*rows, 4]."""
-        code = features @ self._market + self._bias
-        seen = np.maximum(code + view @ self._account, np.float32(0.0))
+        seen = features.dot(self._market)
+        seen += self._bias
+        seen += view.dot(self._account)
         for weight, bias in self._layers:
-            seen = np.maximum(seen @ weight + bias, np.float32(0.0))
-        weight, bias = self._output
-        return np.asarray(seen @ weight + bias)
+            seen = np.maximum(seen, _ZERO, out=seen).dot(weight)
+            seen += bias
+        return np.asarray(seen)

@@ -2,22 +2,25 @@
 
 import dataclasses
 import hashlib
+import itertools
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from agents.live.bundle import canonical_hash
 from agents.observation import ACCOUNT_VIEW
-from genomes.genes import Genes, GeneSettings, init_genes
+from genomes.forest import Forest
+from genomes.genes import Genes, GeneSettings
+from genomes.qnetwork import Layer, Network
 from genomes.registry import make_species, settings_class
 from genomes.species import Shape
+from genomes.trees import Trees
 from markets.bars import Bars
 from markets.features import FeatureSettings, compute_features, features, relative_atr_window, warmup
 from markets.regimes import REGIMES, RegimeSettings
@@ -26,7 +29,7 @@ from markets.scaling import Scaler, ScalingSettings, fit_scaler
 from markets.settings import build
 from markets.synthetic import SyntheticSettings, simulate
 
-__all__ = ["SMALL", "Hand", "bars_of", "hand_bundle", "quantiles_of", "rewrite"]
+__all__ = ["REGIME_SETTINGS", "SMALL", "Hand", "bars_of", "hand_bundle", "rewrite"]
 
 SMALL = FeatureSettings(
     returns=(1, 4),
@@ -64,18 +67,11 @@ def bars_of(count: int = 400, seed: int = 5) -> Bars:
     return bars
 
 
-def quantiles_of(scaled: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Evenly spaced quantiles of each input, the account's four last."""
-    market = np.quantile(scaled, np.linspace(0, 1, 33), axis=0).T
-    own = np.linspace([-1.0, -2.0, 0.0, 0.0], [1.0, 2.0, 1.0, 1.5], 33).T
-    return np.concatenate([market, own]).astype(np.float32)
-
-
 def hand_bundle(
     out: Path,
     kind: str = "qnetwork",
     *,
-    seed: int = 0,
+    seed: int = 5,
     settings: Mapping[str, Any] | None = None,
     feature_settings: FeatureSettings = SMALL,
     regime_settings: RegimeSettings = REGIME_SETTINGS,
@@ -87,7 +83,7 @@ def hand_bundle(
     stops: bool = True,
     change: Callable[[dict[str, NDArray[Any]]], None] = lambda tensors: None,
 ) -> Hand:
-    """Write a bundle of a random champion, strengthened so that it changes its mind now and then.
+    """Write a bundle of a random champion.
 
     Args:
         out: the folder to be.
@@ -114,9 +110,10 @@ def hand_bundle(
     own = build(settings_class(kind), _settings(kind, settings or {}))
     species = make_species(kind, own, Shape(len(chosen), len(ACCOUNT_VIEW)))
     seen = scaler.apply(raw)
-    key, gene_key = jax.random.split(jax.random.key(seed))
-    genome = jax.device_get(species.init(key, jnp.asarray(quantiles_of(seen[known]))))
-    genes = jax.device_get(init_genes(gene_key, GeneSettings()))
+    rng = np.random.default_rng(seed)
+    genome = _forest(rng, species, seen[known]) if kind == "forest" else _network(rng, species)
+    ranges = GeneSettings()
+    genes = Genes(*(np.asarray(rng.uniform(*getattr(ranges, name)), np.float32) for name in Genes._fields))
     tensors = _tensors("genome", genome) | _tensors("genes", genes)
     tensors["memory.features"] = np.ascontiguousarray(seen[known][[3, 40, 0, 0]])
     tensors["memory.weight"] = np.asarray([0.5, 0.25, 0.0, 0.0], np.float32)
@@ -203,6 +200,36 @@ def rewrite(path: Path, manifest: dict[str, Any]) -> None:
 def _settings(kind: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     usual: dict[str, Any] = {"hidden": [8, 6]} if kind == "qnetwork" else {"layout": "oblivious"}
     return usual | dict(settings)
+
+
+def _network(rng: np.random.Generator, species: Any) -> Network:
+    """A random network; made here, as compiling the arena's own founding takes seconds."""
+    features, account, actions = species.shape.features, species.shape.account, len(species.shape.actions)
+    sizes = species.settings.hidden
+
+    def normal(*shape: int) -> NDArray[np.float32]:
+        return (rng.normal(size=shape) * np.sqrt(2.0 / shape[0])).astype(np.float32)
+
+    layers = [Layer(normal(a, b), 0.1 * normal(b)) for a, b in itertools.pairwise((*sizes, actions))]
+    return Network(
+        normal(features, sizes[0]), normal(account, sizes[0]), normal(sizes[0]), tuple(layers[:-1]), layers[-1]
+    )
+
+
+def _forest(rng: np.random.Generator, species: Any, seen: NDArray[np.float32]) -> Forest:
+    """A random forest that asks about values which there are."""
+    actions, layout, settings = len(species.shape.actions), species.layout, species.settings
+    own = rng.uniform([-1.0, -2.0, 0.0, 0.0], [1.0, 2.0, 1.0, 1.5], (len(seen), 4)).astype(np.float32)
+    inputs = np.concatenate([seen, own], axis=1)
+
+    def trees(count: int, width: int) -> Trees:
+        feature = rng.integers(0, width, (count, layout.nodes), np.int32)
+        threshold = inputs[rng.integers(0, len(inputs), feature.shape), feature]
+        leaf = rng.normal(size=(count, layout.leaves, actions)).astype(np.float32)
+        return Trees(feature, threshold, rng.random(feature.shape) < 0.5, leaf)
+
+    market, state = trees(settings.market_trees, seen.shape[1]), trees(settings.state_trees, inputs.shape[1])
+    return Forest(rng.normal(size=actions).astype(np.float32), market, state)
 
 
 def _tensors(prefix: str, tree: Any) -> dict[str, NDArray[Any]]:
