@@ -19,7 +19,8 @@ from markets.settings import shown
 
 __all__ = ["Bar", "Prices", "fault", "mended", "sound"]
 
-Stamp = np.datetime64 | datetime.datetime | str | float
+Stamp = np.datetime64 | np.integer[Any] | datetime.datetime | str | float
+Number = SupportsFloat | str | None
 Prices = tuple[float, float, float, float]
 
 _PRICES = ("open", "high", "low", "close")
@@ -29,6 +30,9 @@ _ROUNDING = 1e-9
 
 _LEAST, _MOST = 1e-30, 1e30
 """Prices between these fit float32 with room for what is made of them."""
+
+_LAST = 1e11
+"""Seconds from 1970 that a stamp may lie away."""
 
 _NOT_A_TIME = np.datetime64("NaT", "us")
 
@@ -54,10 +58,10 @@ class Bar:
     def __init__(
         self,
         time: Stamp,
-        bid: Iterable[float],
-        ask: Iterable[float],
-        volume: float | None = 0.0,
-        columns: Mapping[str, float] | None = None,
+        bid: Iterable[Number],
+        ask: Iterable[Number],
+        volume: Number = 0.0,
+        columns: Mapping[str, Number] | None = None,
     ) -> None:
         """Take a bar in any form a feed may have it.
 
@@ -83,14 +87,14 @@ class Bar:
     def from_mid(
         cls,
         time: Stamp,
-        open: float,
-        high: float,
-        low: float,
-        close: float,
-        volume: float | None = 0.0,
+        open: Number,
+        high: Number,
+        low: Number,
+        close: Number,
+        volume: Number = 0.0,
         *,
-        spread: float = 0.0,
-        columns: Mapping[str, float] | None = None,
+        spread: Number = 0.0,
+        columns: Mapping[str, Number] | None = None,
     ) -> "Bar":
         """A bar of one price, with a full spread, in price, put around it."""
         mid, half = _prices((open, high, low, close), "prices"), 0.5 * _number(spread, "spread")
@@ -191,14 +195,14 @@ def _named(prices: Prices) -> list[tuple[str, float]]:
     return list(zip(_PRICES, prices, strict=True))
 
 
-def _prices(values: Iterable[float], what: str) -> Prices:
+def _prices(values: Iterable[Number], what: str) -> Prices:
     found = [_number(value, what) for value in (values.tolist() if isinstance(values, np.ndarray) else values)]
     if len(found) != 4:
         raise UserError(f"bar: {what}: expected open, high, low, close, got {len(found)} numbers")
     return found[0], found[1], found[2], found[3]
 
 
-def _number(value: SupportsFloat | str | None, what: str) -> float:
+def _number(value: Number, what: str) -> float:
     if type(value) is float:
         return value
     if value is None:
@@ -229,5 +233,5 @@ def _stamp(time: Stamp) -> np.datetime64:
         return np.datetime64(time, "us")
     if isinstance(time, bool) or not isinstance(time, int | float | np.integer | np.floating):
         raise UserError(f"bar: {shown(time)} is no time; give a datetime, ISO 8601 text or seconds since 1970")
-    seconds = float(time) if abs(time) < 1e12 else math.nan
-    return np.datetime64(round(seconds * 1e6), "us") if math.isfinite(seconds) else _NOT_A_TIME
+    seconds = _number(time, "time")
+    return np.datetime64(round(seconds * 1e6), "us") if abs(seconds) < _LAST else _NOT_A_TIME

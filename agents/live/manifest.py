@@ -18,6 +18,9 @@ __all__ = ["ACCOUNT_VIEW", "FORMAT", "MAJOR", "Manifest", "read_manifest"]
 
 T = TypeVar("T")
 
+_MANY = 1_000_000
+"""Units of a layer, or trees, at most."""
+
 FORMAT, MAJOR = "lineage-arena.bundle", 1
 
 ACCOUNT_VIEW = ["position", "unrealised", "drawdown", "holding"]
@@ -175,9 +178,29 @@ def read_manifest(values: Mapping[str, Any], where: str) -> Manifest:
         raise UserError(f"{where}: warm_up: {manifest.warm_up} bars must be at least {least}")
     if manifest.regimes.names != REGIMES:
         raise UserError(f"{where}: regimes.names: expected {', '.join(REGIMES)}")
+    _check_species(manifest.species, where)
     if not 2 <= len(manifest.actions.names) == len(manifest.actions.exposures):
         raise UserError(f"{where}: actions: expected two names at least and an exposure for each")
     return manifest
+
+
+def _check_species(species: Species, where: str) -> None:
+    """That the settings say how the brain is laid out."""
+    counts: dict[str, tuple[Any, int, int]] = {}
+    if species.name == "forest":
+        if species.settings.get("layout") not in ("oblivious", "ordinary"):
+            raise UserError(f"{where}: species.settings.layout: expected oblivious or ordinary")
+        least = {"depth": (1, 16), "market_trees": (0, _MANY), "state_trees": (0, _MANY)}
+        counts = {key: (species.settings.get(key), *span) for key, span in least.items()}
+    else:
+        hidden = species.settings.get("hidden")
+        if not isinstance(hidden, list) or not hidden:
+            raise UserError(f"{where}: species.settings.hidden: expected a list of layers, got {shown(hidden)}")
+        counts = {f"hidden[{place}]": (units, 1, _MANY) for place, units in enumerate(hidden)}
+    for key, (value, low, high) in counts.items():
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            wanted = f"a whole number from {low} to {high:,}"
+            raise UserError(f"{where}: species.settings.{key}: expected {wanted}, got {shown(value)}")
 
 
 def _check_version(values: Mapping[str, Any], where: str) -> None:
