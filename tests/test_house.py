@@ -35,6 +35,7 @@ EDGE = {"arena.api", "arena.frames", "arena.schemas", "arena.standings"}
 NO_JAX = (
     *PACKAGES,
     "agents.live",
+    "experiments.bench.latency",
     "experiments.bench.lineage",
     "experiments.cli",
     "experiments.configuration.compose",

@@ -8,11 +8,12 @@ from typing import Any
 import jax
 
 from arena.bench import Measurement, Size
+from experiments.bench.latency import QUANTILES, Waits
 from experiments.bench.lineage import Measured
 from experiments.bench.rows import Rows
 from experiments.hardware.machine import cores
 
-__all__ = ["form", "lineage_form", "machine", "rows_form"]
+__all__ = ["form", "latency_form", "lineage_form", "machine", "rows_form"]
 
 
 def form(name: str, species: str | None, size: Size, found: Measurement, gflops: float) -> dict[str, Any]:
@@ -56,6 +57,19 @@ def lineage_form(name: str, measured: Measured) -> dict[str, Any]:
         "peak_bytes": measured.peak,
         "file_bytes": measured.size,
     }
+
+
+def latency_form(name: str, species: str, waits: Waits) -> dict[str, Any]:
+    """A result in the form of all others, in microseconds a decision; lowest and highest are `p99` of a repeat."""
+    row = form(name, species, Size(1, 1, waits.bars), Measurement(waits.bars, waits.seconds, waits.busy), 0.0)
+    places = {name: place for place, name in enumerate(QUANTILES)}
+    clocked, worked = (
+        {name: statistics.median(each[place] for each in found) for name, place in places.items()}
+        for found in (waits.microseconds, waits.processor)
+    )
+    p99 = [each[places["p99"]] for each in waits.microseconds]
+    own = {"microseconds": clocked, "processor_microseconds": worked, "least": min(p99), "most": max(p99)}
+    return row | {"agent_bars_per_second": None, **own}
 
 
 def machine(load: float | None) -> dict[str, Any]:

@@ -19,6 +19,10 @@ NAMES = (
     "lightgbm_rows",
     "lineage_metrics",
     "lineage_export",
+    "qnetwork_latency_numpy",
+    "qnetwork_latency_onnx",
+    "forest_latency_numpy",
+    "forest_latency_onnx",
 )
 """Of the results, in order; docs/performance.md says what each measures."""
 
@@ -26,6 +30,8 @@ OPTIONAL = {
     "vectorbt_from_signals": ("vectorbt", "pip install vectorbt"),
     "xgboost_rows": ("xgboost", "pip install 'lineage-arena[trees]'"),
     "lightgbm_rows": ("lightgbm", "pip install 'lineage-arena[trees]'"),
+    "qnetwork_latency_onnx": ("onnxruntime", "pip install 'lineage-arena[live]'"),
+    "forest_latency_onnx": ("onnxruntime", "pip install 'lineage-arena[live]'"),
 }
 """Results of libraries that need not be there: which, and how to get them."""
 

@@ -20,9 +20,11 @@ from arena.bench import CHARGES, Measurement, Size, World, matrix_gflops, measur
 from arena.frames import founder_frame
 from arena.records import GenerationRecord
 from arena.state import ArenaState
-from experiments.bench.forms import form, lineage_form, machine, rows_form
+from experiments.bench.forms import form, latency_form, lineage_form, machine, rows_form
+from experiments.bench.latency import LATENCY, measure_latency
 from experiments.bench.lineage import FULL_LINEAGES, LINEAGE, QUICK_LINEAGES, Lineages, measure_lineage
 from experiments.bench.names import NAMES, OPTIONAL, SCALED
+from experiments.bench.novices import novice_bundle
 from experiments.bench.rows import Rows, RowSize, measure_forests, measure_lightgbm, measure_xgboost
 from experiments.configuration.study import RecordSettings
 from experiments.hardware.machine import cores, peak_memory, use_cores
@@ -56,6 +58,7 @@ class Scale:
         rows: forests and rows of the results counted in rows.
         scaled: agents of the series that shows how cost grows.
         lineages: of the results about descent.
+        decided: bars that a runner decides on.
     """
 
     base: Size
@@ -65,6 +68,7 @@ class Scale:
     rows: RowSize
     scaled: tuple[int, ...] = SCALED
     lineages: Lineages = FULL_LINEAGES
+    decided: int = 20_000
 
 
 FULL = Scale(
@@ -82,6 +86,7 @@ QUICK = Scale(
     rows=RowSize(128, 2048, (2**12, 2**15)),
     scaled=(128, 512, 2048),
     lineages=QUICK_LINEAGES,
+    decided=2_000,
 )
 
 _ISLAND = 1024  # agents of an island in large worlds: what islands are for is that none grows with the population
@@ -135,6 +140,7 @@ def measure(
     for name in (name for name in LINEAGE if name in wanted):
         progress(name)
         results.append(lineage_form(name, measure_lineage(name, scale.lineages, repeat)))
+    results += _latencies(scale, [name for name in LATENCY if name in wanted], repeat, progress)
     results.sort(key=lambda row: NAMES.index(row["name"]))
     return {"machine": machine(load), "matrix_gflops": gflops, "results": results}
 
@@ -291,6 +297,20 @@ def _worlds(scale: Scale) -> Iterator[tuple[str, str, Size, tuple[str, ...]]]:
     yield "qnetwork", "", scale.base, NAMES[:3]
     yield "qnetwork", "_large", scale.large, NAMES[:3]
     yield "forest", "", scale.base, ("forest_judging", "forest_all_on")
+
+
+def _latencies(
+    scale: Scale, wanted: list[str], repeat: int, progress: Callable[[str], None]
+) -> Iterator[dict[str, Any]]:
+    """How long a runner takes to decide, one species and backend after the other."""
+    with tempfile.TemporaryDirectory(prefix="arena-bench-") as folder:
+        for name in wanted:
+            progress(name)
+            species, backend = LATENCY[name]
+            bundle = Path(folder) / species
+            if not bundle.exists():
+                novice_bundle(species, bundle)
+            yield latency_form(name, species, measure_latency(bundle, backend, scale.decided, repeat))
 
 
 def _has(module: str) -> bool:

@@ -15,7 +15,8 @@ def show(found: dict[str, Any]) -> None:
     machine = found["machine"]
     lineages = [row for row in found["results"] if "agents_per_second" in row]
     rows = [row for row in found["results"] if "rows_per_second" in row]
-    worlds = [row for row in found["results"] if row not in rows and row not in lineages]
+    waits = [row for row in found["results"] if "microseconds" in row]
+    worlds = [row for row in found["results"] if row not in (*rows, *lineages, *waits)]
     scaled = any("peak_bytes" in row for row in worlds)
     table = Table(box=None, pad_edge=False)
     table.add_column("")
@@ -34,6 +35,8 @@ def show(found: dict[str, Any]) -> None:
         console.print(_rows_table(rows))
     if lineages:
         console.print(_lineage_table(lineages))
+    if waits:
+        console.print(_waits_table(waits))
     if scaled:
         say("GiB: arrays by the compiler, and the most this process had so far")
     for row in worlds:
@@ -66,6 +69,20 @@ def _lineage_table(rows: list[dict[str, Any]]) -> Table:
         table.add_row(row["name"], f"{row['agents']:,}", f"{row['seconds']:.2f}", peak)
         for part, seconds in row["parts"].items():
             table.add_row(f"  {part}", "", f"{seconds:.2f}")
+    return table
+
+
+def _waits_table(rows: list[dict[str, Any]]) -> Table:
+    """What a bot waits for a decision, in microseconds by the clock, and of the processor."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    quantiles = list(rows[0]["microseconds"])
+    for title in ("bars", *(f"{name} µs" for name in quantiles), f"of processor: {', '.join(quantiles)}"):
+        table.add_column(title, justify="right")
+    for row in rows:
+        clocked = (f"{row['microseconds'][name]:.0f}" for name in quantiles)
+        worked = ", ".join(f"{row['processor_microseconds'][name]:.0f}" for name in quantiles)
+        table.add_row(row["name"], f"{row['bars']:,}", *clocked, worked)
     return table
 
 

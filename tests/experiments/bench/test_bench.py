@@ -1,25 +1,36 @@
 """`arena bench`: what it prints has the promised form and counts what it says; how fast anything is, is not tested."""
 
+import dataclasses
+import itertools
 import json
+import os
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import pytest
 
-from arena.bench import Measurement, Size, World, judging, matrix_gflops, measure_judging, measure_replay, timed
+from agents.live import Account, Bar, Decision
+from arena.bench import Measurement, Size, World, matrix_gflops, measure_judging, measure_replay, timed
 from arena.records import GenerationRecord
-from experiments.bench import results, rows, table
+from experiments.bench import latency, results, rows, table
+from experiments.bench.latency import Waits
 from experiments.bench.lineage import FULL_LINEAGES, Lineages, Measured
 from experiments.bench.names import NAMES, OPTIONAL
 from experiments.bench.rows import Rows, RowSize, measure_forests
 from experiments.cli import main
 from experiments.configuration.study import RecordSettings
 from experiments.runs.directory import RunDirectory
+from markets.bars import CLOSE
+from markets.synthetic import SyntheticSettings, simulate
+
+pytestmark = pytest.mark.usefixtures("plainly_compiled")
 
 ROWS = RowSize(4, 512, (64, 128))
 LINEAGES = Lineages(metrics=(20, 100, 0.5), export=(200, 10, 1.0))
-TINY = results.Scale(Size(64, 2, 32), Size(64, 2, 32), replay=50, matrix=8, rows=ROWS, scaled=(64,), lineages=LINEAGES)
+TINY = results.Scale(
+    Size(64, 2, 32), Size(64, 2, 32), replay=50, matrix=8, rows=ROWS, scaled=(64,), lineages=LINEAGES, decided=40
+)
 MEMORY = {"array_bytes", "estimated_array_bytes", "peak_bytes", "estimated_bytes"}
 ROW = {
     "name",
@@ -114,8 +125,12 @@ def test_libraries_are_measured_only_where_they_are(monkeypatch: pytest.MonkeyPa
     )
     monkeypatch.setattr(results, "recording_share", lambda *_: 0.1)
     monkeypatch.setattr(results, "measure_lineage", lambda *_: Measured(1, (1.0,), 1.0, {}, None))
+    monkeypatch.setattr(results, "novice_bundle", lambda *_: None)
+    monkeypatch.setattr(
+        results, "measure_latency", lambda *_: Waits(1, ((1.0, 2.0, 3.0),), ((1.0, 2.0, 3.0),), (1.0,), 1.0)
+    )
     names = [row["name"] for row in results.measure(TINY, repeat=1)["results"]]
-    assert names == [name for name in NAMES if name not in ("vectorbt_from_signals", "xgboost_rows")]
+    assert names == [name for name in NAMES if OPTIONAL.get(name, ("lightgbm",))[0] == "lightgbm"]
 
 
 def test_rows_have_a_rate_of_their_own_and_the_last_lines_compare(
@@ -170,6 +185,58 @@ def test_lineages_are_measured_in_processes_of_their_own(capsys: pytest.CaptureF
     lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith("lineage_export") and f"{exported['agents']:,}" in line for line in lines)
     assert all(len(line) <= 80 for line in lines if "cores" not in line)
+
+
+def test_decisions_of_novices_are_timed_in_processes_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("onnxruntime")
+    wanted = ("qnetwork_latency_numpy", "qnetwork_latency_onnx")
+    found = results.measure(TINY, only=wanted, repeat=2)
+    for row, name in zip(found["results"], wanted, strict=True):
+        assert set(row) == ROW | {"microseconds", "processor_microseconds"}
+        assert (row["name"], row["species"]) == (name, "qnetwork")
+        assert (row["agents"], row["episodes"], row["repeats"]) == (1, 1, 2)
+        assert row["agent_bars_per_second"] is row["compile_seconds"] is row["matrix_share"] is None
+        assert 20 < row["bars"] <= 40
+        assert list(row["microseconds"]) == ["p50", "p99", "p99.9"]
+        for p50, p99, last in (row["microseconds"].values(), row["processor_microseconds"].values()):
+            assert 1 < p50 <= p99 <= last
+        assert row["least"] <= row["microseconds"]["p99"] <= row["most"]
+    table.show(found)
+    lines = capsys.readouterr().out.splitlines()
+    assert all(any(line.startswith(name) for line in lines) for name in wanted)
+    assert all(len(line) <= 80 for line in lines if "cores" not in line)
+
+
+def test_waits_are_of_decisions_alone_and_the_account_holds_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clocks that tick a microsecond and half of one a look, and a champion that knows only at every third bar: buy."""
+    clocks = {"perf_counter_ns": itertools.count(0, 1000), "thread_time_ns": itertools.count(0, 500)}
+    for name, ticks in clocks.items():
+        monkeypatch.setattr(latency.time, name, lambda ticks=ticks: next(ticks))
+    accounts: list[Account] = []
+
+    class Third:
+        def on_bar(self, bar: Bar, account: Account) -> Decision:
+            accounts.append(account)
+            if len(accounts) % 3:
+                return Decision.none("warming_up")
+            return dataclasses.replace(Decision.none(""), action=1, target=0.5)
+
+    (bars,) = simulate(SyntheticSettings(bars=9), 0)
+    waits = latency._play(Third(), bars)
+    assert waits.tolist() == [[1000, 500]] * 3
+    prices = (bars.bid[:, CLOSE] + bars.ask[:, CLOSE]) / 2
+    held = [0.0] * 3 + [0.5 * 10_000 / prices[2]] * 3 + [0.5 * 10_000 / prices[5]] * 3
+    assert [account.units for account in accounts] == held
+    assert [account.entry for account in accounts] == [0.0] * 3 + [prices[2]] * 3 + [prices[5]] * 3
+
+
+def test_a_process_that_is_timed_has_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    with latency._one_thread():
+        assert os.environ["OMP_NUM_THREADS"] == os.environ["OPENBLAS_NUM_THREADS"] == "1"
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+    assert "OPENBLAS_NUM_THREADS" not in os.environ
 
 
 def test_the_lineages_of_the_bench_are_as_large_as_is_said() -> None:
@@ -243,19 +310,6 @@ def test_judging_leaves_the_world_as_it_is() -> None:
     assert found.agent_bars == 64 * 2 * 32
     assert (jax.device_get(world.state.populations[0].id) == before).all()
     assert int(world.state.generation) == 0
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(jax.default_backend() != "cpu", reason="vectors of a CPU")
-def test_the_width_of_vectors_changes_no_bit() -> None:
-    world = World(TINY.base)
-    given = world.state.populations[0], world.state.seed, world.market.tape
-    traced = judging(world).lower(*given)
-    wide, narrow = (
-        jax.device_get(traced.compile({"xla_cpu_prefer_vector_width": width})(*given)) for width in (512, 128)
-    )
-    for first, second in zip(jax.tree.leaves(wide), jax.tree.leaves(narrow), strict=True):
-        assert first.tobytes() == second.tobytes()
 
 
 @pytest.mark.slow
