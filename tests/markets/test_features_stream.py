@@ -113,7 +113,7 @@ def oddities(draw: st.DrawFn, rows: int = 330) -> Bars:
     return Bars("ODD", time, bid, ask, volume, columns)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(wish=wishes(), bars=oddities(), returns=st.integers(2, 30), ranks=st.integers(2, 60))
 def test_any_settings_on_any_bars_give_the_same_bits(
     wish: dict[str, Any], bars: Bars, returns: int, ranks: int

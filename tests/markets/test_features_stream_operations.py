@@ -102,7 +102,7 @@ numbers = st.floats(-1e3, 1e3) | st.sampled_from(SPECIAL) | st.sampled_from([1.0
 
 
 @pytest.mark.parametrize("name", WINDOWED)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(values=arrays(np.float64, st.integers(1, 60), elements=numbers, fill=st.nothing()), bars=st.integers(1, 20))
 def test_a_window_gives_its_batched_row(name: str, values: np.ndarray, bars: int) -> None:
     quotes = bars_of(x=values)
