@@ -141,8 +141,8 @@ def _scores(manifest: Mapping[str, Any]) -> str:
     )
     return (
         f"{table}\n\nOver the windows it was judged on in generation {manifest['champion']['generation']}, after "
-        "costs; bp/bar is log return a bar, return that of all windows one after another. It was chosen by `validation`, "
-        "which flatters those figures; nothing here is of the holdout."
+        "costs; bp/bar is log return a bar, return that of all windows in a row. It was chosen by `validation`, which "
+        "flatters those figures; nothing here is of the holdout."
     )
 
 

@@ -1,16 +1,20 @@
 """Verifying: whether a bundle is whole, and decides on this machine what its champion decided in the arena."""
 
 import importlib.util
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from agents.live.bundle import Bundle, read_bundle
 from agents.live.golden import repeat
+from experiments.bundles.manifest import Risk
 from experiments.bundles.model_rules import broken_rules
 from experiments.bundles.own_runner import repeat_by_own_runner
 from experiments.bundles.packing import pack_runner
 from markets.errors import UserError
+from markets.rules import BrokerRules
+from markets.settings import build
 
 __all__ = ["Check", "verify"]
 
@@ -64,10 +68,29 @@ def _whole(bundle: Bundle) -> list[Check]:
     told = f"{len(files)} files, {size:,} bytes, all with the hashes that the manifest names"
     if foreign:
         told = f"{foreign[0]} is not in the manifest; somebody put it there"
+    wrong = _broken_manifest(own)
     return [
-        Check("bundle", "manifest", True, f"{own['format']} {own['version']}, hash {own['hash'][:12]}…"),
+        Check("bundle", "manifest", not wrong, wrong or f"{own['format']} {own['version']}, hash {own['hash'][:12]}…"),
         Check("bundle", "files", not foreign, told),
     ]
+
+
+def _broken_manifest(manifest: Mapping[str, Any]) -> str:
+    """What is wrong with the parts of a manifest that acting does not need; empty where nothing is."""
+    try:
+        for name, kind in (("broker", BrokerRules), ("risk", Risk)):
+            build(kind, manifest[name], name)
+        line, champion = manifest["ancestry"], manifest["champion"]
+        if line[-1]["id"] != champion["id"] or line[-1]["run_id"] != champion["run_id"]:
+            return f"ancestry: ends with agent {line[-1]['id']} of run {line[-1]['run_id']}, not with the champion"
+        for before, after in itertools.pairwise(line):
+            if before["run_id"] == after["run_id"] and after["parent_id"] != before["id"]:
+                return f"ancestry: agent {after['id']} is no child of {before['id']}"
+    except UserError as error:
+        return str(error)
+    except (KeyError, TypeError, LookupError) as error:
+        return f"cannot be read: {error!r}"
+    return ""
 
 
 def _runner(bundle: Bundle) -> Check:
