@@ -178,6 +178,7 @@ def test_features_of_ones_own_are_computed_from_their_window() -> None:
     chosen = (
         Feature("own", 5, untraceable),
         Feature("rsi_3", indicators.rsi_window(3), partial(indicators.rsi, period=3)),
+        Feature("late", 9, partial(indicators.log_return, horizon=1)),
         Feature("own_rsi", indicators.rsi_window(3), lambda bars: -indicators.rsi(bars, 3)),
     )
     assert same_bits(streamed(FeatureStream(chosen, RULES, columns=["x"]), bars), batched(chosen, bars, RULES))
