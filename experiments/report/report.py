@@ -17,6 +17,7 @@ from experiments.report.facts.clades import clades
 from experiments.report.facts.curves import curves
 from experiments.report.facts.gallery import gallery
 from experiments.report.facts.heat import heat
+from experiments.report.facts.origins import origins_of
 from experiments.report.facts.scores import read_scores
 from experiments.report.facts.sources import NEEDS, Sources
 from experiments.report.facts.summary import market_facts, run_facts
@@ -121,6 +122,8 @@ def report_facts(
         "heat": heat(sources, agents, scores, archive),
         "champions": champions,
     }
+    if origins := origins_of(sources):
+        facts["origins"] = origins
     room -= len(script_json(facts)) + sum(len(one.base64) for one in columns.values())
     facts["tree"], of_tree = lineage_tree(sources, agents, scores, archive, budget=max(room, 0))
     columns |= of_tree

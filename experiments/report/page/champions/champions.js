@@ -4,6 +4,7 @@
 import { h, signed, number, words, regimeName, capital, many, table, stamp } from "../base/dom.js";
 import { REGIME_GLYPHS } from "../base/theme.js";
 import { read, write, onAddress } from "../base/address.js";
+import { originOf } from "../base/origins.js";
 import { onReplicate, replicateChoice, replicateShown, replicateWords, showReplicate } from "../base/replicate.js";
 import { reason } from "../sections/summary.js";
 import { mountJourney } from "./journey.js";
@@ -188,12 +189,14 @@ function scoreLine(row, regime) {
 
 function drawChampion(panel, champion, facts) {
   panel.setAttribute("aria-label", `Champion ${champion.id}`);
+  const before = champion.line?.length ? originOf(facts, champion.line[0].id) : null;
   const origin = [
     capital(facts.species?.[champion.species] ?? "agent"),
     champion.operator === "founder"
       ? "a founder"
       : `born in generation ${number(champion.born)}${champion.operator ? ` by ${champion.operator}` : ""}`,
     champion.depth ? `${many(champion.depth, "birth")} after its founder` : null,
+    before ? `whose line comes from ${before}` : null,
     `champion of ${sinceWords(champion, facts)}`,
   ];
   panel.append(

@@ -2,6 +2,7 @@
 
 import { quantity } from "../base/data.js";
 import { many, number, percent, signed, words } from "../base/dom.js";
+import { originOf } from "../base/origins.js";
 import { replicateWords } from "../base/replicate.js";
 import { REGIME_GLYPHS } from "../base/theme.js";
 import { treeNone } from "./layout.js";
@@ -65,6 +66,7 @@ export function treeAgent(tree, row) {
     strength: parent === null ? null : strength,
     parent: parent === null ? null : columns.id[parent],
     second: second === null ? null : columns.id[second],
+    origin: parent === null ? originOf(facts, columns.id[row]) : null,
     fitness: facts.tree.fitness ? quantity(columns.fitness[row], facts.tree.fitness, treeNone(columns.fitness)) : null,
     trust: columns.trust[row] === 255 ? null : columns.trust[row] / 254,
     scars: columns.scars[row],
@@ -108,6 +110,10 @@ export function treeScarCount(count) {
   return count === 255 ? "255 or more" : number(count);
 }
 
+function founderWords(agent) {
+  return agent.origin ? `none: a founder, from ${agent.origin}` : "none: a founder";
+}
+
 /** Rows of an agent's card: [label, text, what the number is of]. */
 export function treeCardRows(tree, agent) {
   const { facts } = tree;
@@ -117,7 +123,7 @@ export function treeCardRows(tree, agent) {
     ["Species", [agent.species, agent.replicate, `island ${agent.island}`].filter(Boolean).join(", ")],
     ["Lived", `generation ${agent.born} – ${agent.died === null ? "now (alive)" : `${agent.died} (${agent.cause})`}`],
     ["Birth", birth.filter(Boolean).join(", ")],
-    [parents.length > 1 ? "Parents" : "Parent", parents.length ? parents.join(" and ") : "none: a founder"],
+    [parents.length > 1 ? "Parents" : "Parent", parents.length ? parents.join(" and ") : founderWords(agent)],
     agent.fitness === null
       ? ["Fitness", "not known"]
       : ["Fitness", `${signed(agent.fitness, 3)} ${facts.tree.unit ?? "bp/bar"}`, TREE_FITNESS_IS],
