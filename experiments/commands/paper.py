@@ -84,12 +84,14 @@ def run(args: argparse.Namespace) -> int:
                 screen.note(f"a torn last line of the journal is dropped ({journal.torn} bytes)")
             session = Session(terms, limits, champion, feed, journal, screen, again=args.again, name=str(out))
             _outline(screen, terms, manifest, session)
+            if isinstance(feed, ExchangeFeed) and not (rules.spread or rules.spread_rate):
+                screen.note("candles have no spread, so none is paid; --set spread_rate=… puts one on")
             try:
                 with interruptible(lambda: screen.note("finishing the bar in hand")) as stop, screen:
                     ending = session.run(stop.is_set)
             finally:
-                if session.account is not None and session.bars:
-                    command = write_files(out, wanted, session.account, session.orders, ending, rules)
+                if session.whole is not None:
+                    command = write_files(out, wanted, session.whole, session.orders, ending, rules)
     finally:
         feed.close()
     if not session.bars and ending.how == "ended":
@@ -97,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
             f"{args.bars or args.feed}: {session.known} bars, but a decision of this champion needs {terms.warm_up}; "
             "give more, or older ones with --warm-up"
         )
-    _summarise(out, ending, session, command)
+    _summarise(out, ending, session, command, closes=rules.close_at_end)
     return {"ended": 0, "interrupted": INTERRUPTED, "stopped": STOPPED}[ending.how]
 
 
@@ -175,12 +177,14 @@ def _outline(screen: Screen, terms: Terms, manifest: Mapping[str, Any], session:
         screen.note(f"goes on after {session.bars[-1].time}, bar {len(session.bars):,} of its journal")
 
 
-def _summarise(out: Path, ending: Ending, session: Session, command: str) -> None:
+def _summarise(out: Path, ending: Ending, session: Session, command: str, *, closes: bool) -> None:
     """A few lines of what came out."""
     say(f"{ending.how}: {ending.why}")
     standing = session.standing
     if session.bars:
         held = f"{standing.units:g} units held" if standing.units else "flat"
         say(f"{len(session.bars):,} bars, equity {standing.equity:,.2f} at the last close, {held}")
+        if standing.units and ending.how == "ended" and closes:
+            say("the files close it there (close_at_end); given more bars, the account goes on with it")
         say(f"the same, from its orders: {command}")
     print(out)

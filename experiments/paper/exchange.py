@@ -143,9 +143,10 @@ class ExchangeFeed:
         except self._errors.BaseError as error:
             raise UserError(f"{self._exchange.id}: {_first_line(error)}") from None
         self._wait = _FIRST_WAIT
-        if self._ready:
-            end = _milliseconds(self._ready[-1]) / 1000 + 2 * self.seconds + _SETTLE
-            self._due = max(end, 0.0)
+        newest = _milliseconds(self._ready[-1]) if self._ready else self._last
+        over = 0.0 if newest is None else newest / 1000 + 2 * self.seconds + _SETTLE
+        if self._ready or over > self._clock():
+            self._due = over
         else:  # a market in which nothing was traded may show its candle late, or never
             self._due = self._clock() + min(max(self.seconds / 20, 1.0), 30.0)
 

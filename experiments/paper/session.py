@@ -171,6 +171,12 @@ class Session:
         return self._stop(self._stopping)
 
     @property
+    def whole(self) -> PaperAccount | None:
+        """The account, where it has met a bar and the journal knows all that it has met."""
+        account = self.account
+        return account if account is not None and self.bars and len(account.bars) == len(self.bars) else None
+
+    @property
     def known(self) -> int:
         """Bars that are known, to warm up with and of the account."""
         return len(self._warm) + len(self.bars)

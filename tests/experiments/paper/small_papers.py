@@ -22,7 +22,20 @@ from experiments.paper.session import Ending, Session, Terms
 from markets.bars import Bars
 from markets.rules import BrokerRules
 
-__all__ = ["LIMITS", "MANIFEST", "RULES", "TABLES", "TERMS", "Moody", "Seen", "make_bars", "never", "tables", "trade"]
+__all__ = [
+    "LIMITS",
+    "MANIFEST",
+    "RULES",
+    "TABLES",
+    "TERMS",
+    "Few",
+    "Moody",
+    "Seen",
+    "make_bars",
+    "never",
+    "tables",
+    "trade",
+]
 
 RULES = BrokerRules(
     commission=1e-4,
@@ -93,6 +106,17 @@ class Seen:
         self.notes.append(text)
 
 
+class Few:
+    """Somebody who asks to stop after so many bars."""
+
+    def __init__(self, bars: int) -> None:
+        self.left = bars
+
+    def __call__(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
 def never() -> bool:
     return False
 
@@ -129,8 +153,8 @@ def trade(
         try:
             ending = session.run(stop)
         finally:
-            if session.account is not None and session.bars:
-                write_files(folder, wanted, session.account, session.orders, ending, terms.rules)
+            if session.whole is not None:
+                write_files(folder, wanted, session.whole, session.orders, ending, terms.rules)
     return ending
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 import small_papers
-from small_papers import LIMITS, RULES, TABLES, TERMS, Moody, Seen, make_bars, tables, trade
+from small_papers import LIMITS, RULES, TABLES, TERMS, Few, Moody, Seen, make_bars, tables, trade
 
 from agents.live import Bar
 from experiments import cli
@@ -22,17 +22,6 @@ from experiments.paper.feeds import EndOfFeedError, FileFeed, bars_in
 from experiments.replay.replay import replay
 from markets.errors import UserError
 from markets.rules import BrokerRules
-
-
-class Few:
-    """The bars of a file, of which somebody stops after so many."""
-
-    def __init__(self, bars: int) -> None:
-        self.left = bars
-
-    def __call__(self) -> bool:
-        self.left -= 1
-        return self.left < 0
 
 
 @pytest.fixture(scope="module")
