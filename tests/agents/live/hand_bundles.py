@@ -121,6 +121,7 @@ def hand_bundle(
     change(tensors)
     step = np.diff(bars.time.astype(np.int64)) / 1e6
     warm_up = max(warmup(chosen), regime_settings.window, relative_atr_window())
+    first, last = (f"{bars.time[place]}Z" for place in (0, -1))
     manifest: dict[str, Any] = {
         "format": "lineage-arena.bundle",
         "version": "1.0",
@@ -167,15 +168,15 @@ def hand_bundle(
         "instrument": {"symbol": bars.symbol, "trained_on": [bars.symbol]},
         "risk": {"max_exposure": 1.0, "max_drawdown": 0.2, "max_daily_loss": 0.05},
         "ancestry": [_ancestor(4, None, 0), _ancestor(12, 4, 2)],
-        "scores": [{"regime": "all", "split": "validation", "log_return_per_bar": 1e-5}],
+        "scores": [_score("all", "validation")],
         "data": {
             "hash": "0" * 64,
             "symbols": [bars.symbol],
             "bars": len(bars),
-            "first": str(bars.time[0]),
-            "last": str(bars.time[-1]),
-            "train": [str(bars.time[0]), str(bars.time[-1])],
-            "validation": [str(bars.time[0]), str(bars.time[-1])],
+            "first": first,
+            "last": last,
+            "train": [first, last],
+            "validation": [first, last],
             "holdout": None,
         },
         "source_hash": "0" * 64,
@@ -242,6 +243,11 @@ def _tensors(prefix: str, tree: Any) -> dict[str, NDArray[Any]]:
 
 def _plain(values: Any) -> Any:
     return json.loads(json.dumps(values))
+
+
+def _score(regime: str, split: str) -> dict[str, Any]:
+    numbers = {"log_return_per_bar": 1e-5, "return": 0.01, "sharpe": 0.4, "max_drawdown": 0.1, "trades": 9}
+    return {"regime": regime, "split": split, **numbers}
 
 
 def _ancestor(identity: int, parent: int | None, generation: int) -> dict[str, Any]:

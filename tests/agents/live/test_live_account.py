@@ -25,6 +25,8 @@ from markets.bars import CLOSE
 from markets.features import compute_features, features, relative_atr
 from markets.regimes import REGIMES, classify
 
+pytestmark = pytest.mark.usefixtures("plainly_compiled")
+
 
 def arena_account(equity: Any, units: Any, entry: Any) -> ArenaAccount:
     """Of one agent in as many episodes as there are rows."""
@@ -141,7 +143,7 @@ def test_a_position_goes_on_while_the_account_says_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "own", "stops"),
-    [("qnetwork", {}, True), ("forest", {}, False), ("forest", {"layout": "ordinary", "depth": 2}, True)],
+    [("qnetwork", {}, True), ("forest", {"depth": 2}, False)],
 )
 def test_it_asks_for_what_the_arena_asks_for(kind: str, own: dict[str, Any], stops: bool, tmp_path: Path) -> None:
     """From the bars to the order, with an account of any kind at every bar."""

@@ -17,6 +17,8 @@ from genomes.trees import Layout, Trees, answers, by_input
 from genomes.trees import ordered as arena_ordered
 from markets.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("plainly_compiled")
+
 FEATURES, ACCOUNT, ACTIONS = 5, 4, 3
 EDGES = np.asarray(
     [0.0, -0.0, 1e-45, -1e-45, 1.1754942e-38, -1.1754942e-38, 1.0, -1.0, 5.0, 3.4e38, -3.4e38, np.inf, -np.inf, np.nan],
@@ -111,8 +113,8 @@ def test_a_forest_may_lack_either_kind_of_tree(market: int, state: int) -> None:
     [
         ("qnetwork", {"hidden": [8, 6]}),
         ("qnetwork", {"hidden": [5]}),
-        ("forest", {"depth": 3}),
-        ("forest", {"layout": "ordinary", "depth": 3, "market_trees": 5}),
+        ("forest", {"depth": 3, "state_trees": 2}),
+        ("forest", {"layout": "ordinary", "depth": 3, "market_trees": 5, "state_trees": 2}),
     ],
 )
 def test_values_are_those_of_the_arena(kind: str, own: dict[str, Any], tmp_path: Path) -> None:
