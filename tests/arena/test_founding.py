@@ -9,10 +9,11 @@ import pytest
 from small_worlds import make_settings, market_of, small_bars
 
 from agents.observation import input_quantiles
-from arena.founding import found
+from arena.founding import found, models_of
 from arena.plan import Plan, make_plan
 from arena.state import ArenaState
 from genomes.forest import Forest
+from genomes.genes import Genes
 from markets.joining import join
 from markets.preparation import Market
 
@@ -126,3 +127,26 @@ def test_nothing_given_is_drawn(world: Any, drawn: ArenaState) -> None:
             assert (threshold <= known[place][feature, -1]).all()
     leaves = own.market.leaf.reshape(2 * ISLANDS * SLOTS, -1)
     assert len(np.unique(leaves, axis=0)) == len(leaves)
+
+
+def test_genes_that_come_with_brains_are_had_as_they_are_or_after_a_mutation(world: Any, given: Any) -> None:
+    plan, market = world
+    brains, before = given
+    place = plan.names.index("forest")
+    middle = [np.sqrt(np.prod(getattr(plan.settings.genes, name))) for name in Genes._fields]
+    genes = Genes(*(np.asarray([one, one * 1.01], np.float32) for one in middle))
+    order = [(brains, genes) if name == "forest" else (None, None) for name in plan.names]
+    state = jax.device_get(found(plan, market.tape, [brain for brain, _ in order], [own for _, own in order]))
+    population = state.populations[place]
+    turn = np.asarray(models_of(plan, MODELS))
+    np.testing.assert_array_equal(turn, np.tile(np.arange(SLOTS) % MODELS, (len(turn), 1)))
+    for name, own in zip(Genes._fields, population.genes, strict=True):
+        come = getattr(genes, name)[turn]
+        low, high = getattr(plan.settings.genes, name)
+        np.testing.assert_array_equal(own[:, :MODELS], come[:, :MODELS])
+        assert (own[:, MODELS:] != come[:, MODELS:]).all()
+        assert ((own >= np.float32(low)) & (own <= np.float32(high))).all()
+    np.testing.assert_array_equal(population.epsilon, population.genes.exploration)
+    other = plan.names.index("qnetwork")
+    pairs = zip(jax.tree.leaves(state.populations[other]), jax.tree.leaves(before.populations[other]), strict=True)
+    assert all(np.array_equal(a, b) for a, b in pairs), "whoever is drawn is drawn as ever"
