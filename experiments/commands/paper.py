@@ -1,7 +1,6 @@
 """`arena paper`: a champion's bundle on a paper account, bar by bar, from a file, standard input or an exchange."""
 
 import argparse
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from experiments.commands.reading import add_reading_arguments, read_settings
 from experiments.exits import INTERRUPTED, STOPPED
 from experiments.paper.directory import identity, opened, write_files
 from experiments.paper.exchange import ExchangeFeed, open_exchange
-from experiments.paper.feeds import Feed, FileFeed, LinesFeed, Prefaced
+from experiments.paper.feeds import Feed, FileFeed, LinesFeed, Prefaced, standard_lines
 from experiments.paper.guard import Limits
 from experiments.paper.screen import Screen
 from experiments.paper.session import Ending, Session, Terms
@@ -128,7 +127,7 @@ def _feed(args: argparse.Namespace, manifest: Mapping[str, Any]) -> tuple[Feed, 
         bars = _read(args.bars, args, manifest)
         made, symbol = FileFeed(bars, _stamp(args.start)), bars.symbol
     elif feed == "stdin":
-        made = LinesFeed(sys.stdin)
+        made = LinesFeed(standard_lines())
     else:
         kind, _, rest = feed.partition(":")
         exchange, _, rest = rest.partition(":")

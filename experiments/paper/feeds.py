@@ -4,10 +4,12 @@
 
 import json
 import math
+import os
 import queue
+import sys
 import threading
 from collections.abc import Iterable
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,7 +17,10 @@ from agents.live import Bar
 from markets.bars import Bars
 from markets.errors import UserError
 
-__all__ = ["EndOfFeedError", "Feed", "FileFeed", "LinesFeed", "Prefaced", "bars_in"]
+__all__ = ["EndOfFeedError", "Feed", "FileFeed", "LinesFeed", "Prefaced", "bars_in", "standard_lines"]
+
+
+_AHEAD = 4096  # lines that are read before they are asked for
 
 
 class EndOfFeedError(Exception):
@@ -95,11 +100,11 @@ class LinesFeed:
 
     live = True
 
-    def __init__(self, lines: IO[str], name: str = "standard input") -> None:
+    def __init__(self, lines: Iterable[str], name: str = "standard input") -> None:
         self.notes: list[str] = []
         self._name, self._number, self._known = name, 0, 0
         self._after: np.datetime64 = np.datetime64("NaT", "us")
-        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._lines: queue.Queue[str | None] = queue.Queue(_AHEAD)
         threading.Thread(target=self._read, args=(lines,), daemon=True).start()
 
     def history(self, count: int) -> list[Bar]:
@@ -142,8 +147,8 @@ class LinesFeed:
         try:
             for line in lines:
                 self._lines.put(line)
-        except (ValueError, OSError):  # not text, or closed meanwhile
-            self._lines.put("\0")
+        except OSError as error:
+            self._lines.put(f"cannot be read ({error.strerror})")  # no JSON, and so told with its number
         self._lines.put(None)
 
     def _bar(self, line: str) -> Bar:
@@ -176,6 +181,24 @@ class Prefaced:
     def history(self, count: int) -> list[Bar]:
         """The last bars of the file."""
         return bars_in(self._bars[max(len(self._bars) - count, 0) :])
+
+
+def standard_lines() -> Iterable[str]:
+    """The lines of standard input.
+
+    They are read past Python's own buffer: a thread that waits inside that one keeps the process from ending.
+    """
+    try:
+        number = sys.stdin.fileno()
+    except (AttributeError, OSError, ValueError):  # none, or not the system's
+        yield from sys.stdin or ()
+        return
+    rest = b""
+    while chunk := os.read(number, 1 << 16):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from (line.decode(errors="replace") for line in lines)
+    if rest:
+        yield rest.decode(errors="replace")
 
 
 def bars_in(bars: Bars) -> list[Bar]:
