@@ -13,7 +13,7 @@ QUIET = "terminal.progress=false"
 GENERATIONS = 12
 FLUSH, CHECKPOINT = (1, 3, 7), (1, 2, 5)
 
-pytestmark = pytest.mark.usefixtures("cache", "quick")
+pytestmark = pytest.mark.usefixtures("plainly_compiled", "cache", "quick")
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import jax
+import plainly
 import pytest
 from safetensors.numpy import load_file, save_file
-from small_runs import SMALL, arena, assert_same, crashing, evolve
+from small_runs import SMALL, arena, assert_same, crashing, evolve, without_compiling_again, without_table
 
 from arena.schemas import TABLES
 from experiments.runs import job
@@ -24,12 +26,17 @@ from experiments.terminal import Progression
 
 QUIET = "terminal.progress=false"
 
-pytestmark = pytest.mark.usefixtures("cache", "no_table")
+pytestmark = pytest.mark.usefixtures("plainly_compiled", "cache", "quick")
 
 
 @pytest.fixture(scope="module")
-def reference(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
-    return evolve(tmp_path_factory.mktemp("runs"), QUIET)[0]
+def reference(
+    cache: Path, program: list[jax.stages.Compiled], tmp_path_factory: pytest.TempPathFactory
+) -> RunDirectory:
+    with pytest.MonkeyPatch.context() as patch:
+        without_compiling_again(patch, program)
+        without_table(patch)
+        return evolve(tmp_path_factory.mktemp("runs"), QUIET)[0]
 
 
 def parts(run: RunDirectory, name: str = "births") -> list[str]:
@@ -124,8 +131,7 @@ def test_a_killed_run_leaves_nothing_torn_and_goes_on_to_the_same_tables(cache: 
     process = subprocess.Popen(
         [
             sys.executable,
-            "-m",
-            "experiments.cli",
+            plainly.__file__,
             "evolve",
             *words,
             f"runs_dir={tmp_path}",
