@@ -6,10 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
+import numpy as np
+import plainly
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 from safetensors import safe_open
-from small_runs import RECORDED, SMALL, arena, assert_same, evolve, without_table
+from safetensors.numpy import load_file
+from small_runs import RECORDED, SMALL, arena, assert_same, evolve, without_compiling_again, without_table
 
 from arena.schemas import LINEAGE, REGIME_NAMES, TABLES
 from experiments.runs.directory import RunDirectory
@@ -27,12 +32,16 @@ DESIGNED = {
 }
 """Columns that are promised by name and order."""
 
-pytestmark = pytest.mark.usefixtures("cache")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("plainly_compiled", "cache")]
 
 
 @pytest.fixture(scope="module")
-def told(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[RunDirectory, str]:
-    return evolve(tmp_path_factory.mktemp("runs"))
+def told(
+    cache: Path, program: list[jax.stages.Compiled], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[RunDirectory, str]:
+    with pytest.MonkeyPatch.context() as patch:
+        without_compiling_again(patch, program)
+        return evolve(tmp_path_factory.mktemp("runs"))
 
 
 @pytest.fixture(scope="module")
@@ -238,7 +247,7 @@ def test_a_pipe_gets_plain_lines_a_table_and_the_directory_last(told: tuple[RunD
 
 
 def test_progress_can_be_turned_off_and_flush_and_checkpoints_change_nothing(
-    run: RunDirectory, tmp_path: Path, no_table: None
+    run: RunDirectory, tmp_path: Path, quick: None
 ) -> None:
     intervals = ("record.flush=1", "record.checkpoint=4", "record.keep=1", "terminal.progress=false")
     other, said = evolve(tmp_path, *intervals)
@@ -257,8 +266,9 @@ def test_another_seed_is_another_run(run: RunDirectory, tmp_path: Path, no_table
 
 
 def test_a_finished_run_is_shown_and_not_run_again_and_force_makes_another(
-    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+    run: RunDirectory, program: list[jax.stages.Compiled], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    without_compiling_again(monkeypatch, program)
     before = {path: path.stat().st_mtime_ns for path in run.root.rglob("*")}
     again, said = evolve(run.root.parent, "terminal.progress=false")
     assert again.root == run.root
@@ -273,7 +283,7 @@ def test_a_finished_run_is_shown_and_not_run_again_and_force_makes_another(
 
 
 def test_fitness_of_births_or_of_the_archive_is_a_part_of_all_of_it(
-    run: RunDirectory, tmp_path: Path, no_table: None
+    run: RunDirectory, tmp_path: Path, quick: None
 ) -> None:
     every, born = run.read("fitness"), dict(run.read("births").select("id", "generation").iter_rows())
     for whose in ("births", "archive"):
@@ -290,21 +300,33 @@ def test_fitness_of_births_or_of_the_archive_is_a_part_of_all_of_it(
             assert set(train["id"]) == set(validated["id"])
 
 
-@pytest.mark.slow
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core is one device")
-def test_the_number_of_devices_changes_nothing_but_the_manifest(run: RunDirectory, tmp_path: Path, cache: Path) -> None:
-    words = [*SMALL, "device.count=2", f"runs_dir={tmp_path}", "terminal.progress=false"]
+def test_the_number_of_devices_changes_nothing_but_the_manifest(tmp_path: Path, cache: Path, quick: None) -> None:
+    """But for rounding, since it is compiled plainly; `arena/test_devices.py` compares bits of what users have."""
+    short = ("evolution.generations=1", "terminal.progress=false")
+    one, _ = evolve(tmp_path / "one", *short)
+    words = [*SMALL, *short, "device.count=2", f"runs_dir={tmp_path / 'two'}"]
     done = subprocess.run(
-        [sys.executable, "-m", "experiments.cli", "evolve", *words],
+        [sys.executable, plainly.__file__, "evolve", *words],
         env={**os.environ, "JAX_COMPILATION_CACHE_DIR": str(cache)},
         capture_output=True,
         text=True,
         check=True,
     )
-    other = RunDirectory(Path(done.stdout.splitlines()[-1]))
-    assert other.read_manifest()["device"]["count"] == 2
-    assert other.root.name == run.root.name
-    assert_same(run, other)
+    two = RunDirectory(Path(done.stdout.splitlines()[-1]))
+    assert two.read_manifest()["device"]["count"] == 2
+    assert two.root.name == one.root.name
+    for name in RECORDED:
+        assert_frame_equal(one.read(name), two.read(name), rel_tol=1e-4, abs_tol=1e-6)
+    assert_frame_equal(pl.read_parquet(one.lineage), pl.read_parquet(two.lineage), rel_tol=1e-4)
+    for folder in ("checkpoints", "genomes"):
+        names = [sorted(path.name for path in (run.root / folder).iterdir()) for run in (one, two)]
+        assert names[0] == names[1]
+        for name in names[0]:
+            first, second = (load_file(run.root / folder / name) for run in (one, two))
+            assert first.keys() == second.keys()
+            for key, leaf in first.items():
+                np.testing.assert_allclose(leaf, second[key], rtol=1e-4, atol=1e-6, err_msg=key)
 
 
 def test_check_says_what_is_needed_and_creates_nothing(tmp_path: Path) -> None:
