@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from small_worlds import founded, make_settings, market_of
 
+from agents.observation import account_view
 from arena.benchmarks import play
-from arena.journey import Passed, travel
+from arena.journey import Passed, Seen, travel, witness
 from arena.plan import Plan
 from arena.rollout import Trader
 from arena.state import ArenaState
@@ -73,6 +74,35 @@ def test_over_a_window_a_journey_is_the_episode_that_was_judged(
     np.testing.assert_array_equal(ended, tally.trades[-1])
     assert ended.sum() > 20
     assert (passed.units[-1] == 0).all()  # closed at each lane's own end
+
+
+@pytest.mark.parametrize("species", [0, 1])
+def test_a_witness_tells_of_the_same_journey_what_was_seen_before_each_order(
+    market: Market, plan: Plan, traders: tuple[Trader, ...], species: int
+) -> None:
+    first = np.asarray(market.tape.validation[0])
+    passed = whole(plan, species, traders[species], market.tape, first, first + BARS + 1)
+    pieces = [
+        seen for _, seen in witness(plan.rollouts[species], traders[species], market.tape, first, first + BARS + 1)
+    ]
+    seen: Seen = jax.tree.map(lambda *leaves: np.concatenate(leaves), *pieces)
+    for ours, theirs in zip(seen.order, passed.order, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(seen.account.equity[1:], passed.equity[:-1])
+    np.testing.assert_array_equal(seen.account.units[1:], passed.units[:-1])
+    assert (seen.account.equity[0] == SETTINGS.broker.cash).all()
+    np.testing.assert_array_equal(seen.peak, np.maximum.accumulate(seen.account.equity))
+    same = np.sign(seen.account.units[1:]) == np.sign(seen.account.units[:-1])
+    opened = passed.closed.opened[:-1]
+    counted = np.where(seen.account.units[1:] == 0, 0, np.where(same & ~opened, seen.held[:-1] + 1, 1))
+    np.testing.assert_array_equal(seen.held[1:], counted)
+    exposures = np.asarray(plan.rollouts[species].species.shape.actions.exposures)
+    np.testing.assert_array_equal(seen.wanted, exposures[seen.values.argmax(-1)])
+    rows = first + np.arange(BARS)[:, None]
+    close = 0.5 * (market.tape.bid[..., 3] + market.tape.ask[..., 3])[rows][:, None]
+    account, peak, held = jax.tree.map(jnp.asarray, (seen.account, seen.peak, seen.held))
+    view = account_view(account, close, market.tape.atr[rows][:, None], peak, held)
+    np.testing.assert_allclose(seen.view, view, rtol=1e-5, atol=1e-6)
 
 
 def test_pieces_change_nothing(market: Market, plan: Plan, traders: tuple[Trader, ...]) -> None:
