@@ -28,7 +28,8 @@ TIE = 1e-4
 """Best values no further apart than this are a tie: rounding may decide it."""
 
 TOLERANCE = 1e-5
-"""Of values, as a share of the largest of a decision, and of orders: float32 sums in another order differ so much."""
+"""Of values, as a share of the largest of a decision (of the usual one where that is larger: small values may be the
+difference of large sums), and of orders: float32 sums in another order differ so much."""
 
 _ROWS = {"features": 2, "regime": 1, "atr": 1, "view": 2, "values": 2, "action": 1, "target": 1, "stop": 1}
 _ROWS |= dict.fromkeys(("take_profit", "equity", "units", "entry", "peak", "held"), 1)
@@ -45,7 +46,7 @@ class Repeated:
         regimes: at how many the regime does.
         atr: at how many a bit of the average true range does.
         leaves: at how many a tree ends in another leaf; None where there are no trees.
-        values: largest difference of a value, as a share of the largest value of the decision.
+        values: largest difference of a value, as a share; see `TOLERANCE`.
         actions: at how many another action is chosen though the best two are no tie.
         ties: at how many the best two are a tie.
         turned: at how many of these another action is chosen.
@@ -171,8 +172,9 @@ def _leaves(champion: Champion, arrays: Mapping[str, NDArray[Any]]) -> int | Non
 
 
 def _apart(values: NDArray[Any], right: NDArray[Any]) -> float:
-    """Largest difference, as a share of the largest value of its row; infinite where there are none."""
-    scale = np.maximum(np.abs(right).max(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    """Largest difference, as a share of the largest value of its row or the usual row; infinite where one is missing."""
+    largest = np.abs(right).max(axis=1, keepdims=True)
+    scale = np.maximum(largest, max(np.median(largest), np.finfo(np.float32).tiny))
     apart = np.abs(values.astype(np.float64) - right) / scale
     return float(np.where(np.isnan(apart), np.inf, apart).max())
 

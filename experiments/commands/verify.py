@@ -21,8 +21,8 @@ def run(args: argparse.Namespace) -> int:
     from experiments.terminal import console, say
 
     checks = verify(args.bundle)
-    table = Table(box=None, pad_edge=False)
-    for name in ("", "", "", "figures"):
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for name in ("part", "check", "answer", "figures"):
         table.add_column(name, overflow="fold")
     before = ""
     for check in checks:
