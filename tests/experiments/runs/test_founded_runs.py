@@ -1,4 +1,7 @@
-"""Runs whose forests are founded by models of other libraries: what founders are, what is kept, and what goes on."""
+"""Runs of forests, stopped and gone on with, and founded by models of other libraries: what founders are, what is kept.
+
+Runs of forests are in one file, for they share one compiled generation.
+"""
 
 import dataclasses
 from pathlib import Path
@@ -7,15 +10,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_runs import SMALL_FORESTS, arena, assert_same, evolve
+from small_runs import SMALL_FORESTS, arena, assert_same, crashing, evolve
 
 from agents.observation import ACCOUNT_VIEW
+from experiments.champions.champions import find_champion
 from experiments.configuration.compose import compose
 from experiments.configuration.study import load_market, make_study
 from experiments.exchange.reading import read_model
 from experiments.exchange.xgboost_json import to_xgboost
+from experiments.forests.champions import read_forest
 from experiments.founders.brains import ensemble_of
 from experiments.founders.training import founding_models
+from experiments.runs.directory import RunDirectory
 from experiments.runs.founders import load_founders
 from experiments.runs.job import Job
 from genomes.forest import Forest
@@ -64,6 +70,28 @@ def test_a_run_is_founded_by_lightgbm_and_founded_alike_again(tmp_path: Path, mo
     code, said, complaint = arena("resume", str(again.root))
     assert (code, complaint) == (0, "")
     assert "finished before" in said
+
+
+def test_a_run_of_forests_that_is_stopped_goes_on_to_the_same_tables(tmp_path: Path) -> None:
+    study = (*FORESTS, "terminal.progress=false", "evolution.generations=6")
+    whole, _ = evolve(tmp_path / "whole", study=study)
+    with crashing(4):
+        words = (*study, f"runs_dir={tmp_path}/cut", "record.flush=1", "record.checkpoint=3")
+        assert arena("evolve", *words)[0] == 130
+    cut = RunDirectory(tmp_path / "cut" / whole.root.name)
+    code, said, complaint = arena("resume", str(cut.root))
+    assert code == 0, complaint
+    assert "going on after 3 generations" in said
+    assert_same(whole, cut)
+
+    ids = set(cut.read("archive")["id"])
+    assert ids
+    for identity in ids:
+        read = read_forest(cut, find_champion(cut, str(identity)))
+        market, state = read.trader.genome.market, read.trader.genome.state
+        assert (market.leaf.shape, state.leaf.shape) == ((18, 4, 3), (1, 4, 3))
+        assert market.feature.max() < read.species.shape.features
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(read.trader.genome))
 
 
 def test_the_first_agents_of_each_island_are_the_models_and_the_others_kin(tmp_path: Path) -> None:
