@@ -30,7 +30,7 @@ from markets.errors import UserError
 TOY = "toy_conf_of_sweeps"
 QUIET = ("terminal.progress=false", "evolution.generations=2")
 
-pytestmark = pytest.mark.usefixtures("cache", "no_table")
+pytestmark = pytest.mark.usefixtures("plainly_compiled", "cache", "no_table")
 
 
 @pytest.fixture(scope="module", autouse=True)
