@@ -10,10 +10,11 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import jax
 import pytest
 from commands import answer, refused
 from damage import damaged
-from small_runs import SMALL, compiled_once, without_table
+from small_runs import SMALL, compiled_once, without_compiling_again, without_table
 
 from experiments.hardware.machine import Speed
 from experiments.runs import job
@@ -81,10 +82,17 @@ EXTRA = (
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def program() -> list[jax.stages.Compiled]:
+    """The one generation that all runs compile; empty until the first has."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def run(program: list[jax.stages.Compiled], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A finished run of two generations with a checkpoint after each."""
     folder = tmp_path_factory.mktemp("seed") / "runs"
     with compiled_once(tmp_path_factory), pytest.MonkeyPatch.context() as patch:
+        without_compiling_again(patch, program)
         without_table(patch)
         short = ("evolution.generations=2", "record.checkpoint=1", "record.flush=1")
         assert answer("evolve", *SMALL, *short, f"runs_dir={folder}", lines=9).code == 0
@@ -93,8 +101,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither the table at the end nor the trial of the machine is what is tested."""
+def quick(program: list[jax.stages.Compiled], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither compiling, the table at the end nor the trial of the machine is what is tested."""
+    without_compiling_again(monkeypatch, program)
     without_table(monkeypatch)
     monkeypatch.setattr(job, "measure_speed", lambda: Speed(1e11))
 
