@@ -57,6 +57,13 @@ def test_shared_ancestors_of_several_champions_are_there_once_on_one_clock() -> 
     assert labels["1"]["depth"] == 5
 
 
+def test_a_run_begins_behind_the_youngest_of_its_champions() -> None:
+    other = [*SIBLING, agent("b", 4, 0, None), agent("b", 50, 7, 4)]
+    whole, begins = continued(neutral_table(2, 2, seed=1), origins_table([("y", THROUGH_TWO, [0]), ("z", other, [1])]))
+    times = dict(whole.select("taxon_label", "origin_time").rows())
+    assert (times["b/3"], times["b/4"], times["b/33"], times["b/50"], begins) == (10, 10, 14, 17, 18)
+
+
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_a_continued_lineage_is_the_same_tree_with_another_on_top(seed: int) -> None:
