@@ -69,7 +69,7 @@ class Screen:
         if happened:
             say(f"{when}  {account}  {'; '.join(happened)}")
         if self._live:
-            self._live.update(Text(f"{when}  {account}  {self._bars:,} bars", style="cyan"))
+            self._live.update(Text(f"{when}  {account}  bar {self._bars:,}", style="cyan"))
 
     def note(self, text: str) -> None:
         """Something a person should know."""

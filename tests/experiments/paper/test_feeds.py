@@ -1,17 +1,19 @@
 """Feeds: files, lines of JSON, and an exchange that CCXT asks over HTTP, from a server in this process."""
 
+import dataclasses
 import io
 import json
 import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
-from small_papers import make_bars
+from small_papers import LIMITS, Seen, make_bars, tables, trade
 
 from agents.live import Bar
 from experiments.paper.exchange import ExchangeFeed, open_exchange
@@ -264,3 +266,31 @@ def test_what_waiting_does_not_mend_is_one_line(kraken: tuple[Kraken, Any]):
     with pytest.raises(UserError, match="no exchange 'krakn'; did you mean kraken"):
         open_exchange("krakn")
     assert not exchange.apiKey
+
+
+def test_a_session_on_an_exchange_goes_on_after_a_pause_as_if_it_had_listened(
+    kraken: tuple[Kraken, Any], tmp_path: Path
+):
+    world, exchange = kraken
+    patient = dataclasses.replace(LIMITS, stale=1e6)
+
+    def listen(folder: Path, until: float) -> list[str]:
+        feed = ExchangeFeed(exchange, "BTC/USD", "1h", clock=world.clock, sleep=lambda _: world.sleep(900.0))
+        watcher = Seen()
+        ending = trade(
+            folder, feed, limits=patient, stop=lambda: world.now >= until, clock=world.clock, watcher=watcher
+        )
+        assert ending.how == "interrupted"
+        return watcher.notes
+
+    listen(tmp_path / "whole", NOW + 40 * HOUR)
+    world.now = NOW
+    listen(tmp_path / "paused", NOW + 9 * HOUR)
+    world.now += 12 * HOUR
+    world.trouble = [(503, "busy")]
+    assert any("trying again" in note for note in listen(tmp_path / "paused", NOW + 40 * HOUR))
+    whole, paused = tables(tmp_path / "whole"), tables(tmp_path / "paused")
+    assert len(whole["ledger"]) == 40
+    assert len(whole["fills"]) > 3
+    for name, table in whole.items():
+        assert table.equals(paused[name], null_equal=True), name
