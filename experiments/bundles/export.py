@@ -15,6 +15,7 @@ from agents.live.bundle import canonical_hash
 from arena.rollout import Trader
 from experiments.bundles.golden import golden, packed
 from experiments.bundles.manifest import Risk, manifest_of, warm_up
+from experiments.bundles.metatrader import expert, has_expert
 from experiments.bundles.models import model_of
 from experiments.bundles.packing import pack_runner
 from experiments.bundles.readme import readme
@@ -78,13 +79,16 @@ def export(
     manifest = manifest_of(
         directory, study, world, champion, setup, trader, replicate=place, segment=segment, risk=risk
     )
+    leaves = _leaves(trader)
     contents = {
-        "champion.safetensors": save(_leaves(trader)),
+        "champion.safetensors": save(leaves),
         "model.onnx": model_of(species, trader.genome, world.market.features),
         "golden.npz": packed(decisions),
         "README.md": readme(manifest, len(decisions["action"])).encode(),
         **{f"runner/{name}": content for name, content in pack_runner().items()},
     }
+    if has_expert(manifest):
+        contents["mt5/ChampionEA.mq5"] = expert(manifest, leaves).encode()
     _write(out, manifest, contents)
     return out
 

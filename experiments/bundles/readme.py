@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from experiments.bundles.metatrader import has_expert
 from markets.rules import BrokerRules
 
 __all__ = ["readme"]
@@ -28,7 +29,7 @@ def readme(manifest: Mapping[str, Any], decisions: int) -> str:
         f"## What its run says of it\n\n{_scores(manifest)}",
         f"## Where it comes from\n\n{_origin(manifest)}",
         _TRUST.format(risk=_risk(manifest)),
-        f"## What lies here\n\n{_table(('file', 'content'), _FILES)}",
+        f"## What lies here\n\n{_table(('file', 'content'), _FILES if has_expert(manifest) else _FILES[:-1])}",
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -71,6 +72,7 @@ _FILES = (
     ("`model.onnx`", "the brain alone: scaled features, then four numbers of the account, to action values"),
     ("`golden.npz`", "bars of its run, and what it saw, thought and asked on them"),
     ("`runner/`", "the Python package that acts"),
+    ("`mt5/`", "an expert adviser for MetaTrader 5; put it and `model.onnx` into one folder and compile it there"),
 )
 
 

@@ -1,6 +1,5 @@
 """The arena beside a bundle: a champion rebuilt from its manifest and leaves, on any bars, to compare the two.
 
-
 Nothing of the runner is used here: species, roll-out, tape and trees are those of evolution.
 """
 

@@ -4,9 +4,11 @@ MetaTrader itself is not here. What can be checked without it is: the source is 
 features and regimes are `markets`' own bits, and decisions are those of `agents` for the same account and values.
 """
 
+import dataclasses
 import re
 import shutil
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from mql5 import Expert
+from small_bundles import small_bundle
 
 from agents.decision import direction, order
 from agents.memory import Memory, MemorySettings, caution
@@ -291,8 +294,62 @@ def _items(source: str, name: str) -> list[str]:
     return [word.strip() for word in body.split(",")]
 
 
+def test_a_bundles_expert_repeats_its_golden_decisions(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, compiler: str
+) -> None:
+    bundle = small_bundle(tmp_path_factory, "forest")
+    source = (bundle / "mt5" / "ChampionEA.mq5").read_text(encoding="utf-8")
+    golden = dict(np.load(bundle / "golden.npz"))
+    mid = 0.5 * (golden["bid"] + golden["ask"])  # what counts of a quote; MetaTrader's spread is in whole points
+    time = golden["time"].astype("datetime64[us]")
+    bars = Bars("SYN1", time, mid, mid, golden["volume"])
+    count = len(golden["action"])
+    first, row = len(bars) - count, 0
+    made = Expert(source, tmp_path, compiler)
+    made.start(bars[:first], seconds=3600, symbol="SYN1", answer=lambda: golden["values"][row])
+    orders = 0
+    for row in range(count):
+        made.push(bars[first + row : first + row + 1])
+        close, side = mid[first + row, CLOSE], np.sign(golden["units"][row])
+        for name, value in (("equity", golden["equity"][row]), ("ask", close), ("bid", close)):
+            made.number(name, float(value))
+        made.lib.set_input(5, float(golden["peak"][row]))
+        made.lib.hold(float(golden["units"][row]), float(golden["entry"][row]), int(golden["held"][row]))
+        asked, target = made.tick(), float(golden["target"][row])
+        np.testing.assert_array_equal(made.asked[:-4], golden["features"][row])
+        np.testing.assert_allclose(made.asked[-4:], golden["view"][row], rtol=1e-5, atol=1e-5)
+        wanted = [0.0] if np.isfinite(target) and side else []
+        wanted += [np.sign(target)] if np.isfinite(target) and target else []
+        assert [one[0] for one in asked] == wanted
+        if np.isfinite(target) and target:
+            lots = abs(target) * golden["equity"][row] / close
+            stop, take = (close * (1 + way * np.sign(target) * golden[name][row]) for way, name in _LEVELS)
+            np.testing.assert_allclose(asked[-1][1:], (lots, stop, take), rtol=2e-6)
+        orders += len(wanted)
+    assert orders > 50
+
+
+_LEVELS = ((-1, "stop"), (1, "take_profit"))
+
+
 def test_columns_of_the_users_own_are_refused() -> None:
     manifest = manifest_of(whole_bars(700), {})
     manifest["features"]["columns"] = ["funding"]
     with pytest.raises(ValueError, match="columns"):
         expert(manifest, {})
+
+
+def example() -> str:
+    """The expert that docs/live.md shows: default features, no scaling."""
+    manifest = manifest_of(whole_bars(700), {})
+    for one in manifest["features"]["list"]:
+        one["centre"], one["scale"] = 0.0, 1.0
+    manifest["warm_up"] = 548
+    manifest["regimes"]["settings"] = dataclasses.asdict(RegimeSettings())
+    return expert(manifest, {})
+
+
+def test_the_documentation_shows_it_whole() -> None:
+    text = (Path(__file__).resolve().parents[3] / "docs" / "live.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```cpp\n(.*?)```", text, flags=re.DOTALL)
+    assert shown == example(), "docs/live.md: its expert adviser is not what the template makes; paste example() there"
