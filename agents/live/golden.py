@@ -172,7 +172,7 @@ def _leaves(champion: Champion, arrays: Mapping[str, NDArray[Any]]) -> int | Non
 
 
 def _apart(values: NDArray[Any], right: NDArray[Any]) -> float:
-    """Largest difference, as a share of the largest value of its row or the usual one; infinite where one is missing."""
+    """Largest difference, as a share of the largest value of a row or the usual one; infinite where one is missing."""
     largest = np.abs(right).max(axis=1, keepdims=True)
     scale = np.maximum(largest, max(np.median(largest), np.finfo(np.float32).tiny))
     apart = np.abs(values.astype(np.float64) - right) / scale

@@ -10,6 +10,7 @@ from typing import Literal
 
 import jax
 import pytest
+from plainly import plainly
 from small_runs import made_once, make_small
 
 from experiments.bundles.export import Risk, export
@@ -32,13 +33,11 @@ def small_bundle(factory: pytest.TempPathFactory, species: Species = "qnetwork")
 
 
 def make_bundle(run: RunDirectory, species: Species, out: Path, *, risk: Risk | None = None) -> None:
-    """Export a champion of that species, of a run of both, plainly compiled."""
-    before = jax.config.values["jax_disable_most_optimizations"]
-    jax.config.update("jax_disable_most_optimizations", True)
-    try:
+    """Export a champion of that species, of a run of both, plainly compiled: to the same bytes whatever ran before."""
+    with plainly():
+        jax.clear_caches()
         export(run, str(champion_of(run, species)), out, risk=risk)
-    finally:
-        jax.config.update("jax_disable_most_optimizations", before)
+    jax.clear_caches()
 
 
 def champion_of(run: RunDirectory, species: Species) -> int:

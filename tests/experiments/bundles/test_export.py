@@ -19,7 +19,7 @@ from small_runs import arena
 from agents.live.bundle import canonical_hash
 from experiments.runs.directory import RunDirectory
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("plainly_compiled")]
 
 SCHEMA = json.loads((Path(__file__).resolve().parents[3] / "agents/live/manifest.schema.json").read_text("utf-8"))
 
