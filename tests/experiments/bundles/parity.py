@@ -53,6 +53,7 @@ class Parity:
         actions: rows on which an action differs though the two best values are further apart than `TIE`.
         ties: rows on which they are not.
         tied_actions: of these, rows on which an action differs.
+        view: largest difference of what is seen of the two accounts, running free, where both are on one side.
         orders: of the arena, running free.
         parted: rows on which the free runs differ in action or side.
         partings: the first rows of those, each with what explains it; "unexplained" where nothing does.
@@ -70,6 +71,7 @@ class Parity:
     actions: int = 0
     ties: int = 0
     tied_actions: int = 0
+    view: float = 0.0
     orders: int = 0
     parted: int = 0
     partings: list[str] = dataclasses.field(default_factory=list)
@@ -141,6 +143,14 @@ def compare(bundle: Path, bars: Bars) -> Parity:
         return taken
 
     champion._market.take = listen
+    views: list[Any] = []
+    answer = champion._brain.values
+
+    def look(features: Any, view: Any) -> Any:
+        views.append(view)
+        return answer(features, view)
+
+    champion._brain.values = look
     walk = live.Walk(champion)
     shadow = _Listener(walk._shadow)
     steps = walk.extend(live.Bars(bars.symbol, bars.time, bars.bid, bars.ask, bars.volume))[:count]
@@ -152,6 +162,11 @@ def compare(bundle: Path, bars: Bars) -> Parity:
     found.regimes += int((np.asarray([noted[row].regime for row in both]) != regime[both]).sum())
     found.ranges = int((np.asarray([noted[row].atr for row in both], np.float32) != ranges[both]).sum())
     _free_runs(found, twin, seen, steps, shadow, bars, rows, features)
+    together = [row for row in both if np.sign(steps[row].account.units) == np.sign(seen.account.units[row, 0])]
+    decided = np.flatnonzero([one.decision.action is not None for one in steps])
+    mine = dict(zip(decided.tolist(), views, strict=False))
+    apart = [np.abs(mine[row] - seen.view[row, 0]).max() for row in together if row in mine]
+    found.view = float(max(apart))
     return found
 
 
