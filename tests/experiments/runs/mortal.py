@@ -23,6 +23,7 @@ from typing import Any
 
 import jax
 from jax.experimental import serialize_executable
+from plainly import plainly
 
 from arena.api import Arena
 from experiments.cli import main
@@ -169,5 +170,6 @@ if __name__ == "__main__":
     job.standings = lambda *args: None
     if hasattr(job, "measure_speed"):
         job.measure_speed = lambda *args: None
-    for line in sys.stdin:
-        print(json.dumps(answer(json.loads(line), home / "said")), flush=True)
+    with plainly():
+        for line in sys.stdin:
+            print(json.dumps(answer(json.loads(line), home / "said")), flush=True)

@@ -28,7 +28,7 @@ from markets.errors import UserError
 QUIET = "terminal.progress=false"
 OFTEN = ("record.flush=1", "record.checkpoint=2", QUIET)
 
-pytestmark = pytest.mark.usefixtures("cache")
+pytestmark = pytest.mark.usefixtures("plainly_compiled", "cache")
 
 
 @pytest.fixture(scope="module")

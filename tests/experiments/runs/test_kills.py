@@ -25,6 +25,7 @@ from experiments.runs.directory import RunDirectory
 from experiments.runs.files import TEMPORARY
 
 pytestmark = [
+    pytest.mark.usefixtures("plainly_compiled"),
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork"),
     pytest.mark.slow,
     pytest.mark.timeout(1200),
