@@ -245,8 +245,9 @@ def _ordered(kinds: list[BarType], instrument: InstrumentId, seconds: float) -> 
     for kind in kinds:
         if kind.instrument_id != instrument:
             raise UserError(f"bar_types: {kind} is not of {instrument}")
-        if kind.spec.timedelta.total_seconds() != seconds:
-            raise UserError(f"bar_types: {kind} lasts {kind.spec.timedelta.total_seconds():g} s; this bundle's bars last {seconds:g} s")
+        lasts = kind.spec.timedelta.total_seconds()
+        if lasts != seconds:
+            raise UserError(f"bar_types: {kind} lasts {lasts:g} s; this bundle's bars last {seconds:g} s")
     return [found[side] for side in sides]
 
 
