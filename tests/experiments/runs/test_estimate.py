@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import polars as pl
 import pytest
+from plainly import plainly
 from small_runs import SMALL
 
 from arena.founding import found, spread
@@ -151,7 +152,8 @@ def test_bytes_are_said_in_units_of_their_size(count: float, said: str) -> None:
 def compiled_bytes(plan: Plan, market: Market) -> int:
     """What the compiler says that a generation takes on all devices: what goes in, what comes out, and between."""
     state: Any = spread(plan, found(plan, market.tape))
-    program = make_generation(plan).lower(state, market.tape).compile().memory_analysis()
+    with plainly(fused=True):  # how memory is laid out is settled before code is made
+        program = make_generation(plan).lower(state, market.tape).compile().memory_analysis()
     return int(plan.mesh.devices.size) * (
         program.argument_size_in_bytes
         + program.output_size_in_bytes
