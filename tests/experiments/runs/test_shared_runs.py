@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 import small_runs
+from plainly import plainly
 from safetensors.numpy import load_file
 from small_runs import SMALL, arena, assert_same, evolve
 
@@ -41,7 +42,7 @@ FORESTS = (
     "archive.candidates=1",
 )
 
-pytestmark = [pytest.mark.usefixtures("cache", "no_table"), pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.usefixtures("plain", "cache", "no_table"), pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 Pair = tuple[subprocess.Popen[str], subprocess.Popen[str]]
@@ -95,14 +96,13 @@ def await_generation(pair: Pair) -> None:
     raise AssertionError(end(pair))
 
 
-@pytest.fixture
-def plainly_compiled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Programs, here and in processes started from here, are compiled no better than they have to be."""
-    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
-    before = jax.config.values["jax_disable_most_optimizations"]
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
+@pytest.fixture(scope="module")
+def plain() -> Iterator[None]:
+    """Compiled without optimizations but fused as for users, so that the number of devices changes no bit."""
+    with plainly(fused=True):
+        jax.clear_caches()
+        yield
+    jax.clear_caches()
 
 
 def only_run(runs_dir: Path) -> RunDirectory:
@@ -155,7 +155,7 @@ def test_two_processes_make_the_run_that_one_makes_and_either_goes_on_with_the_o
 
 
 def test_two_processes_found_a_run_by_a_saved_model_as_one_does(
-    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plainly_compiled: None
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("small_runs.SMALL", FORESTS)
     job = Job(make_study(compose([*FORESTS, f"runs_dir={tmp_path}"])))
