@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-sys.path[:0] = [str(ROOT / "tests" / "experiments"), str(ROOT / "tests" / "experiments" / "bundles")]
+sys.path += [str(ROOT / "tests" / "experiments"), str(ROOT / "tests" / "experiments" / "bundles")]
 
 from arenas import journey, tape_of, twin_of  # noqa: E402
 from small_bundles import small_bundle  # noqa: E402

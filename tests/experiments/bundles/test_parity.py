@@ -82,7 +82,7 @@ def _agree(found: Parity) -> None:
     assert found.leaves == 0
     assert found.actions == 0
     assert [why for why in found.partings if why.startswith("unexplained")] == []
-    assert found.view <= 2e-3
+    assert found.view <= 5e-4
     assert found.broker <= 1e-9
 
 
