@@ -24,17 +24,20 @@ __all__ = ["FIRST", "Ancestor", "above", "ancestors_in", "continued", "named", "
 FIRST = 2**32
 """The first id of an earlier run's agent."""
 
+_LARGEST = 2**63 - 1
+"""An id may be as large as a signed 64-bit number, which every reader of tables holds."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Ancestor:
     """One agent of a champion's line, as a bundle's manifest has it; see `arena.schemas.ORIGINS`."""
 
-    id: int = setting(ge=0)
-    parent_id: int | None = setting()
-    second_parent_id: int | None = setting()
+    id: int = setting(ge=0, le=_LARGEST)
+    parent_id: int | None = setting(ge=0, le=_LARGEST)
+    second_parent_id: int | None = setting(ge=0, le=_LARGEST)
     generation: int = setting(ge=0)
     species: str = setting()
-    island: int | None = setting()
+    island: int | None = setting(ge=0)
     operator: str = setting()
     mutation_strength: float | None = setting()
     run_id: str = setting()

@@ -109,6 +109,31 @@ def test_a_line_is_read_as_it_was_written() -> None:
     assert ancestors_in(manifest(THROUGH_TWO)) == THROUGH_TWO
 
 
+@pytest.mark.parametrize("largest", [2**31, 2**32 - 1, 2**63 - 1])
+def test_ids_are_as_wide_as_an_agent_s_and_as_an_export_s(largest: int) -> None:
+    wide = [
+        agent("a", largest - 3, 0, None),
+        agent("a", largest - 1, 1, largest - 3),
+        agent("a", largest, 2, largest - 1),
+    ]
+    wide[2] = dataclasses.replace(wide[2], second_parent_id=largest - 3, operator="crossover")
+    assert ancestors_in(manifest(wide)) == wide
+    origins = origins_table([("x", wide, [0])])
+    assert above(origins, 0) == [dataclasses.asdict(one) for one in wide]
+    whole, _ = continued(neutral_table(2, 3, seed=1), origins)
+    assert f"a/{largest}" in set(whole["taxon_label"])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("id", 2**63), ("parent_id", 2**63), ("second_parent_id", -1), ("island", -1), ("island", 2**32)]
+)
+def test_what_no_table_of_origins_holds_is_refused(key: str, value: int) -> None:
+    wrong = manifest(FIRST_RUN)
+    wrong["ancestry"][1][key] = value
+    with pytest.raises(UserError, match=rf"^ancestry\[1\]\.{key}: -?\d+ (must be|is too large)"):
+        ancestors_in(wrong)
+
+
 @pytest.mark.parametrize(
     ("line", "why"),
     [
