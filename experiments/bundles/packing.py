@@ -19,11 +19,18 @@ _ROOT = Path(__file__).resolve().parents[2]
 _LIVE, _MARKETS = "agents.live", "markets"
 _OTHERS = ("arena", "conf", "experiments", "genomes")
 
+_ENTRIES = (_LIVE, f"{_LIVE}.golden", f"{_LIVE}.nautilus", f"{_LIVE}.shadow")
+"""What people import of a runner, or run; the rest travels because these need it."""
+
+_BESIDE = ("manifest.schema.json",)
+"""Files that are no modules, but that modules read."""
+
 
 def pack_runner(root: Path = _ROOT) -> dict[str, bytes]:
     """The runner's files by name below `runner/`, in order of names.
 
-    Everything in the folder of `agents.live` travels; of `markets`, what that imports.
+    What people begin with travels, and what that imports; whatever else lies in the folders, such as an editor's
+    copies, does not.
 
     Args:
         root: of the source tree, the folder of `agents` and `markets`.
@@ -32,10 +39,8 @@ def pack_runner(root: Path = _ROOT) -> dict[str, bytes]:
         ValueError: a module imports ours in a way that cannot be made relative; the line names it.
     """
     live = root / "agents" / "live"
-    found: dict[str, bytes] = {
-        path.name: path.read_bytes() for path in sorted(live.iterdir()) if path.suffix not in (".py", ".pyc", "")
-    }
-    left = [f"{_LIVE}.{path.stem}" if path.stem != "__init__" else _LIVE for path in sorted(live.glob("*.py"))]
+    found = {name: (live / name).read_bytes() for name in _BESIDE}
+    left = list(_ENTRIES)
     seen = set(left)
     while left:
         module = left.pop()

@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from small_bundles import small_bundle
 
 from experiments.bundles.packing import pack_runner, relative_imports
 
+ROOT = Path(__file__).resolve().parents[3]
 OURS = {"agents", "arena", "conf", "experiments", "genomes", "markets"}
 
 
@@ -73,6 +75,33 @@ def test_the_pack_holds_what_its_imports_name_and_no_more() -> None:
                 assert not OURS & {own.partition(".")[0] for own in named}
     assert reached == {name for name in pack if name.endswith(".py")}
     assert "manifest.schema.json" in pack
+
+
+def test_all_modules_of_the_runner_are_packed() -> None:
+    live = ROOT / "agents" / "live"
+    here = {path.name for path in live.glob("*.py") if path.stem.isidentifier()}
+    assert here == {name for name in pack_runner() if "/" not in name and name.endswith(".py")}
+
+
+def test_what_else_lies_in_the_folders_is_not_packed(tmp_path: Path) -> None:
+    """Of editors, file managers, and half a module that nothing imports."""
+    for name in ("agents", "markets"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    before = pack_runner(tmp_path)
+    assert before == pack_runner()
+    names = (
+        "champion.py~",
+        ".champion.py",
+        "#champion.py#",
+        "champion copy.py",
+        ".manifest.schema.json.swp",
+        "notes.md",
+    )
+    for folder in (tmp_path / "agents" / "live", tmp_path / "markets", tmp_path / "markets" / "features"):
+        for name in (*names, "old_champion.py", ".DS_Store", "Champion.PY.orig"):
+            (folder / name).write_text("import nothing of note", encoding="utf-8")
+        (folder / ".#champion.py").symlink_to("somebody@somewhere.1")
+    assert pack_runner(tmp_path) == before
 
 
 @pytest.mark.slow
