@@ -1,4 +1,8 @@
-"""The runner inside a bundle, in a process of its own where nothing else of ours can be imported."""
+"""The runner inside a bundle, in a process of its own where nothing else of ours can be imported.
+
+Its modules are compiled from their sources, whose hashes were checked; what Python left compiled beside them was not,
+and is neither read nor written.
+"""
 
 import importlib.abc
 import importlib.machinery
@@ -6,6 +10,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -25,7 +30,7 @@ def repeat_by_own_runner(bundle: Path) -> list[tuple[str, bool, str]]:
     """Let a bundle's own runner decide its golden decisions again.
 
     Args:
-        bundle: its folder, every file of it checked before: this runs what lies in it.
+        bundle: its folder, every file of it checked before, and that there is no other: this runs what lies in it.
 
     Returns:
         What was compared, whether it is as it should be, and the figures.
@@ -33,11 +38,13 @@ def repeat_by_own_runner(bundle: Path) -> list[tuple[str, bool, str]]:
     Raises:
         RuntimeError: it did not come to an end; one line says why.
     """
-    command = [sys.executable, "-I", "-B", str(Path(__file__).resolve()), str(bundle.absolute())]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_LONGEST, check=False)
-    except subprocess.TimeoutExpired:
-        raise RuntimeError(f"did not answer within {_LONGEST} s") from None
+    with tempfile.TemporaryDirectory() as compiled:
+        options = ["-I", "-B", "-X", f"pycache_prefix={compiled}"]
+        command = [sys.executable, *options, str(Path(__file__).resolve()), str(bundle.absolute())]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_LONGEST, check=False)
+        except subprocess.TimeoutExpired:
+            raise RuntimeError(f"did not answer within {_LONGEST} s") from None
     if done.returncode:
         raise RuntimeError((done.stderr.strip().splitlines() or [f"ended with code {done.returncode}"])[-1])
     try:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import itertools
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,21 +51,41 @@ def verify(path: str | Path) -> list[Check]:
         bundle = read_bundle(folder)
     except UserError as error:
         return [Check("bundle", "whole", False, str(error))]
-    checks = [*_whole(bundle), _runner(bundle), _model(bundle)]
+    foreign = _foreign(bundle)
+    checks = [*_whole(bundle, foreign), _runner(bundle), _model(bundle)]
     checks += _repeated("installed runner", lambda: repeat(folder).told)
-    checks += _repeated("own runner", lambda: repeat_by_own_runner(folder))
+    if foreign:
+        checks.append(Check("own runner", "decisions", None, f"not run, because of {foreign[0]}"))
+    else:
+        checks += _repeated("own runner", lambda: repeat_by_own_runner(folder))
     if importlib.util.find_spec("onnxruntime") is None:
         absent = "onnxruntime is not installed; pip install 'lineage-arena[live]'"
         return [*checks, Check("onnxruntime", "decisions", None, absent)]
     return [*checks, *_repeated("onnxruntime", lambda: repeat(folder, backend="onnx").told)]
 
 
-def _whole(bundle: Bundle) -> list[Check]:
+def _foreign(bundle: Bundle) -> list[str]:
+    """What lies below runner/ without a hash in the manifest, and so might run in place of what has one.
+
+    Folders in which Python keeps what it compiled are passed over: `repeat_by_own_runner` reads none.
+    """
+    found = list[str]()
+    for where, folders, names in os.walk(bundle.path / "runner"):
+        place = Path(where)
+        links = [name for name in folders if (place / name).is_symlink()]
+        compiled = place.name == "__pycache__"
+        found += [
+            (place / name).relative_to(bundle.path).as_posix()
+            for name in (*links, *names)
+            if not (compiled and name.endswith(".pyc"))
+        ]
+    return sorted(set(found) - set(bundle.values["files"]))
+
+
+def _whole(bundle: Bundle, foreign: Sequence[str]) -> list[Check]:
     """The manifest and the files are as they were written, which reading it has shown; nothing was put beside them."""
     files, own = bundle.values["files"], bundle.values
     size = sum(entry["bytes"] for entry in files.values())
-    there = {each.relative_to(bundle.path).as_posix() for each in (bundle.path / "runner").rglob("*.py")}
-    foreign = sorted(there - set(files))
     told = f"{len(files)} files, {size:,} bytes, all with the hashes that the manifest names"
     if foreign:
         told = f"{foreign[0]} is not in the manifest; somebody put it there"

@@ -1,11 +1,15 @@
 """`arena verify` passes a bundle as it was written, and says of any other what is wrong with it."""
 
 import hashlib
+import importlib.util
 import io
 import json
+import py_compile
 import shutil
 from collections.abc import Callable
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +18,7 @@ from small_bundles import a_copy, small_bundle
 from small_runs import arena
 
 from agents.live.bundle import canonical_hash
+from experiments.bundles import verify as module
 from experiments.bundles.golden import packed
 from experiments.bundles.verify import verify
 
@@ -23,6 +28,16 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module", params=["qnetwork", "forest"])
 def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return small_bundle(tmp_path_factory, request.param)
+
+
+@pytest.fixture
+def network(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Path:
+    """A bundle to change."""
+    return a_copy(small_bundle(tmp_path_factory, "qnetwork"), tmp_path)
+
+
+EMPTY = SimpleNamespace(told=[])
+"""Decisions repeated, where that is not what is looked at."""
 
 
 def hashed_anew(folder: Path) -> None:
@@ -97,10 +112,6 @@ def _broken_runner(folder: Path) -> None:
     path.write_text(path.read_text(encoding="utf-8").replace("_PROFIT, _DRAWDOWN", "_DRAWDOWN, _PROFIT", 1), "utf-8")
 
 
-def _foreign(folder: Path) -> None:
-    (folder / "runner" / "sitecustomize.py").write_text("", encoding="utf-8")
-
-
 def _other_line(folder: Path) -> None:
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     manifest["ancestry"][-1]["id"] += 1
@@ -129,13 +140,59 @@ def test_decisions_that_are_not_the_champion_s_are_found_by_every_runner(
 def test_what_else_was_changed_knowingly_is_found(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
     copy = a_copy(small_bundle(tmp_path_factory, "qnetwork"), tmp_path)
     _golden("features", _next_up(3))(copy)
-    for change in (_other_model, _broken_runner, _foreign, _other_line):
+    for change in (_other_model, _broken_runner, _other_line):
         change(copy)
     hashed_anew(copy)
     wrong = {(check.part, check.name) for check in verify(copy) if check.ok is False}
-    assert wrong >= {("bundle", "model"), ("bundle", "files"), ("bundle", "manifest"), ("own runner", "values")}
+    assert wrong >= {("bundle", "model"), ("bundle", "manifest"), ("own runner", "values")}
     assert ("installed runner", "features") in wrong
     assert ("installed runner", "values") not in wrong
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "runner/sitecustomize.py",
+        "runner/golden.pyc",
+        f"runner/golden{EXTENSION_SUFFIXES[0]}",
+        "runner/golden/__init__.py",
+        "runner/markets/features/notes.txt",
+        "runner/__pycache__/golden.py",
+    ],
+)
+def test_a_file_without_a_hash_below_the_runner_is_named_and_the_runner_not_run(
+    network: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "repeat", lambda *args, **options: EMPTY)
+    monkeypatch.setattr(module, "repeat_by_own_runner", lambda *args: pytest.fail("it ran"))
+    path = network / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"")
+    (files,) = (check for check in verify(network) if check.name == "files")
+    assert (files.ok, files.detail) == (False, f"{name} is not in the manifest; somebody put it there")
+
+
+def test_a_link_below_the_runner_is_named(network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "repeat", lambda *args, **options: EMPTY)
+    (network / "runner" / "golden").symlink_to(tmp_path, target_is_directory=True)
+    (files,) = (check for check in verify(network) if check.name == "files")
+    assert files.detail.startswith("runner/golden is not in the manifest")
+
+
+def test_compiled_modules_are_tolerated_and_never_run(network: Path) -> None:
+    """Python would run them in place of the sources whose hashes were checked, if it was told not to compare."""
+    source = network / "runner" / "golden.py"
+    place = Path(importlib.util.cache_from_source(str(source)))
+    place.parent.mkdir()
+    liar = network / "liar.py"
+    liar.write_text("class repeat:\n    def __init__(self, _): self.told = [('lies', True, '')]\n", encoding="utf-8")
+    py_compile.compile(str(liar), str(place), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    before = place.read_bytes()
+    checks = verify(network)
+    assert not any(check.ok is False for check in checks)
+    assert "lies" not in {check.name for check in checks}
+    assert {"features", "orders"} <= {check.name for check in checks if check.part == "own runner"}
+    assert [path.read_bytes() for path in place.parent.iterdir()] == [before], "nor are others put beside them"
 
 
 def test_what_is_no_bundle_is_the_user_s_mistake(tmp_path: Path) -> None:
