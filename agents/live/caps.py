@@ -37,8 +37,21 @@ class Caps:
                 raise UserError(f"{name}: {shown(value)}; right is a number above 0")
         self.max_exposure, self.max_drawdown, self.max_daily_loss = max_exposure, max_drawdown, max_daily_loss
         self.tripped = ""
-        self._peak = self._last = self._began = 0.0
+        self._peak: float | None = None
+        self._last: float | None = None
+        self._began: float | None = None
         self._day = ""
+
+    def begin(self, equity: float) -> None:
+        """Count from this equity on, the day that runs included; forget what tripped."""
+        self._peak = self._last = self._began = equity
+        self.tripped = ""
+
+    def renew(self) -> None:
+        """Count from the equity seen last on; forget what tripped."""
+        self.tripped = ""
+        if self._last is not None:
+            self.begin(self._last)
 
     def clip(self, target: float) -> float:
         """The target, no larger than the largest exposure."""
@@ -49,18 +62,27 @@ class Caps:
 
         Equity that is no number says nothing.
         """
-        if self.tripped or not math.isfinite(equity):
-            return self.tripped
-        day = str(time.astype("datetime64[D]"))
-        if day != self._day:
-            self._day, self._began = day, self._last or equity
-        self._last, self._peak = equity, max(self._peak, equity)
-        fall, loss = 1 - equity / self._peak, 1 - equity / self._began
-        if fall >= self.max_drawdown:
-            self.tripped = f"drawdown of {fall:.2%} reached max_drawdown {self.max_drawdown:.2%}"
-        elif loss >= self.max_daily_loss:
-            self.tripped = f"loss of {loss:.2%} on {day} reached max_daily_loss {self.max_daily_loss:.2%}"
+        self.tripped = self.tripped or self.look(time, equity)
         return self.tripped
+
+    def look(self, time: np.datetime64, equity: float) -> str:
+        """The same of this close alone: what tripped before is not remembered.
+
+        A day begins with the first bar of a later day; a late bar of an earlier one counts to the day that runs. The
+        first day counts from `begin`, else from the first equity. Of nothing or of debt any loss is the whole.
+        """
+        if not math.isfinite(equity):
+            return ""
+        day = "" if np.isnat(time) else str(time.astype("datetime64[D]"))
+        if day > self._day or self._began is None:
+            self._day, self._began = day, equity if self._last is None else self._last
+        self._last, self._peak = equity, equity if self._peak is None else max(self._peak, equity)
+        fall, loss = _loss(self._peak, equity), _loss(self._began, equity)
+        if fall >= self.max_drawdown:
+            return f"drawdown of {fall:.2%} reached max_drawdown {self.max_drawdown:.2%}"
+        if loss >= self.max_daily_loss:
+            return f"loss of {loss:.2%} on {self._day} reached max_daily_loss {self.max_daily_loss:.2%}"
+        return ""
 
     def state(self) -> dict[str, Any]:
         """What is to be remembered, as JSON has it."""
@@ -74,5 +96,10 @@ class Caps:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a state of `state`."""
-        self._peak, self._last, self._began = (float(state[name]) for name in ("peak", "last", "began"))
+        numbers = (state[name] for name in ("peak", "last", "began"))
+        self._peak, self._last, self._began = (None if number is None else float(number) for number in numbers)
         self._day, self.tripped = str(state["day"]), str(state["tripped"])
+
+
+def _loss(start: float, equity: float) -> float:
+    return 1 - equity / start if start > 0 else 1.0

@@ -1,7 +1,8 @@
 """The risk guard: what ends paper trading whatever its champion thinks, and what its champion may not exceed.
 
 Fractions are of equity at mid. Drawdown counts from the highest equity since the account was opened, daily loss from
-the last close before the UTC day, both from where things stood when somebody said `--again`.
+the last close before the UTC day, both from where things stood when somebody said `--again`: the caps that a bundle's
+live bot holds to (`agents.live.caps`).
 """
 
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from agents.live.caps import Caps
 from markets.settings import setting
 
 __all__ = ["Guard", "Limits"]
@@ -49,9 +51,10 @@ class Guard:
     """
 
     def __init__(self, limits: Limits, cash: float) -> None:
-        self._limits = limits
-        self._day: np.datetime64 | None = None
-        self._equity = self._peak = self._before = cash
+        self._caps = Caps(
+            max_exposure=limits.max_exposure, max_drawdown=limits.max_drawdown, max_daily_loss=limits.max_daily_loss
+        )
+        self._caps.begin(cash)
 
     def judge(self, time: np.datetime64, equity: float) -> str:
         """Why to stop at the close of a bar; empty where nothing is wrong.
@@ -60,24 +63,12 @@ class Guard:
             time: open of the bar, whose day it counts to.
             equity: at its close.
         """
-        day = time.astype("datetime64[D]")
-        if self._day is None or day > self._day:
-            self._day, self._before = day, self._equity
-        self._equity, self._peak = equity, max(self._peak, equity)
-        for name, start, most in (
-            ("drawdown", self._peak, self._limits.max_drawdown),
-            ("daily loss", self._before, self._limits.max_daily_loss),
-        ):
-            loss = 1 - equity / start
-            if loss >= most:
-                return f"{name} of {100 * loss:.2f} % reached {100 * most:g} %"
-        return ""
+        return self._caps.look(time, equity)
 
     def renew(self) -> None:
         """Count from here on."""
-        self._peak = self._before = self._equity
+        self._caps.renew()
 
     def cut(self, target: float) -> float:
         """The exposure that is allowed of what is asked for."""
-        most = self._limits.max_exposure
-        return max(-most, min(most, target))
+        return self._caps.clip(target)

@@ -68,6 +68,34 @@ def test_caps_look_at_the_peak_and_at_the_day_before() -> None:
         Caps(max_exposure=1.0, max_drawdown=0, max_daily_loss=0.1)
 
 
+def test_a_late_bar_does_not_begin_the_day_anew() -> None:
+    caps = Caps(max_exposure=1.0, max_drawdown=1.0, max_daily_loss=0.1)
+    at = lambda day, hour: np.datetime64(f"2024-01-0{day}T{hour:02d}", "us")  # noqa: E731
+    for time, equity in ((at(1, 0), 100.0), (at(2, 0), 96.0), (at(1, 23), 93.0), (np.datetime64("NaT"), 92.0)):
+        assert caps.check(time, equity) == ""
+    assert caps.check(at(2, 1), 89.0) == "loss of 11.00% on 2024-01-02 reached max_daily_loss 10.00%"
+
+
+@pytest.mark.parametrize("start", [0.0, -5.0])
+def test_an_account_that_begins_with_nothing_has_lost_the_whole(start: float) -> None:
+    caps = Caps(max_exposure=1.0, max_drawdown=1.0, max_daily_loss=1.0)
+    assert caps.check(np.datetime64("2024-01-01", "us"), start) == "drawdown of 100.00% reached max_drawdown 100.00%"
+    caps = Caps(max_exposure=1.0, max_drawdown=2.0, max_daily_loss=1.0)
+    assert caps.check(np.datetime64("2024-01-01", "us"), start).startswith("loss of 100.00% on 2024-01-01 reached")
+
+
+def test_caps_counted_anew_forget_what_tripped_and_begin_where_they_are_told_or_stand() -> None:
+    caps, day = Caps(max_exposure=1.0, max_drawdown=0.1, max_daily_loss=0.1), np.datetime64("2024-01-01", "us")
+    caps.restore(caps.state())
+    caps.begin(100.0)
+    assert caps.look(day, 89.0) == caps.look(day, 89.0) == "drawdown of 11.00% reached max_drawdown 10.00%"
+    assert caps.tripped == ""
+    assert caps.check(day, 88.0) == caps.tripped != ""
+    caps.renew()
+    assert caps.check(day, 80.0) == caps.tripped == ""
+    assert caps.check(day, 79.0) == "drawdown of 10.23% reached max_drawdown 10.00%"
+
+
 def test_sides_make_a_bar_in_any_order_and_tell_of_those_that_stayed_alone() -> None:
     sides, first = Sides(2), np.datetime64("2024-01-01T00:00", "us")
     second = first + np.timedelta64(1, "h")

@@ -9,6 +9,7 @@ import pytest
 from small_papers import LIMITS, TERMS, Moody, Seen, make_bars, tables, trade
 
 from agents.live import Account, Bar, Decision
+from agents.live.caps import Caps
 from experiments.paper.feeds import EndOfFeedError, FileFeed
 from experiments.paper.guard import Guard, Limits
 from experiments.replay.replay import replay
@@ -45,7 +46,7 @@ def lines(folder: Path) -> list[dict]:
 
 def test_a_drawdown_flattens_at_the_next_open_and_stops(tmp_path: Path):
     ending = trade(tmp_path / "a", FileFeed(falling()), terms=COSTLESS, limits=limits(max_drawdown=0.05), player=Long())
-    assert ending == ("stopped", "drawdown of 5.85 % reached 5 %")
+    assert ending == ("stopped", "drawdown of 5.85% reached max_drawdown 5.00%")
     ledger = tables(tmp_path / "a")["ledger"]
     equity = ledger["equity"].to_numpy()
     assert 1 - equity[-2] / 1e4 >= 0.05 > 1 - equity[-3] / 1e4
@@ -53,7 +54,7 @@ def test_a_drawdown_flattens_at_the_next_open_and_stops(tmp_path: Path):
     assert tables(tmp_path / "a")["fills"]["reason"].to_list() == ["order", "order"]
     assert tables(tmp_path / "a")["targets"]["target"].to_list()[-2:] == [0.0, None]
     paper = json.loads((tmp_path / "a" / "paper.json").read_text())
-    assert (paper["state"], paper["reason"]) == ("stopped", "drawdown of 5.85 % reached 5 %")
+    assert (paper["state"], paper["reason"]) == ("stopped", "drawdown of 5.85% reached max_drawdown 5.00%")
 
 
 def test_what_the_guard_stopped_is_refused_in_one_line_until_again(tmp_path: Path):
@@ -61,7 +62,9 @@ def test_what_the_guard_stopped_is_refused_in_one_line_until_again(tmp_path: Pat
     hard = {"terms": COSTLESS, "limits": limits(max_drawdown=0.05)}
     trade(folder, FileFeed(bars), player=Long(), **hard)
     before = (folder / "journal.jsonl").read_bytes()
-    with pytest.raises(UserError, match=r"its guard stopped it: drawdown of 5\.85 % reached 5 %; .* --again"):
+    with pytest.raises(
+        UserError, match=r"its guard stopped it: drawdown of 5\.85% reached max_drawdown 5\.00%; .* --again"
+    ):
         trade(folder, FileFeed(bars), player=Long(), **hard)
     assert (folder / "journal.jsonl").read_bytes() == before
     once = len(tables(folder)["ledger"])
@@ -78,7 +81,26 @@ def test_a_days_loss_counts_from_the_close_before_the_day():
     equities = [100.0, 99.0, 97.5, 97.1, 95.0, 94.3, 94.1]
     hours = [0, 5, 23, 24, 30, 47, 49]
     said = [guard.judge(day + np.timedelta64(h, "h"), e) for h, e in zip(hours, equities, strict=True)]
-    assert said == ["", "", "", "", "", "daily loss of 3.28 % reached 3 %", ""]
+    assert said == ["", "", "", "", "", "loss of 3.28% on 2024-01-02 reached max_daily_loss 3.00%", ""]
+
+
+def test_the_guard_goes_by_the_caps_of_a_live_bot_whatever_comes():
+    rng = np.random.default_rng(3)
+    hard = {"max_drawdown": 0.2, "max_daily_loss": 0.1, "max_exposure": 1.5}
+    for _ in range(20):
+        guard, caps = Guard(limits(**hard), 100.0), Caps(**hard)
+        equity = 100 * np.exp(np.cumsum(np.append(0.0, 0.03 * rng.standard_normal(60))))
+        time = np.datetime64("2024-01-01", "us") + np.cumsum(rng.integers(-3, 9, 61)) * np.timedelta64(1, "h")
+        for when, worth in zip(time, equity, strict=True):
+            said = guard.judge(when, float(worth))
+            assert said == caps.check(when, float(worth))
+            if said:
+                break
+
+
+def test_an_account_without_money_is_stopped_not_divided_by():
+    guard = Guard(limits(), 0.0)
+    assert guard.judge(np.datetime64("2024-01-01", "us"), 0.0) == "drawdown of 100.00% reached max_drawdown 100.00%"
 
 
 @pytest.mark.parametrize(("asked", "allowed"), [(0.5, 0.5), (2.0, 1.5), (-9.0, -1.5), (0.0, 0.0)])
