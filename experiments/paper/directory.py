@@ -60,7 +60,7 @@ def opened(folder: Path, wanted: Mapping[str, Any]) -> Iterator[Journal]:
     """
     _see_ours(folder, wanted)
     make_folder(folder)
-    with only_one(folder):
+    with only_one(folder, "paper account"):
         _see_ours(folder, wanted)  # nobody else can change it now
         if not (folder / PAPER).exists():
             write_json(folder / PAPER, wanted)

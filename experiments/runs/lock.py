@@ -30,8 +30,12 @@ _fcntl: ModuleType | None = importlib.import_module("fcntl") if importlib.util.f
 
 
 @contextlib.contextmanager
-def only_one(folder: Path) -> Iterator[None]:
-    """Hold the lock of a run's folder; its file is gone afterwards.
+def only_one(folder: Path, what: str = "run") -> Iterator[None]:
+    """Hold the lock of a folder; its file is gone afterwards.
+
+    Args:
+        folder: of a run, as a rule.
+        what: it is the folder of, for messages.
 
     Raises:
         UserError: another process holds it.
@@ -41,7 +45,7 @@ def only_one(folder: Path) -> Iterator[None]:
         yield
         return
     path = folder / LOCK
-    handle = _take(_fcntl, path)
+    handle = _take(_fcntl, path, what)
     try:
         with contextlib.suppress(OSError):  # on a full disk it goes unsigned
             os.ftruncate(handle, 0)
@@ -72,7 +76,7 @@ def is_held(folder: Path) -> bool | None:
     return False
 
 
-def _take(locks: ModuleType, path: Path) -> int:
+def _take(locks: ModuleType, path: Path, what: str) -> int:
     """Open and lock the file, or give up after a moment."""
     until = time.monotonic() + _PATIENCE
     while True:
@@ -83,7 +87,7 @@ def _take(locks: ModuleType, path: Path) -> int:
         os.close(handle)
         if time.monotonic() > until:
             raise UserError(
-                f"{path.parent}: another process{f' ({who})' if who else ''} is at work on this run; "
+                f"{path.parent}: another process{f' ({who})' if who else ''} is at work on this {what}; "
                 "wait until it ends, or stop it first"
             )
         time.sleep(_PAUSE)

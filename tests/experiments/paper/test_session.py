@@ -251,7 +251,7 @@ def test_another_bundle_another_folder_and_another_process_are_refused(
             trade(tmp_path / "held", FileFeed(make_bars()))
             raise EndOfFeedError
 
-    with pytest.raises(UserError, match=r"another process .* is at work"):
+    with pytest.raises(UserError, match=r"another process .* is at work on this paper account; wait"):
         trade(tmp_path / "held", Inside(make_bars()))
 
 
