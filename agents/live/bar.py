@@ -6,7 +6,7 @@ raised. What has not the form of a bar (a stamp that is none, three prices for f
 
 import datetime
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, SupportsFloat
 
@@ -17,7 +17,7 @@ from markets.bars import HIGH, LOW, Bars
 from markets.errors import UserError
 from markets.settings import shown
 
-__all__ = ["Bar", "Prices", "fault", "mended", "sound"]
+__all__ = ["Bar", "Prices", "bars_in", "bars_of", "fault", "mended", "newer", "quoted", "sound"]
 
 Stamp = np.datetime64 | np.integer[Any] | datetime.datetime | str | float
 Number = SupportsFloat | str | None
@@ -33,6 +33,9 @@ _LEAST, _MOST = 1e-30, 1e30
 
 _LAST = 1e11
 """Seconds from 1970 that a stamp may lie away."""
+
+_EVER = np.iinfo(np.int64).min
+"""Before any stamp, as a number."""
 
 _NOT_A_TIME = np.datetime64("NaT", "us")
 
@@ -101,29 +104,32 @@ class Bar:
         return cls(time, [price - half for price in mid], [price + half for price in mid], volume, columns)
 
     @classmethod
-    def from_mapping(cls, values: Mapping[str, Any]) -> "Bar":
+    def from_mapping(cls, values: Mapping[str, Any], *, columns: Iterable[str] | None = None) -> "Bar":
         """A bar of a line of JSON or a row of a table.
 
         Args:
             values: `timestamp`, and `open, high, low, close` (with `spread` where there is one) or `bid_open …
                 bid_close, ask_open … ask_close`; `volume` where there is one. `symbol` is passed over; whatever else is
                 there is a column of the user's own.
+            columns: names of the columns that are wanted; whatever else is there is then passed over, whatever it is.
 
         Raises:
             UserError: a missing key or something that is no number.
         """
         sides = [f"{side}_{name}" for side in ("bid", "ask") for name in _PRICES]
         keys = sides if "bid_open" in values else list(_PRICES)
-        for key in ("timestamp", *keys):
+        wanted = None if columns is None else tuple(columns)
+        for key in ("timestamp", *keys, *(wanted or ())):
             if key not in values:
                 raise UserError(f"bar: {key} is missing; it has: {', '.join(map(shown, values)) or 'nothing'}")
         known = {"timestamp", "symbol", "volume", *keys, *(() if keys is sides else ("spread",))}
-        columns = {name: value for name, value in values.items() if name not in known}
+        names = wanted if wanted is not None else [name for name in values if name not in known]
+        own = {name: values[name] for name in names}
         time, volume, prices = values["timestamp"], values.get("volume", 0.0), [values[key] for key in keys]
         if keys is sides:
-            return cls(time, prices[:4], prices[4:], volume, columns)
+            return cls(time, prices[:4], prices[4:], volume, own)
         opened, high, low, close = prices
-        return cls.from_mid(time, opened, high, low, close, volume, spread=values.get("spread", 0.0), columns=columns)
+        return cls.from_mid(time, opened, high, low, close, volume, spread=values.get("spread", 0.0), columns=own)
 
 
 def fault(bar: Bar) -> str:
@@ -157,6 +163,57 @@ def sound(bars: Bars) -> NDArray[np.bool_]:
     for column in bars.columns.values():
         good &= ~np.isinf(column)
     return np.asarray(good)
+
+
+def newer(bars: Bars, last: np.datetime64 | None) -> NDArray[np.bool_]:
+    """Which of many bars a champion takes whose newest bar is `last`: sound ones, each newer than all before [bars]."""
+    good = sound(bars)
+    stamps = np.where(good, bars.time.astype("datetime64[us]").astype(np.int64), _EVER)
+    first = _EVER if last is None else int(last.astype("datetime64[us]").astype(np.int64))
+    before = np.maximum.accumulate(np.concatenate([[first], stamps]))[:-1]
+    return np.asarray(good & (stamps > before))
+
+
+def bars_of(bars: Sequence[Bar], columns: Iterable[str]) -> Bars:
+    """Many bars as one table, with these columns of the user's own."""
+    return Bars(
+        "",
+        np.asarray([bar.time for bar in bars], "datetime64[us]"),
+        np.asarray([bar.bid for bar in bars], np.float64).reshape(-1, 4),
+        np.asarray([bar.ask for bar in bars], np.float64).reshape(-1, 4),
+        np.asarray([bar.volume for bar in bars], np.float64),
+        {name: np.asarray([bar.columns[name] for bar in bars], np.float64) for name in columns},
+    )
+
+
+def bars_in(bars: Bars) -> list[Bar]:
+    """The bars of a table, one by one."""
+    columns = {name: column.tolist() for name, column in bars.columns.items()}
+    rows = zip(bars.time, bars.bid.tolist(), bars.ask.tolist(), bars.volume.tolist(), strict=True)
+    return [Bar(*row, {name: own[place] for name, own in columns.items()}) for place, row in enumerate(rows)]
+
+
+def quoted(bid: Prices, ask: Prices, spread: float | None, rate: float | None) -> tuple[Prices, Prices]:
+    """Highs and lows around opens and closes, and the spread of a broker's rules, as `Bars.with_spread` puts it.
+
+    Plain numbers, as arrays of four would take most of a decision's time.
+
+    Args:
+        bid: open, high, low, close as they come.
+        ask: the same.
+        spread: of the rules, in price; None with no `rate` leaves the quotes' own.
+        rate: of the rules, as a fraction of the price; it adds to `spread`.
+    """
+    bid, ask = (bid[0], max(bid), min(bid), bid[3]), (ask[0], max(ask), min(ask), ask[3])
+    if spread is None and rate is None:
+        return bid, ask
+    whole, share, low, high = spread or 0.0, rate or 0.0, [], []
+    for below, above in zip(bid, ask, strict=True):
+        mid = 0.5 * (below + above)
+        half = 0.5 * (whole + share * mid)
+        low.append(mid - half)
+        high.append(mid + half)
+    return (low[0], low[1], low[2], low[3]), (high[0], high[1], high[2], high[3])
 
 
 def mended(prices: NDArray[np.float64]) -> NDArray[np.float64]:

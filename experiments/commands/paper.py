@@ -105,12 +105,13 @@ def run(args: argparse.Namespace) -> int:
 def _limits(args: argparse.Namespace, manifest: Mapping[str, Any]) -> Limits:
     """What the guard holds to: the options, else the bundle's caps."""
     clock, risk = manifest["clock"], manifest["risk"]
+    stale = clock["longest_gap"] + clock["seconds"] if args.stale is None else args.stale
     usual = {
         "max_drawdown": risk["max_drawdown"],
         "max_daily_loss": risk["max_daily_loss"],
         "max_exposure": risk["max_exposure"],
-        "stale": clock["longest_gap"] + clock["seconds"],
-        "grace": clock["longest_gap"] + clock["seconds"],
+        "stale": stale,
+        "grace": stale,
         "kill_file": str((args.kill_file or args.out / "kill").expanduser().absolute()),
     }
     said = {name: getattr(args, name) for name in usual if name != "kill_file" and getattr(args, name) is not None}
@@ -127,7 +128,7 @@ def _feed(args: argparse.Namespace, manifest: Mapping[str, Any]) -> tuple[Feed, 
         bars = _read(args.bars, args, manifest)
         made, symbol = FileFeed(bars, _stamp(args.start)), bars.symbol
     elif feed == "stdin":
-        made = LinesFeed(standard_lines())
+        made = LinesFeed(standard_lines(), columns=manifest["features"]["columns"])
     else:
         kind, _, rest = feed.partition(":")
         exchange, _, rest = rest.partition(":")

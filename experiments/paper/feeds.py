@@ -8,7 +8,7 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -96,12 +96,14 @@ class LinesFeed:
     Args:
         lines: of text.
         name: of their source, for messages.
+        columns: of the user's own that the champion sees, which every line must have; other keys are passed over.
     """
 
     live = True
 
-    def __init__(self, lines: Iterable[str], name: str = "standard input") -> None:
+    def __init__(self, lines: Iterable[str], name: str = "standard input", *, columns: Sequence[str] = ()) -> None:
         self.notes: list[str] = []
+        self._columns = tuple(columns)
         self._name, self._number, self._known = name, 0, 0
         self._after: np.datetime64 = np.datetime64("NaT", "us")
         self._lines: queue.Queue[str | None] = queue.Queue(_AHEAD)
@@ -154,13 +156,16 @@ class LinesFeed:
     def _bar(self, line: str) -> Bar:
         try:
             values: Any = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):  # no JSON, or nested beyond reading
             values = None
         if not isinstance(values, dict):
             right = '{"timestamp": "2024-05-01T13:00:00Z", "open": 1.5, "high": 1.6, "low": 1.4, "close": 1.5}'
             raise UserError(f"{self._name}: line {self._number} is no object of JSON; right is such as {right}")
         try:
-            return Bar.from_mapping({name: math.nan if value is None else value for name, value in values.items()})
+            known = {name: math.nan if value is None else value for name, value in values.items()}
+            return Bar.from_mapping(known, columns=self._columns)
+        except RecursionError:  # where a value is to be shown
+            raise UserError(f"{self._name}: line {self._number}: a value is nested beyond reading") from None
         except (UserError, TypeError, ValueError, OverflowError) as error:
             raise UserError(f"{self._name}: line {self._number}: {error}") from None
 

@@ -74,6 +74,14 @@ def test_a_line_of_json_of_one_price_or_of_both_sides() -> None:
         Bar.from_mapping({"timestamp": 1, "open": 1, "high": 1})
 
 
+def test_of_a_line_with_more_than_is_wanted_the_rest_is_passed_over() -> None:
+    line = {"timestamp": 0, "open": 1.1, "high": 1.3, "low": 1.0, "close": 1.2, "exchange": "kraken", "mood": 0.5}
+    assert Bar.from_mapping(line, columns=()) == Bar(np.datetime64(0, "s"), PRICES, PRICES)
+    assert Bar.from_mapping(line, columns=("mood",)).columns == {"mood": 0.5}
+    with pytest.raises(UserError, match=r"^bar: wind is missing; it has: 'timestamp', .*'mood'$"):
+        Bar.from_mapping(line, columns=("mood", "wind"))
+
+
 @pytest.mark.parametrize(
     ("bid", "ask", "volume", "line"),
     [

@@ -87,7 +87,7 @@ def test_lines_on_standard_input_do_as_the_file_does(
 ):
     names = {name: f"bid_{name}" for name in ("open", "high", "low", "close")}
     frame = pl.read_parquet(bars).rename(names).with_columns(pl.col("timestamp").dt.to_string("iso"))
-    lines = [json.dumps(row) + "\n" for row in frame.iter_rows(named=True)]
+    lines = [json.dumps(row | {"exchange": "made"}) + "\n" for row in frame.iter_rows(named=True)]
     frame_file = pl.read_parquet(bars).head(len(lines) - LENGTH - 1)
     frame_file.write_parquet(tmp_path / "warm.parquet")
     for end in (len(lines) - 70, len(lines)):  # the producer begins again at the beginning
@@ -135,6 +135,20 @@ def test_the_guard_ends_it_with_code_3_and_its_reason(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith("look into it, then go on with --again")
     assert paper(*words, "--max-drawdown", "0.9", "--again") == 0
+
+
+def test_the_grace_is_the_silence_in_force_and_a_pipe_gets_plain_text(
+    bundle: Path, bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CI", "true")
+    pl.read_parquet(bars).head(manifest(bundle)["warm_up"] + 5).write_parquet(tmp_path / "few.parquet")
+    for words, grace in (((), None), (("--stale", 77), 77.0), (("--stale", 77, "--grace", 5), 5.0)):
+        out = tmp_path / f"account-{len(words)}"
+        assert paper(bundle, "--bars", tmp_path / "few.parquet", "--out", out, *words) == 0
+        lines = [json.loads(line) for line in (out / "journal.jsonl").open()]
+        (limits,) = [line["limits"] for line in lines if line["kind"] == "session"]
+        assert limits["grace"] == (limits["stale"] if grace is None else grace)
+    assert not {"\x1b", "\r"} & set(capsys.readouterr().out)
 
 
 def test_mistakes_are_one_line_and_leave_nothing(

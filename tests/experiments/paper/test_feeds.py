@@ -71,12 +71,24 @@ def test_lines_are_bars_and_those_known_already_are_passed_over():
         ("[1, 2]", "line 2 is no object of JSON"),
         (json.dumps({"timestamp": 0, "open": 1}), "line 2: bar: high is missing"),
         (line(timestamp="soon").strip(), "line 2: bar: 'soon' is no ISO 8601 time"),
+        ("[" * 200_000, "line 2 is no object of JSON"),
     ],
 )
 def test_a_line_that_is_no_bar_is_named(text: str, message: str):
     feed = LinesFeed(io.StringIO(line() + text + "\n"))
     with pytest.raises(UserError, match=message):
         drained(feed)
+
+
+def test_of_a_line_only_prices_and_what_the_champion_sees_are_kept():
+    text = line(exchange="kraken", mood=0.5, **{"\ud800": 1}) + line(timestamp=1714575600, mood=None)
+    feed = LinesFeed(io.StringIO(text), columns=("mood",))
+    first, second = drained(feed)
+    assert first.columns == {"mood": 0.5}
+    assert list(second.columns) == ["mood"]
+    assert np.isnan(second.columns["mood"])
+    with pytest.raises(UserError, match="line 1: bar: mood is missing; it has: 'timestamp'"):
+        drained(LinesFeed(io.StringIO(line()), columns=("mood",)))
 
 
 def test_no_line_yet_is_no_bar():
