@@ -4,8 +4,9 @@ All of it is float32, as in the arena, and in the arena's order (`agents.observa
 """
 
 import math
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,9 +35,34 @@ class Account:
 
     equity: float
     units: float
-    entry: float = 0.0
+    entry: float | None = None
     peak: float | None = None
     held: float | None = None
+
+    @classmethod
+    def of(cls, given: Any) -> "Account":
+        """An account as it is, or made of a mapping with the names of its attributes.
+
+        Args:
+            given: an account, or a mapping, whose numbers may be text.
+
+        Raises:
+            UserError: neither of them, a key that an account has not, or one missing.
+        """
+        if isinstance(given, Mapping):
+            known = {field.name: field.default is MISSING for field in fields(cls)}
+            for key in given:
+                if key not in known:
+                    raise UserError(f"account: {shown(key)} is not one of {', '.join(known)}")
+            for key, needed in known.items():
+                if needed and key not in given:
+                    raise UserError(f"account: {key} is missing; it has: {', '.join(given) or 'nothing'}")
+            told = {key: None if value is None else _narrow(value) for key, value in given.items() if not known[key]}
+            return cls(_narrow(given["equity"]), _narrow(given["units"]), **told)
+        if not all(hasattr(given, name) for name in cls.__slots__):
+            raise UserError(f"account: expected an Account, or a mapping with equity and units, got {shown(given)}")
+        account: Account = given
+        return account
 
 
 class Kept(NamedTuple):
@@ -80,8 +106,8 @@ class Keeper:
             problem = f"account: equity is {account.equity}"
         elif not math.isfinite(units):
             problem = f"account: units are {account.units}"
-        elif units and not math.isfinite(entry):
-            problem = f"account: entry is {account.entry}"
+        elif units and not (0.0 < entry < math.inf):
+            problem = "account: units without an entry price"
         if account.peak is not None:
             peak = _narrow(account.peak)
             if not problem and not (0.0 < peak < math.inf):
@@ -118,8 +144,8 @@ def view(account: Kept, close: np.float32, atr: np.float32) -> NDArray[np.float3
     return np.asarray([min(max(number, -_CLIP), _CLIP) for number in seen], np.float32)
 
 
-def _narrow(value: float) -> float:
-    """The number as float32 holds it."""
+def _narrow(value: Any) -> float:
+    """The number as float32 holds it; NaN of None."""
     try:
         return float(np.float32(value))
     except (TypeError, ValueError):

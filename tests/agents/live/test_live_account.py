@@ -22,6 +22,7 @@ from genomes.genes import Genes
 from genomes.species import DEFAULT_ACTIONS
 from markets.account import Account as ArenaAccount
 from markets.bars import CLOSE
+from markets.errors import UserError
 from markets.features import compute_features, features, relative_atr
 from markets.regimes import REGIMES, classify
 
@@ -130,6 +131,36 @@ def test_an_account_that_says_nothing_of_use_is_named(account: Account) -> None:
     told = Keeper().keep(account)
     assert isinstance(told, str)
     assert told.startswith("account: ")
+
+
+@pytest.mark.parametrize("entry", [None, 0.0, -1.2, math.nan, math.inf, 1e-60])
+@pytest.mark.parametrize("units", [3.0, -3.0])
+def test_a_position_without_a_price_it_was_opened_at_is_not_decided_for(units: float, entry: float | None) -> None:
+    assert Keeper().keep(Account(1.0, units, entry)) == "account: units without an entry price"
+    assert isinstance(Keeper().keep(Account(1.0, 0.0, entry)), Kept)
+
+
+def test_an_account_may_be_a_mapping_and_its_numbers_text() -> None:
+    told = {"equity": "1000", "units": -2, "entry": "1.5", "held": 4.0}
+    assert Keeper().keep(Account.of(told)) == Keeper().keep(Account(1000.0, -2.0, 1.5, held=4.0))
+    assert Account.of({"equity": 1.0, "units": 0.0}) == Account(1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({"equity": 1.0}, "account: units is missing; it has: equity"),
+        ({"equity": "much", "units": 0}, "account: expected a number, got 'much'"),
+        ({}, "account: equity is missing; it has: nothing"),
+        ({"equity": 1, "units": 0, "cash": 1}, "account: 'cash' is not one of equity, units, entry, peak, held"),
+        (None, "account: expected an Account, or a mapping with equity and units, got None"),
+        (10_000.0, "account: expected an Account, or a mapping with equity and units, got 10000.0"),
+    ],
+)
+def test_what_is_no_account_is_a_mistake_of_one_line(given: Any, line: str) -> None:
+    with pytest.raises(UserError) as caught:
+        Account.of(given)
+    assert str(caught.value) == line
 
 
 def test_a_position_goes_on_while_the_account_says_nothing() -> None:

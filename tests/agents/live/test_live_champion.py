@@ -193,7 +193,10 @@ def test_a_state_survives_json_and_a_restart(ready: Any, hand: Hand) -> None:
     champion, state = ready
     champion.restore(state)
     row = hand.warm_up - 1
-    before = [champion.on_bar(bar_at(row), Account(10_000.0, 0.0)), champion.on_bar(bar_at(row + 1), Account(9e3, 5.0))]
+    before = [
+        champion.on_bar(bar_at(row), Account(10_000.0, 0.0)),
+        champion.on_bar(bar_at(row + 1), Account(9e3, 5.0, 1.0)),
+    ]
     saved = json.loads(json.dumps(champion.state(), allow_nan=False))
     after = [champion.on_bar(bar_at(place), Account(9.5e3, 5.0, 1.0)) for place in (row + 2, row + 3)]
     other = Champion.load(hand.path)
