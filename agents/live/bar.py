@@ -6,6 +6,7 @@ raised. What has not the form of a bar (a stamp that is none, three prices for f
 
 import datetime
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, SupportsFloat
@@ -31,8 +32,15 @@ _ROUNDING = 1e-9
 _LEAST, _MOST = 1e-30, 1e30
 """Prices between these fit float32 with room for what is made of them."""
 
-_LAST = 1e11
-"""Seconds from 1970 that a stamp may lie away."""
+_COUNTS = ((10**11, 10**6), (10**14, 10**3), (10**17, 1))
+"""Counts since 1970 below these are of seconds, milliseconds and microseconds, as readers of files tell them; and the
+microseconds of one."""
+
+_COUNTED = re.compile(r"(\d{9,13}|\d{15,16})(\.\d*)?|\d{18,19}", re.ASCII)
+"""A count since 1970 as text; other lengths may be dates."""
+
+_MOST_COUNT = 10**20
+"""No stamp is further away, in whatever it is counted."""
 
 _EVER = np.iinfo(np.int64).min
 """Before any stamp, as a number."""
@@ -66,11 +74,11 @@ class Bar:
         volume: Number = 0.0,
         columns: Mapping[str, Number] | None = None,
     ) -> None:
-        """Take a bar in any form a feed may have it.
+        """Take a bar in any form a feed may have it. A number may be written as text, as in "1.12".
 
         Args:
-            time: of its open: `datetime64`, `datetime` (UTC where it names no zone), ISO 8601 text, or seconds since
-                1970.
+            time: of its open: `datetime64`, `datetime` (UTC where it names no zone), ISO 8601 text, or a count since
+                1970 in s, ms, µs or ns, told by its size.
             bid: open, high, low, close; None is a missing one.
             ask: the same.
             volume: units traded.
@@ -84,6 +92,8 @@ class Bar:
         put(self, "bid", _prices(bid, "bid"))
         put(self, "ask", _prices(ask, "ask"))
         put(self, "volume", _number(volume, "volume"))
+        if columns and not isinstance(columns, Mapping):
+            raise UserError(f"bar: columns: expected a mapping of names to numbers, got {shown(columns)}")
         put(self, "columns", {name: _number(value, name) for name, value in columns.items()} if columns else {})
 
     @classmethod
@@ -104,29 +114,44 @@ class Bar:
         return cls(time, [price - half for price in mid], [price + half for price in mid], volume, columns)
 
     @classmethod
+    def of(cls, given: Any, columns: Iterable[str] | None = None) -> "Bar":
+        """A bar as it is, or `from_mapping` of a mapping.
+
+        Raises:
+            UserError: neither of them, or a mapping that is no bar.
+        """
+        if isinstance(given, Mapping):
+            return cls.from_mapping(given, columns=columns)
+        if not all(hasattr(given, name) for name in cls.__slots__):
+            raise UserError(f"bar: expected a Bar, or a mapping with timestamp and prices, got {shown(given)}")
+        bar: Bar = given
+        return bar
+
+    @classmethod
     def from_mapping(cls, values: Mapping[str, Any], *, columns: Iterable[str] | None = None) -> "Bar":
         """A bar of a line of JSON or a row of a table.
 
         Args:
-            values: `timestamp`, and `open, high, low, close` (with `spread` where there is one) or `bid_open …
-                bid_close, ask_open … ask_close`; `volume` where there is one. `symbol` is passed over; whatever else is
-                there is a column of the user's own.
+            values: `timestamp`, and `open, high, low, close` (with `spread` where there is one), or the same with
+                `bid_` or nothing before it and `ask_open … ask_close` (a `spread` beside them is not used); `volume`
+                where there is one. `symbol` is passed over; whatever else is there is a column of the user's own.
             columns: names of the columns that are wanted; whatever else is there is then passed over, whatever it is.
 
         Raises:
-            UserError: a missing key or something that is no number.
+            UserError: a missing key, prices in a mixture of forms, or something that is no number.
         """
-        sides = [f"{side}_{name}" for side in ("bid", "ask") for name in _PRICES]
-        keys = sides if "bid_open" in values else list(_PRICES)
+        if not isinstance(values, Mapping):
+            raise UserError(f"bar: expected a mapping with timestamp and prices, got {shown(values)}")
+        keys = _price_keys(values)
         wanted = None if columns is None else tuple(columns)
         for key in ("timestamp", *keys, *(wanted or ())):
             if key not in values:
                 raise UserError(f"bar: {key} is missing; it has: {', '.join(map(shown, values)) or 'nothing'}")
-        known = {"timestamp", "symbol", "volume", *keys, *(() if keys is sides else ("spread",))}
+        known = {"timestamp", "symbol", "volume", "spread", *keys}
         names = wanted if wanted is not None else [name for name in values if name not in known]
         own = {name: values[name] for name in names}
         time, volume, prices = values["timestamp"], values.get("volume", 0.0), [values[key] for key in keys]
-        if keys is sides:
+        if len(prices) > 4:
             return cls(time, prices[:4], prices[4:], volume, own)
         opened, high, low, close = prices
         return cls.from_mid(time, opened, high, low, close, volume, spread=values.get("spread", 0.0), columns=own)
@@ -248,12 +273,27 @@ def _fault(bar: Bar) -> str:
     return f"bad_prices: volume is {bar.volume}" if bar.volume < 0 else ""
 
 
+def _price_keys(values: Mapping[str, Any]) -> list[str]:
+    """Names of the prices of a mapping: four, or four of the bid and four of the ask."""
+    plain, bid, ask = ([f"{side}{name}" for name in _PRICES] for side in ("", "bid_", "ask_"))
+    there = [[key for key in keys if key in values] for keys in (plain, bid, ask)]
+    if there[0] and there[1]:
+        found = ", ".join([*there[0], *there[1]])
+        raise UserError(f"bar: {found}: expected open, high, low, close or bid_open … bid_close, not both")
+    if there[1] or there[2]:
+        return [*(plain if there[0] else bid), *ask]
+    return plain
+
+
 def _named(prices: Prices) -> list[tuple[str, float]]:
     return list(zip(_PRICES, prices, strict=True))
 
 
 def _prices(values: Iterable[Number], what: str) -> Prices:
-    found = [_number(value, what) for value in (values.tolist() if isinstance(values, np.ndarray) else values)]
+    given = values.tolist() if isinstance(values, np.ndarray) else values
+    if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
+        raise UserError(f"bar: {what}: expected open, high, low, close, got {shown(given)}")
+    found = [_number(value, what) for value in given]
     if len(found) != 4:
         raise UserError(f"bar: {what}: expected open, high, low, close, got {len(found)} numbers")
     return found[0], found[1], found[2], found[3]
@@ -277,8 +317,11 @@ def _stamp(time: Stamp) -> np.datetime64:
         stamp: np.datetime64 = time.astype("datetime64[us]")
         return stamp
     if isinstance(time, str):
+        text = time.strip()
+        if _COUNTED.fullmatch(text):
+            return _counted(float(text) if "." in text else int(text))
         try:
-            time = datetime.datetime.fromisoformat(time.strip())
+            time = datetime.datetime.fromisoformat(text)
         except ValueError:
             raise UserError(f"bar: {shown(time)} is no ISO 8601 time, such as 2024-05-01T13:00:00Z") from None
     if isinstance(time, datetime.datetime):
@@ -289,6 +332,16 @@ def _stamp(time: Stamp) -> np.datetime64:
                 return _NOT_A_TIME
         return np.datetime64(time, "us")
     if isinstance(time, bool) or not isinstance(time, int | float | np.integer | np.floating):
-        raise UserError(f"bar: {shown(time)} is no time; give a datetime, ISO 8601 text or seconds since 1970")
-    seconds = _number(time, "time")
-    return np.datetime64(round(seconds * 1e6), "us") if abs(seconds) < _LAST else _NOT_A_TIME
+        raise UserError(f"bar: {shown(time)} is no time; give a datetime, ISO 8601 text or a count since 1970")
+    return _counted(int(time) if isinstance(time, int | np.integer) else float(time))
+
+
+def _counted(count: float) -> np.datetime64:
+    """Seconds, milliseconds, microseconds or nanoseconds since 1970, each told by its size."""
+    size = abs(count)
+    if not size < _MOST_COUNT:
+        return _NOT_A_TIME
+    micros = next((count * each for below, each in _COUNTS if size < below), None)
+    if micros is None:
+        micros = count // 1000
+    return np.datetime64(round(micros), "us")

@@ -238,6 +238,22 @@ def test_an_unknown_backend_and_a_model_that_is_not_there(bundle: Path) -> None:
         Champion.load(bundle, backend="onnx")
 
 
+def test_what_is_no_bar_raises_one_line_where_types_are_not_checked() -> None:
+    """In this process they are, before the runner sees anything."""
+    wanted = {
+        "Bar(0, None, P)": "bar: bid: expected open, high, low, close, got None",
+        "Bar(0, P, 1.5)": "bar: ask: expected open, high, low, close, got 1.5",
+        "Bar(0, P, numpy.asarray(1.5))": "bar: ask: expected open, high, low, close, got 1.5",
+        "Bar(0, P, [P] * 4)": "bar: ask: expected a number, got (1, 1, 1, 1)",
+        "Bar(0, P, P, 0, [1])": "bar: columns: expected a mapping of names to numbers, got [1]",
+        "Bar.from_mapping(3)": "bar: expected a mapping with timestamp and prices, got 3",
+    }
+    code = "import numpy; from agents.live import Bar; from markets.errors import UserError; P = (1,) * 4\n"
+    code += "".join(f"try: {call}\nexcept UserError as error: print(error)\n" for call in wanted)
+    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert (told.stdout.splitlines(), told.stderr) == (list(wanted.values()), "")
+
+
 def test_a_bot_loads_neither_jax_nor_tables(made: Hand) -> None:
     code = (
         "import sys; from agents.live import Account, Bar, Champion; "
