@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.live.account import Account
-from agents.live.bar import Bar
+from agents.live.bar import Bar, bars_in
 from agents.live.bundle import Bundle, read_bundle
 from agents.live.champion import Champion
 from agents.live.decision import Decision
+from markets.bars import Bars
 from markets.errors import UserError
 
 __all__ = ["TIE", "TOLERANCE", "Repeated", "repeat"]
@@ -153,16 +154,8 @@ def _arrays(bundle: Bundle) -> Mapping[str, NDArray[Any]]:
 
 def _bars(arrays: Mapping[str, NDArray[Any]]) -> list[Bar]:
     columns = {name.removeprefix("column_"): own for name, own in arrays.items() if name.startswith("column_")}
-    return [
-        Bar(
-            np.datetime64(int(arrays["time"][row]), "us"),
-            tuple(arrays["bid"][row].tolist()),
-            tuple(arrays["ask"][row].tolist()),
-            float(arrays["volume"][row]),
-            {name: float(own[row]) for name, own in columns.items()},
-        )
-        for row in range(len(arrays["time"]))
-    ]
+    time = arrays["time"].astype("datetime64[us]")
+    return bars_in(Bars("", time, arrays["bid"], arrays["ask"], arrays["volume"], columns))
 
 
 def _leaves(champion: Champion, arrays: Mapping[str, NDArray[Any]]) -> int | None:

@@ -5,13 +5,13 @@ fixed length are scaled with the bundle's constants: the bits are the arena's.
 """
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.live.bar import Bar, Prices, fault, mended, sound
+from agents.live.bar import Bar, bars_of, fault, mended, newer, quoted
 from agents.live.manifest import Manifest
 from markets.bars import CLOSE, Bars
 from markets.errors import UserError
@@ -23,8 +23,6 @@ __all__ = ["Market", "Observation"]
 
 _ATR_LEAST, _ATR_NONE = 1e-6, 1.0
 """A stop needs a distance: the least that an average true range counts as, and what one that is not known counts as."""
-
-_EVER = np.iinfo(np.int64).min
 
 
 class Observation(NamedTuple):
@@ -82,7 +80,7 @@ class Market:
         step = 0 if self._last is None else stamp - self._last
         if self._last is not None and step <= 0:
             return False, f"out_of_order: the bar opens at {bar.time}, the one before at {self.last}"
-        bid, ask = self._quoted(bar.bid, bar.ask)
+        bid, ask = quoted(bar.bid, bar.ask, self._spread, self._spread_rate)
         self._stream.push_row(stamp, bid, ask, bar.volume, bar.columns)
         self._last = stamp
         if self.bars < self._least:
@@ -106,14 +104,9 @@ class Market:
         Raises:
             UserError: a column that the champion sees is missing.
         """
-        many = bars if isinstance(bars, Bars) else _bars(self._checked(bars), self._columns)
+        many = bars if isinstance(bars, Bars) else bars_of(self._checked(bars), self._columns)
         self._check_columns(many.columns)
-        many = _picked(many, sound(many), self._columns)
-        if not len(many):
-            return 0
-        stamps = many.time.astype(np.int64)
-        before = np.maximum.accumulate(np.concatenate([[_EVER if self._last is None else self._last], stamps]))[:-1]
-        many = _picked(many, stamps > before, self._columns)
+        many = _picked(many, newer(many, self.last), self._columns)
         if len(many):
             self._stream.extend(many.with_spread(self._spread, self._spread_rate))
             self.bars = min(self.bars + len(many), self._least)
@@ -142,22 +135,6 @@ class Market:
             self._stream.extend(Bars("", time, bid, ask, numbers["volume"], columns))
         self._last, self.bars = None if state["last"] is None else int(state["last"]), int(state["bars"])
 
-    def _quoted(self, bid: Prices, ask: Prices) -> tuple[Prices, Prices]:
-        """Highs and lows around opens and closes, and the spread of the broker's rules, as `Bars.with_spread` puts it.
-
-        Plain numbers, as arrays of four would take most of the time.
-        """
-        bid, ask = (bid[0], max(bid), min(bid), bid[3]), (ask[0], max(ask), min(ask), ask[3])
-        if self._spread is None and self._spread_rate is None:
-            return bid, ask
-        spread, rate, low, high = self._spread or 0.0, self._spread_rate or 0.0, [], []
-        for below, above in zip(bid, ask, strict=True):
-            mid = 0.5 * (below + above)
-            half = 0.5 * (spread + rate * mid)
-            low.append(mid - half)
-            high.append(mid + half)
-        return (low[0], low[1], low[2], low[3]), (high[0], high[1], high[2], high[3])
-
     def _checked(self, bars: Iterable[Bar]) -> list[Bar]:
         found = list(bars)
         for bar in found:
@@ -169,17 +146,6 @@ class Market:
             if name not in columns:
                 known = ", ".join(columns) or "none"
                 raise UserError(f"bar: no column {name!r}, which the champion sees; its columns: {known}")
-
-
-def _bars(bars: Sequence[Bar], columns: tuple[str, ...]) -> Bars:
-    return Bars(
-        "",
-        np.asarray([bar.time for bar in bars], "datetime64[us]"),
-        np.asarray([bar.bid for bar in bars], np.float64).reshape(-1, 4),
-        np.asarray([bar.ask for bar in bars], np.float64).reshape(-1, 4),
-        np.asarray([bar.volume for bar in bars], np.float64),
-        {name: np.asarray([bar.columns[name] for bar in bars], np.float64) for name in columns},
-    )
 
 
 def _picked(bars: Bars, rows: NDArray[np.bool_], columns: tuple[str, ...]) -> Bars:

@@ -20,15 +20,12 @@ from nautilus_trader.model.position import Position
 from nautilus_trader.trading.strategy import Strategy
 
 from agents.live.account import Account
-from agents.live.sizing import change, level
+from agents.live.sizing import HAIR, change, level, lots
 
 __all__ = ["TargetConfig", "TargetStrategy"]
 
 _ENTRY, _EXIT, _STOP, _TAKE = "entry", "exit", "stop", "take_profit"
 """First tag of every order of ours; an entry's further tags are the distances it was decided with."""
-
-_HAIR = 1e-9
-"""Share by which a quantity may fall short of a whole step and still count as it."""
 
 
 class TargetConfig(StrategyConfig, frozen=True, kw_only=True):
@@ -170,8 +167,8 @@ class TargetStrategy(Strategy):  # type: ignore[misc]
         if most is not None and size > float(most):
             self.log.warning(f"{size:g} is more than {self.config.instrument_id} takes at once; cut to {most}")
             size = float(most)
-        whole = math.floor(size / step * (1 + _HAIR))
-        if not whole or (least is not None and whole * step < float(least) * (1 - _HAIR)):
+        whole = lots(size, step)
+        if not whole or (least is not None and whole * step < float(least) * (1 - HAIR)):
             return None
         return self.instrument.make_qty(whole * step)
 

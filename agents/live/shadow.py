@@ -10,19 +10,19 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agents.live.account import Account
-from agents.live.bar import Bar
+from agents.live.bar import Bar, Prices, bars_in, newer, quoted
 from agents.live.champion import Champion
 from agents.live.decision import Decision
+from agents.live.sizing import lots, units_of
 from markets.bars import Bars
 from markets.calendars import financing_days
 
 __all__ = ["Shadow", "Step", "Walk"]
 
 _OPEN, _HIGH, _LOW, _CLOSE = range(4)
-_HAIR = 1e-9
-"""Share by which a number of lots may fall short of a whole one and still count as it, as in `markets.sizing`."""
 
 
 class Step(NamedTuple):
@@ -40,45 +40,80 @@ class Step(NamedTuple):
 
 
 class Walk:
-    """A champion and its shadow account, taken along a history that may grow: no bar is walked twice."""
+    """A champion and its shadow account, taken along a history that may grow: no bar is met twice.
+
+    Financing runs to the next bar's open, which nobody knows of the newest bar: that one is charged for a bar of the
+    usual length, which is what the champion sees at its close, and put right before anything is filled in the next.
+    """
 
     def __init__(self, champion: Champion) -> None:
         """Take a champion that no one else feeds, before its first bar."""
         self._champion = champion
         self._rules: Mapping[str, Any] = champion.manifest["broker"]
+        self._usual = np.timedelta64(round(float(champion.manifest["clock"]["seconds"]) * 1e6), "us")
         self._shadow = Shadow(self._rules)
         self._order: Decision | None = None
+        self._charged = 0.0
 
     def extend(self, bars: Bars) -> list[Step]:
         """Walk the bars that are newer than the last one, in order of time.
 
-        The first `warm_up` − 1 bars of all only fill the champion's window.
+        The first `warm_up` − 1 bars of all only fill the champion's window, in however many tables they come. A bar
+        that the champion does not take (odd prices, out of order) is not met: the order waits for the next one.
 
         Returns:
-            A step for each new bar behind the warm-up.
+            A step for each new bar behind the warm-up; of one that was not taken, its decision says why. It may come
+            again while it is the newest.
 
         Raises:
             UserError: a column that the champion sees is missing.
         """
-        champion, first = self._champion, 0
-        if champion.last is None:
-            first = min(len(bars), int(champion.manifest["warm_up"]) - 1)
-            champion.warm_up(bars[:first])
-            for row in range(first):
-                self._shadow.meet(_bar(bars, row))
-        else:
-            first = int(np.searchsorted(bars.time, champion.last, side="right"))
-        if first == len(bars):
-            return []
-        days = financing_days(bars.time, self._rules["calendar"])
-        self._shadow.traded = self._shadow.traded or bars.has_volume
-        return [self._step(_bar(bars, row), float(days[row])) for row in range(first, len(bars))]
+        bars = _rows(bars, self._champion)
+        taken = newer(bars, self._champion.last)
+        self._shadow.traded = self._shadow.traded or bool((bars.volume[taken] > 0).any())
+        first = self._warm_up(bars, taken)
+        bars, taken = bars[first:], taken[first:]
+        days = np.zeros(len(bars))
+        if taken.any():
+            days[taken] = self._days(bars.time[taken])
+        rows = zip(bars_in(bars), taken.tolist(), days.tolist(), strict=True)
+        return [self._step(bar, its) if met else self._passed(bar) for bar, met, its in rows]
+
+    def _warm_up(self, bars: Bars, taken: NDArray[np.bool_]) -> int:
+        """Fill the window as far as it lacks bars; the first row behind."""
+        lacking = int(self._champion.manifest["warm_up"]) - 1 - self._champion.bars
+        if lacking <= 0:
+            return 0
+        rows = np.flatnonzero(taken)
+        first = int(rows[lacking - 1]) + 1 if len(rows) >= lacking else len(bars)
+        self._champion.warm_up(bars[:first])
+        for bar, met in zip(bars_in(bars[:first]), taken, strict=False):
+            if met:
+                self._shadow.meet(bar)
+        return first
+
+    def _days(self, time: NDArray[np.datetime64]) -> NDArray[np.float64]:
+        """Days of financing of these bars, the last one's until a bar of the usual length has passed.
+
+        What was charged for the bar before them is put right here.
+        """
+        before = [] if self._champion.last is None else [self._champion.last]
+        edges = np.array([*before, *time, time[-1] + self._usual], "datetime64[us]")
+        days = financing_days(edges, self._rules["calendar"])[:-1]
+        if len(days) > len(time):
+            self._shadow.finance(float(days[0]) - self._charged)
+        self._charged = float(days[-1])
+        return days[-len(time) :]
 
     def _step(self, bar: Bar, days: float) -> Step:
         self._shadow.meet(bar, self._order, days=days)
         account = self._shadow.account
         self._order = self._champion.on_bar(bar, account)
         return Step(bar.time, account, self._order)
+
+    def _passed(self, bar: Bar) -> Step:
+        account = self._shadow.account
+        return Step(bar.time, account, self._champion.on_bar(bar, account))
 
 
 class Shadow:
@@ -104,6 +139,7 @@ class Shadow:
         self.alive, self.traded = True, False
         self._stop = self._take = self._distance = math.nan
         self._close = self._volume = math.nan
+        self._doors = math.nan, math.nan
 
     @property
     def account(self) -> Account:
@@ -118,27 +154,35 @@ class Shadow:
             order: decided at the close of the bar before.
             days: of financing charged at this bar's close.
         """
-        bid, ask = self._quoted(bar)
-        mid = 0.5 * (bid[_CLOSE] + ask[_CLOSE])
+        bid, ask = quoted(bar.bid, bar.ask, self._rules["spread"], self._rules["spread_rate"])
         before = self.units
         resting, breach = self._leave_at_open(bid[_OPEN], ask[_OPEN])
         if order is not None and order.target is not None and self.alive and not breach:
             self._fill(order, order.target, bid[_OPEN], ask[_OPEN], before if resting else 0.0)
         favourable = self._leave_inside(bid, ask)
-        if self.units and days:
-            side = "financing_short" if self.units < 0 else "financing_long"
-            self._funds -= abs(self.units) * mid * days / 365 * self._rules[side]
-        self.equity = self._funds + self.units * (mid - self.entry)
+        self._close, self._volume = 0.5 * (bid[_CLOSE] + ask[_CLOSE]), bar.volume
+        self._doors = bid[_CLOSE], ask[_CLOSE]
+        self.finance(days)
         if self.units and self._rules["trailing"]:
             side_ = math.copysign(1.0, self.units)
             trail = favourable - self._distance
             if trail > side_ * self._stop:
                 self._stop = side_ * trail
+
+    def finance(self, days: float) -> None:
+        """3 to 5: charge what is held at the last close, mark it there, and look for ruin.
+
+        Args:
+            days: of financing; below 0 some of what was charged before is given back.
+        """
+        if self.units and days:
+            side = "financing_short" if self.units < 0 else "financing_long"
+            self._funds -= abs(self.units) * self._close * days / 365 * self._rules[side]
+        self.equity = self._funds + self.units * (self._close - self.entry)
         if self.alive and self.equity <= self._rules["ruin"] * self._rules["cash"]:
             if self.units:
-                self._exit(bid[_CLOSE] if self.units > 0 else ask[_CLOSE])
+                self._exit(self._doors[0] if self.units > 0 else self._doors[1])
             self.equity, self.alive = self._funds, False
-        self._close, self._volume = mid, bar.volume
 
     def _leave_at_open(self, bid: float, ask: float) -> tuple[bool, bool]:
         """1a and 1b: whether a resting level was met, and whether the account was liquidated."""
@@ -161,11 +205,9 @@ class Shadow:
         """1c: the order; `left` is the position that a resting exit has just closed."""
         rules, held = self._rules, self.units
         leverage, mid = rules["max_leverage"], 0.5 * (bid + ask)
-        exposure = min(max(target, -leverage), leverage)
         limit = leverage * max(self._funds + held * (mid - self.entry), 0.0) / mid
-        wanted = self._lots(min(max(exposure * self.equity / self._close, -limit), limit))
-        if abs(wanted) < rules["min_units"]:
-            wanted = 0.0
+        own = {"max_leverage": leverage, "limit": limit, "lot": rules["lot_size"], "min_units": rules["min_units"]}
+        wanted = units_of(target, self.equity, self._close, **own)
         if left * wanted > 0:  # the signal that was stopped out does not buy itself back
             return
         reached = self._capped(wanted)
@@ -190,7 +232,7 @@ class Shadow:
         if not reached:
             self._stop = self._take = self._distance = math.nan
 
-    def _leave_inside(self, bid: list[float], ask: list[float]) -> float:
+    def _leave_inside(self, bid: Prices, ask: Prices) -> float:
         """2: stop, liquidation or take-profit inside the bar; the favourable extreme, signed."""
         if not self.units:
             return math.nan
@@ -228,32 +270,19 @@ class Shadow:
         fixed: float = rules["commission_fixed"]
         return money + fixed
 
-    def _lots(self, units: float) -> float:
-        """Rounded toward zero to whole lots."""
-        lot: float = self._rules["lot_size"]
-        return math.trunc(units / lot * (1 + _HAIR)) * lot if lot else units
-
     def _capped(self, wanted: float) -> float:
         """As far toward `wanted` as the volume already seen allows."""
         share, lot = self._rules["participation"], self._rules["lot_size"]
         change = wanted - self.units
         if share is None or not self.traded or not abs(change) > share * self._volume:
             return wanted
-        reached = self.units + math.copysign(self._lots(share * self._volume), change)
+        most = share * self._volume
+        reached = self.units + math.copysign(lots(most, lot) * lot if lot else most, change)
         return round(reached / lot) * lot if lot else reached
 
-    def _quoted(self, bar: Bar) -> tuple[list[float], list[float]]:
-        """Bid and ask, with the rules' spread where they have one."""
-        spread, rate = self._rules["spread"], self._rules["spread_rate"]
-        if spread is None and rate is None:
-            return list(bar.bid), list(bar.ask)
-        mid = [0.5 * (bid + ask) for bid, ask in zip(bar.bid, bar.ask, strict=True)]
-        half = [0.5 * ((spread or 0.0) + (rate or 0.0) * price) for price in mid]
-        return [price - h for price, h in zip(mid, half, strict=True)], [
-            price + h for price, h in zip(mid, half, strict=True)
-        ]
 
-
-def _bar(bars: Bars, row: int) -> Bar:
-    columns = {name: float(column[row]) for name, column in bars.columns.items()}
-    return Bar(bars.time[row], bars.bid[row].tolist(), bars.ask[row].tolist(), float(bars.volume[row]), columns)
+def _rows(bars: Bars, champion: Champion) -> Bars:
+    """Those behind the champion's last bar; such without a stamp are behind any."""
+    rows = np.ones(len(bars), bool) if champion.last is None else ~(bars.time <= champion.last)
+    columns = {name: column[rows] for name, column in bars.columns.items()}
+    return Bars(bars.symbol, bars.time[rows], bars.bid[rows], bars.ask[rows], bars.volume[rows], columns)

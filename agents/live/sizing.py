@@ -7,9 +7,9 @@ an order at a share of the volume.
 import math
 from typing import NamedTuple
 
-__all__ = ["Change", "change", "level", "units_of"]
+__all__ = ["HAIR", "Change", "change", "level", "lots", "units_of"]
 
-_HAIR = 1e-9
+HAIR = 1e-9
 """Share by which a number of lots may fall short of a whole one and still count as it, as in `markets.sizing`."""
 
 
@@ -20,8 +20,20 @@ class Change(NamedTuple):
     open: float
 
 
+def lots(units: float, lot: float) -> int:
+    """How many whole lots there are in so many units, rounded toward zero."""
+    return math.trunc(units / lot * (1 + HAIR))
+
+
 def units_of(
-    target: float, equity: float, close: float, *, max_leverage: float, lot: float = 0.0, min_units: float = 0.0
+    target: float,
+    equity: float,
+    close: float,
+    *,
+    max_leverage: float,
+    limit: float = math.inf,
+    lot: float = 0.0,
+    min_units: float = 0.0,
 ) -> float:
     """Signed units of a target: x·E/C with x clipped to ±max_leverage, rounded toward zero to whole lots.
 
@@ -30,12 +42,14 @@ def units_of(
         equity: at the close of the decision, in the currency of the price.
         close: mid close of that bar, in price.
         max_leverage: largest |exposure|.
+        limit: largest |units|.
         lot: units come in multiples of it; 0 is continuous.
         min_units: fewer are 0.
     """
     units = min(max(target, -max_leverage), max_leverage) * equity / close
+    units = min(max(units, -limit), limit)
     if lot > 0:
-        units = math.trunc(units / lot * (1 + _HAIR)) * lot
+        units = lots(units, lot) * lot
     return 0.0 if abs(units) < min_units else units
 
 
@@ -60,6 +74,6 @@ def level(entry: float, distance: float, side: int, tick: float) -> float:
     """
     ticks = entry * (1 + side * distance) / tick
     whole = round(ticks)
-    if abs(ticks - whole) > _HAIR * whole:
+    if abs(ticks - whole) > HAIR * whole:
         whole = math.ceil(ticks) if side > 0 else math.floor(ticks)
     return whole * tick
