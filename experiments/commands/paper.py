@@ -16,8 +16,10 @@ from experiments.paper.directory import identity, opened, write_files
 from experiments.paper.exchange import ExchangeFeed, open_exchange
 from experiments.paper.feeds import Feed, FileFeed, LinesFeed, Prefaced, standard_lines
 from experiments.paper.guard import Limits
+from experiments.paper.past import Terms
+from experiments.paper.roles import Ending
 from experiments.paper.screen import Screen
-from experiments.paper.session import Ending, Session, Terms
+from experiments.paper.session import Session
 from experiments.runs.interruption import interruptible
 from experiments.terminal import say
 from markets.bars import Bars

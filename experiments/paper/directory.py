@@ -16,7 +16,8 @@ import polars as pl
 
 from experiments.paper.account import Order, PaperAccount, targets_of
 from experiments.paper.journal import JOURNAL, Journal
-from experiments.paper.session import Ending, Terms
+from experiments.paper.past import Terms
+from experiments.paper.roles import Ending
 from experiments.runs.files import make_folder, write_json, write_table
 from experiments.runs.lock import only_one
 from markets.bars import Bars

@@ -1,7 +1,8 @@
 """The journal: everything that a paper account is, one JSON object a line, brought to disk before anything follows.
 
 It is only ever appended to, so that a process that is killed at any point leaves at most one torn line behind, the
-last. That line is dropped when the journal is next opened: what it would have said has had no consequence yet.
+last. That line is dropped when the next one is written: what it would have said has had no consequence yet. Lines are
+read one by one and not kept, because years of minute bars are many.
 """
 
 import dataclasses
@@ -9,7 +10,7 @@ import datetime
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ __all__ = ["JOURNAL", "Journal", "Line", "bar_of", "told", "values_of"]
 
 JOURNAL = "journal.jsonl"
 
+_BLOCK = 1 << 16  # bytes that are read at once to find where the last line ends
+
 Line = Mapping[str, Any]
 
 
@@ -33,31 +36,41 @@ class Journal:
         path: the file; made where there is none.
 
     Attributes:
-        lines: that were there when it was opened, oldest first.
-        torn: bytes of a torn last line, which were dropped.
-
-    Raises:
-        UserError: a line before the last that cannot be read.
+        torn: bytes of a torn last line, which the first line that is appended takes the place of.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        raw = path.read_bytes() if path.exists() else b""
-        whole = raw.rfind(b"\n") + 1
-        self.torn = len(raw) - whole
-        self.lines: list[Line] = [self._read(number, line) for number, line in enumerate(raw[:whole].splitlines(), 1)]
-        self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-        if self.torn:
-            os.ftruncate(self._handle, whole)
-        os.fsync(self._handle)
+        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        size = os.fstat(self._handle).st_size
+        self._whole = _whole(self._handle, size)
+        self.torn = size - self._whole
+        self._tears = self.torn > 0
         sync_folder(path.parent)
+
+    def lines(self) -> Iterator[Line]:
+        """The lines that were there when it was opened, oldest first, read as they are asked for.
+
+        Raises:
+            UserError: a line that cannot be read.
+        """
+        left = self._whole
+        with self._path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if left <= 0:
+                    return
+                left -= len(line)
+                yield self._read(number, line)
 
     def append(self, lines: Iterable[Line]) -> None:
         """Write lines and the time of writing, and return when the disk has them."""
         at = {"at": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")}
-        text = "".join(f"{json.dumps({**line, **at}, ensure_ascii=False, allow_nan=False)}\n" for line in lines)
+        text = "".join(f"{json.dumps({**line, **at}, allow_nan=False)}\n" for line in lines)
         left = memoryview(text.encode())
         try:
+            if self._tears:
+                os.ftruncate(self._handle, self._whole)
+                self._tears = False
             while left:
                 left = left[os.write(self._handle, left) :]
             os.fsync(self._handle)
@@ -71,13 +84,25 @@ class Journal:
     def _read(self, number: int, line: bytes) -> Line:
         try:
             read = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             read = None
         if not isinstance(read, dict) or "kind" not in read:
             raise UserError(
                 f"{self._path}: line {number} is damaged; bring the file back, or begin in another directory"
             )
         return read
+
+
+def _whole(handle: int, size: int) -> int:
+    """Bytes up to the end of the last whole line."""
+    end = size
+    while end > 0:
+        start = max(end - _BLOCK, 0)
+        found = os.pread(handle, end - start, start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0
 
 
 def values_of(bar: Bar) -> dict[str, Any]:

@@ -9,69 +9,21 @@ for again and decided on as before, and an order whose line is there stands.
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
-
-import numpy as np
+from collections.abc import Callable
+from typing import Any
 
 from agents.live import Account, Bar, Decision
-from agents.live.bar import fault
 from experiments.paper.account import Order, PaperAccount, Standing
 from experiments.paper.feeds import EndOfFeedError, Feed
 from experiments.paper.guard import Guard, Limits
-from experiments.paper.journal import Journal, bar_of, told, values_of
+from experiments.paper.journal import Journal, told, values_of
+from experiments.paper.past import Terms, mended, past_of
+from experiments.paper.roles import Ending, Player, Watcher
 from markets.errors import UserError
-from markets.rules import BrokerRules
 
-__all__ = ["Ending", "Player", "Session", "Terms", "Watcher"]
+__all__ = ["Session"]
 
 _TICK = 0.25  # seconds between looks at the kill file and the clock while no bar comes
-
-
-class Player(Protocol):
-    """What decides: a `Champion`, or whatever acts like one."""
-
-    def warm_up(self, bars: Iterable[Bar], /) -> int:
-        """Take bars without deciding."""
-
-    def on_bar(self, bar: Bar, account: Account, /) -> Decision:
-        """Take a closed bar and decide."""
-
-
-class Watcher(Protocol):
-    """Whoever is shown what happens."""
-
-    def bar(self, bar: Bar, standing: Standing, peak: float, decision: Decision, order: Order | None) -> None:
-        """A bar was gone through and decided on; the disk has it."""
-
-    def note(self, text: str) -> None:
-        """Something a person should know."""
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What makes a paper account the account it is.
-
-    Attributes:
-        symbol: of its bars.
-        rules: its broker's.
-        warm_up: bars that a decision needs, its own included.
-        seconds: usual length of a bar.
-    """
-
-    symbol: str
-    rules: BrokerRules
-    warm_up: int
-    seconds: float
-
-
-class Ending(NamedTuple):
-    """How a session ended."""
-
-    how: Literal["ended", "interrupted", "stopped"]
-    """The feed had no more; somebody asked to stop; the guard stopped it."""
-    why: str
 
 
 class Session:
@@ -89,8 +41,6 @@ class Session:
         clock: seconds that never go back, by which silence is measured.
 
     Attributes:
-        bars: that the account has met.
-        orders: decided at the close of each.
         account: None before its first bar.
         standing: of the account at its last close.
 
@@ -113,24 +63,22 @@ class Session:
     ) -> None:
         self._terms, self._limits, self._player, self._feed = terms, limits, player, feed
         self._journal, self._watcher, self._clock = journal, watcher, clock
-        self.bars: list[Bar] = []
-        self.orders: list[Order | None] = []
-        self._warm: list[Bar] = []
         self._guard = Guard(limits, terms.rules.cash)
-        self._peak = terms.rules.cash
-        self._stopping = ""  # why the guard is flattening
-        self._stopped = ""
+        self._past = past_of(journal.lines(), terms.rules.cash, self._guard)
+        self._passed: dict[str, int] = {}  # bars passed over since the last one that was taken, by what was wrong
+        self._traded = False  # whether the market has volume, as far as that is known when the account begins
         self.account: PaperAccount | None = None
         self.standing = Standing(terms.rules.cash, 0.0, 0.0, 0, True, ())
-        self._restore()
-        if self._stopped:
+        self._go_on()
+        past = self._past
+        if past.stopped:
             if not again:
-                raise UserError(f"{name}: its guard stopped it: {self._stopped}; look into it, then go on with --again")
+                raise UserError(f"{name}: its guard stopped it: {past.stopped}; look into it, then go on with --again")
             self._write(kind="again")
             self._guard.renew()
-            self._stopping = self._stopped = ""
-        elif self._stopping:
-            watcher.note(f"it was being stopped: {self._stopping}")
+            past.stopping = past.stopped = ""
+        elif past.stopping:
+            watcher.note(f"it was being stopped: {past.stopping}")
 
     def run(self, stop: Callable[[], bool]) -> Ending:
         """Trade until the feed ends, somebody asks to stop, or the guard stops it.
@@ -148,137 +96,113 @@ class Session:
             if stop():
                 return Ending("interrupted", "asked to stop")
             killed = self._limits.killed
-            if killed and not self._stopping:
+            if killed and not self._past.stopping:
                 self._trip(killed)
                 continue
             try:
                 bar = self._feed.next(_TICK)
             except EndOfFeedError:
                 self._tell()
-                if self._stopping:
-                    return self._stop(f"{self._stopping}; the feed ended before it was flat, {self._open()}")
+                if self._past.stopping:
+                    return self._stop(f"{self._past.stopping}; the feed ended before it was flat, {self._open()}")
                 return Ending("ended", "the feed has no more bars")
             self._tell()
-            if bar is not None:
+            if bar is not None and self._take(bar):
                 heard = self._clock()
-                self._take(bar)
             elif self._feed.live:
                 silence = self._clock() - heard
-                if silence >= self._limits.stale + self._limits.grace and self._stopping:
-                    return self._stop(f"{self._stopping}; no bar came to flatten at, {self._open()}")
-                if silence >= self._limits.stale and not self._stopping:
-                    self._trip(f"stale feed: no bar for {silence:.0f} s")
-        return self._stop(self._stopping)
+                if silence >= self._limits.stale + self._limits.grace and self._past.stopping:
+                    return self._stop(f"{self._past.stopping}; no bar came to flatten at, {self._open()}")
+                if silence >= self._limits.stale and not self._past.stopping:
+                    odd = f" but those passed over ({', '.join(self._passed)})" if self._passed else ""
+                    self._trip(f"stale feed: no bar for {silence:.0f} s{odd}")
+        return self._stop(self._past.stopping)
+
+    @property
+    def bars(self) -> list[Bar]:
+        """That the account has met."""
+        return self._past.bars
+
+    @property
+    def orders(self) -> list[Order | None]:
+        """Decided at the close of each."""
+        return self._past.orders
 
     @property
     def whole(self) -> PaperAccount | None:
         """The account, where it has met a bar and the journal knows all that it has met."""
         account = self.account
-        return account if account is not None and self.bars and len(account.bars) == len(self.bars) else None
+        known = len(self._past.bars)
+        return account if account is not None and known and len(account.bars) == known else None
 
     @property
     def known(self) -> int:
         """Bars that are known, to warm up with and of the account."""
-        return len(self._warm) + len(self.bars)
+        return len(self._past.warm) + len(self._past.bars)
 
-    def _restore(self) -> None:
+    def _go_on(self) -> None:
         """Take up where the journal ends."""
-        for line in self._journal.lines:
-            kind = line["kind"]
-            if kind == "warm_up":
-                self._warm.append(bar_of(line["bar"]))
-            elif kind == "bar":
-                self.bars.append(bar_of(line["bar"]))
-                self.orders.append(_order_of(line["order"]))
-                self._peak = max(self._peak, line["equity"])
-                self._guard.judge(self.bars[-1].time, line["equity"])
-                self._stopping = line["guard"] or self._stopping
-            elif kind == "guard":
-                self._stopping = line["reason"]
-                if self.orders:
-                    self.orders[-1] = _order_of(line["order"])
-            elif kind == "stopped":
-                self._stopped = line["reason"]
-            elif kind == "again":
-                self._guard.renew()
-                self._stopping = self._stopped = ""
-        known = [*self._warm, *self.bars]
-        if known:
-            self._player.warm_up(known[-self._terms.warm_up :])
-            self._feed.after(known[-1].time)
-        if self.bars:
-            self._open_account()
-            standing = self.account.begin(self.bars, self.orders) if self.account is not None else None
-            self.standing = standing or self.standing
-            told = next(line["equity"] for line in reversed(self._journal.lines) if line["kind"] == "bar")
-            if self.standing.equity != told:
+        past = self._past
+        if past.last is not None:
+            self._player.warm_up(past.recent(self._terms.warm_up))
+            self._feed.after(past.last.time)
+        if past.bars:
+            self.standing = self._open_account(past.bars[0]).begin(past.bars, past.orders) or self.standing
+            if self.standing.equity != past.equity:
                 self._watcher.note(
-                    f"equity is {self.standing.equity!r}, the journal has {told!r}: it was written by another version"
+                    f"equity is {self.standing.equity!r}, the journal has {past.equity!r}: another version wrote it"
                 )
 
     def _warm_up(self) -> None:
         """Gather the bars that the first decision needs before its own, as far as the feed has them at hand."""
-        if self.bars:
+        past, wanted = self._past, self._terms.warm_up - 1
+        if past.bars:
             return
-        last = self._warm[-1].time if self._warm else None
-        history = [_mended(bar) for bar in self._feed.history(self._terms.warm_up - 1) if not self._fault(bar)]
-        self._learn([bar for bar in history if last is None or bar.time > last])
-        if self._warm:
-            self._feed.after(self._warm[-1].time)
-        if len(self._warm) < self._terms.warm_up - 1:
-            self._watcher.note(f"warming up: {len(self._warm)} bars are there, a decision needs {self._terms.warm_up}")
+        self._learn([mended(bar) for bar in self._feed.history(wanted) if not past.fault(bar, self._terms.rules)])
+        if past.last is not None:
+            self._feed.after(past.last.time)
+        if len(past.warm) < wanted:
+            self._watcher.note(f"warming up: {len(past.warm)} bars are there, a decision needs {wanted + 1}")
 
     def _learn(self, bars: list[Bar]) -> None:
         """Journal bars to warm up with, and show them to the champion."""
         if not bars:
             return
-        self._check_clock([*self._warm, *bars])
+        self._past.check_clock(bars, self._terms)
         self._journal.append({"kind": "warm_up", "bar": values_of(bar)} for bar in bars)
-        self._warm += bars
+        self._past.warm += bars
         self._player.warm_up(bars)
 
-    def _check_clock(self, bars: list[Bar]) -> None:
-        steps = np.diff(np.array([bar.time for bar in bars])) / np.timedelta64(1, "s")
-        if len(steps) < 3:
-            return
-        usual = float(np.sort(steps)[(len(steps) - 1) // 2])
-        if usual != self._terms.seconds:
-            raise UserError(
-                f"{self._terms.symbol}: bars come {usual:g} s apart, but this champion's are {self._terms.seconds:g} s "
-                "long (clock.seconds of its manifest); give bars of that length"
-            )
-
-    def _take(self, bar: Bar) -> None:
-        """One closed bar."""
-        problem = self._fault(bar)
+    def _take(self, bar: Bar) -> bool:
+        """One closed bar; whether it was fit to be taken."""
+        past = self._past
+        problem = past.fault(bar, self._terms.rules)
         if problem:
-            self._write(kind="passed", time=str(bar.time), reason=problem)
-            self._watcher.note(f"{bar.time}: {problem}")
-            return
-        bar = _mended(bar)
-        if len(self._warm) < self._terms.warm_up - 1:
+            self._pass_over(bar, problem)
+            return False
+        self._tell_passed()
+        bar = mended(bar)
+        if len(past.warm) < self._terms.warm_up - 1:
             self._learn([bar])
-            return
-        if self.account is None:
-            self._open_account(bar)
-            if not self.bars:
-                self._check_clock([*self._warm, bar])
+            return True
         account = self.account
-        assert account is not None
-        self.standing = standing = account.meet(bar, self.orders[-1] if self.orders else None)
+        if account is None:
+            account = self._open_account(bar)
+            past.check_clock([bar], self._terms)
+        self.standing = standing = account.meet(bar, past.orders[-1] if past.orders else None)
         if not math.isfinite(standing.equity):
             raise UserError(
                 f"{self._terms.symbol}: equity at {bar.time} is beyond any number; look at that bar's prices"
             )
-        self._peak = max(self._peak, standing.equity)
+        past.peak = max(past.peak, standing.equity)
         tripped = self._guard.judge(bar.time, standing.equity)
         if not standing.alive:
             tripped = "the account is ruined"
-        tripped = "" if self._stopping else tripped
-        seen = Account(standing.equity, standing.units, standing.entry, self._peak, float(standing.held))
+        tripped = "" if past.stopping else tripped
+        seen = Account(standing.equity, standing.units, standing.entry, past.peak, float(standing.held))
         decision = self._player.on_bar(bar, seen)
         order, said = self._ordered(decision, bar)
-        if self._stopping or tripped:
+        if past.stopping or tripped:
             order, said = self._flat(bar), ""
         self._journal.append(
             [
@@ -294,13 +218,30 @@ class Session:
                 }
             ]
         )
-        self.bars.append(bar)
-        self.orders.append(order)
-        self._stopping = self._stopping or tripped
-        self._watcher.bar(bar, standing, self._peak, decision, order)
+        past.bars.append(bar)
+        past.orders.append(order)
+        past.stopping = past.stopping or tripped
+        self._watcher.bar(bar, standing, past.peak, decision, order)
         for text in (said, f"guard: {tripped}" if tripped else ""):
             if text:
                 self._watcher.note(f"{bar.time}: {text}")
+        return True
+
+    def _pass_over(self, bar: Bar, problem: str) -> None:
+        """Say what is wrong with a bar, once of each kind until one is taken: a feed may repeat itself for ever."""
+        kind = problem.partition(":")[0]
+        self._passed[kind] = self._passed.get(kind, 0) + 1
+        if self._passed[kind] == 1:
+            self._write(kind="passed", time=str(bar.time), reason=problem)
+            self._watcher.note(f"{bar.time}: {problem}")
+
+    def _tell_passed(self) -> None:
+        """Say how many more bars were passed over."""
+        for kind, count in self._passed.items():
+            if count > 1:
+                self._write(kind="passed", more=count - 1, reason=kind)
+                self._watcher.note(f"{count - 1} more bars passed over: {kind}")
+        self._passed.clear()
 
     def _ordered(self, decision: Decision, bar: Bar) -> tuple[Order | None, str]:
         """The order that comes of a decision, and what a person should know of that."""
@@ -312,24 +253,11 @@ class Session:
         cut = f"exposure of {decision.target:+.3f} cut to {target:+.3f}" if target != decision.target else ""
         return Order(target, decision.stop, decision.take_profit), cut
 
-    def _open_account(self, first: Bar | None = None) -> None:
+    def _open_account(self, first: Bar) -> PaperAccount:
         """Make the account, now that it can be known whether its market has volume."""
-        known = [*self._warm, *([first] if first is not None else self.bars[:1])]
-        self._traded = any(bar.volume > 0 for bar in known)
+        self._traded = any(bar.volume > 0 for bar in (*self._past.warm, first))
         self.account = PaperAccount(self._terms.symbol, self._terms.rules, has_volume=self._traded)
-
-    def _fault(self, bar: Bar) -> str:
-        """Why a bar is not taken; the order that is pending waits for the next."""
-        problem = fault(bar)
-        known = self.bars or self._warm
-        if not problem and known and bar.time <= known[-1].time:
-            problem = f"out_of_order: the bar before opened at {known[-1].time}"
-        if not problem and (self._terms.rules.spread or self._terms.rules.spread_rate):
-            mid = 0.5 * (min(bar.bid) + min(bar.ask))
-            spread = (self._terms.rules.spread or 0.0) + (self._terms.rules.spread_rate or 0.0) * mid
-            if mid - 0.5 * spread <= 0:
-                problem = f"bad_prices: the spread of the broker's rules leaves no positive bid at {mid:g}"
-        return problem
+        return self.account
 
     def _takes_orders(self, bar: Bar) -> bool:
         """Whether an order decided at a bar can fill: a cap by volume lets none through after a bar without."""
@@ -341,20 +269,21 @@ class Session:
 
     def _trip(self, reason: str) -> None:
         """Stop between bars: whatever is pending gives way to an order that flattens."""
-        order = self._flat(self.bars[-1]) if self.bars else None
+        past = self._past
+        order = self._flat(past.bars[-1]) if past.bars else None
         self._write(kind="guard", reason=reason, order=order)
-        if self.orders:
-            self.orders[-1] = order
-        self._stopping = reason
+        if past.orders:
+            past.orders[-1] = order
+        past.stopping = reason
         self._watcher.note(f"guard: {reason}")
 
     def _over(self) -> bool:
         """Whether the guard has stopped and nothing is held any more."""
-        return bool(self._stopping) and not self.standing.units
+        return bool(self._past.stopping) and not self.standing.units
 
     def _stop(self, reason: str) -> Ending:
         self._write(kind="stopped", reason=reason)
-        self._stopped = reason
+        self._past.stopped = reason
         return Ending("stopped", reason)
 
     def _open(self) -> str:
@@ -367,16 +296,3 @@ class Session:
 
     def _write(self, **line: Any) -> None:
         self._journal.append([line])
-
-
-def _mended(bar: Bar) -> Bar:
-    """The bar with high and low exactly around open and close, as readers mend what rounding left."""
-    sides = (bar.bid, bar.ask)
-    mended = [(side[0], max(side), min(side), side[3]) for side in sides]
-    return bar if tuple(mended) == sides else Bar(bar.time, mended[0], mended[1], bar.volume, bar.columns)
-
-
-def _order_of(values: list[float | None] | None) -> Order | None:
-    if values is None or values[0] is None:
-        return None
-    return Order(values[0], *values[1:])

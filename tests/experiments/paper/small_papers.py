@@ -18,7 +18,9 @@ from experiments.paper.account import Order, Standing
 from experiments.paper.directory import opened, write_files
 from experiments.paper.feeds import Feed, FileFeed
 from experiments.paper.guard import Limits
-from experiments.paper.session import Ending, Session, Terms
+from experiments.paper.past import Terms
+from experiments.paper.roles import Ending
+from experiments.paper.session import Session
 from markets.bars import Bars
 from markets.rules import BrokerRules
 

@@ -10,7 +10,7 @@ from small_papers import LIMITS, TERMS, Moody, Seen, make_bars, tables, trade
 
 from agents.live import Account, Bar, Decision
 from agents.live.caps import Caps
-from experiments.paper.feeds import EndOfFeedError, FileFeed
+from experiments.paper.feeds import EndOfFeedError, FileFeed, bars_in
 from experiments.paper.guard import Guard, Limits
 from experiments.replay.replay import replay
 from markets.bars import Bars
@@ -161,6 +161,18 @@ def test_a_stale_feed_flattens_at_the_bar_that_comes_within_the_grace(tmp_path: 
     assert ending == ("stopped", "stale feed: no bar for 60 s")
     assert tables(tmp_path / "a")["ledger"]["units"].to_list()[-1] == 0
     assert len(tables(tmp_path / "a")["bars"]) == 11
+
+
+def test_a_feed_that_brings_the_same_bar_for_ever_is_stale(tmp_path: Path):
+    class Frozen(Silent):
+        def next(self, timeout: float) -> Bar | None:
+            return super().next(timeout) or bars_in(self._bars[self._place - 1 : self._place])[0]
+
+    feed = Frozen(falling(), after=10, silence=1e6)
+    ending = trade(tmp_path / "a", feed, terms=COSTLESS, player=Long(), clock=feed.clock)
+    assert ending.why.startswith("stale feed: no bar for 60 s but those passed over (out_of_order); no bar came to")
+    assert feed.time == 90.0
+    assert [line["kind"] for line in lines(tmp_path / "a")].count("passed") == 1
 
 
 def test_a_feed_that_stays_silent_is_given_up_with_the_position_open(tmp_path: Path):

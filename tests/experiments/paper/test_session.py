@@ -19,6 +19,7 @@ from experiments import cli
 from experiments.paper.account import Order, PaperAccount
 from experiments.paper.directory import settings_words
 from experiments.paper.feeds import EndOfFeedError, FileFeed, bars_in
+from experiments.paper.journal import Journal
 from experiments.replay.replay import replay
 from markets.errors import UserError
 from markets.rules import BrokerRules
@@ -179,6 +180,55 @@ def test_odd_bars_are_passed_over_and_the_order_waits_for_the_next_sound_one(tmp
         assert table.equals(tables(tmp_path / "plain")[name], null_equal=True), name
     said = " ".join(watcher.notes)
     assert all(reason in said for reason in ("not_finite", "bad_prices", "out_of_order"))
+
+
+def test_what_is_passed_over_again_and_again_is_journaled_once_until_a_bar_is_taken(tmp_path: Path):
+    class Stuttering(FileFeed):
+        count = 0
+
+        def next(self, timeout: float) -> Bar | None:
+            self.count += 1
+            place = self._place - 1
+            if place >= 20 and self.count < 5000:
+                self.count += 1
+                return bars_in(self._bars[place - self.count % 2 : place + 1])[0]
+            return super().next(timeout)
+
+    watcher = Seen()
+    trade(tmp_path / "odd", Stuttering(make_bars(40)), watcher=watcher)
+    trade(tmp_path / "plain", FileFeed(make_bars(40)))
+    same(tmp_path / "odd", tmp_path / "plain")
+    passed = [line for line in map(json.loads, (tmp_path / "odd" / "journal.jsonl").open()) if line["kind"] == "passed"]
+    assert [line["reason"][:12] for line in passed] == ["out_of_order"] * 2
+    assert passed[1]["more"] > 2000
+    assert f"{passed[1]['more']} more bars passed over: out_of_order" in watcher.notes
+    assert sum("out_of_order" in note for note in watcher.notes) == 2
+
+
+def test_a_journal_is_read_line_by_line_and_its_torn_end_goes_with_the_next_line(tmp_path: Path):
+    path = tmp_path / "journal.jsonl"
+    whole = b'{"kind": "a"}\n{"kind": "b", "x": "' + b"x" * 200_000 + b'"}\n'
+    path.write_bytes(whole + b'{"kind": "c' + b"c" * 100_000)
+    journal = Journal(path)
+    assert (journal.torn, path.stat().st_size) == (100_011, len(whole) + 100_011)
+    assert [line["kind"] for line in journal.lines()] == ["a", "b"]
+    journal.append([{"kind": "d", "name": "\ud800é"}])
+    journal.append([{"kind": "e"}])
+    journal.close()
+    again = Journal(path)
+    assert again.torn == 0
+    assert [line["kind"] for line in again.lines()] == ["a", "b", "d", "e"]
+    assert path.read_bytes().startswith(whole + b'{"kind": "d", "name": "\\ud800\\u00e9", "at": ')
+    again.close()
+    path.write_bytes(b"torn")
+    torn = Journal(path)
+    assert (torn.torn, list(torn.lines())) == (4, [])
+    torn.close()
+    path.write_bytes(b"[" * 100_000 + b"\n")
+    deep = Journal(path)
+    with pytest.raises(UserError, match="line 1 is damaged"):
+        list(deep.lines())
+    deep.close()
 
 
 def test_a_cap_by_volume_holds_as_it_does_in_a_replay(tmp_path: Path):
