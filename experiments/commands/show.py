@@ -4,12 +4,11 @@ import argparse
 from typing import Any
 
 import polars as pl
-from rich.table import Table
 
 from experiments.runs.champions import best_scores, replicates
 from experiments.runs.directory import RunDirectory, find_run
 from experiments.runs.origins import read_origins
-from experiments.terminal import console, outline, say
+from experiments.terminal import outline, say
 
 __all__ = ["add_arguments", "run"]
 
@@ -40,40 +39,52 @@ def run(args: argparse.Namespace) -> int:
         },
     )
     say()
-    say("champions: log return in bp a bar, trades on validation")
-    console.print(_champions(directory, births))
+    say("champions in bp a bar: score is the archive's, drawn toward the mean for luck;")
+    say("valid(ation) and train are log return as when it won; trades on validation")
+    for line in _champions(directory, births):
+        say(line)
     say(str(directory.root))
     return 0
 
 
-def _champions(directory: RunDirectory, births: pl.DataFrame) -> Table:
-    """The champion of each regime (and replicate, where there are several): its record on validation and in its last
-    training generation.
+def _champions(directory: RunDirectory, births: pl.DataFrame) -> list[str]:
+    """The champion of each regime (and replicate, where there are several), a line each: what the archive holds of it,
+    and its record in the generation that it won in.
     """
     many = replicates(directory)[0] > 1
-    table = Table(box=None, pad_edge=False)
-    for name in ("champion of", *(["replicate"] if many else []), "species", "by"):
-        table.add_column(name, no_wrap=True)
-    for name in ("agent", "born", "validation", "train", "trades"):
-        table.add_column(name, justify="right", no_wrap=True)
-    fitness = directory.read("fitness")
+    lines = [_line("champion of", "species", "by", ("agent", "born", "score", "valid", "train", "trades"))]
+    fitness, archive = directory.read("fitness"), directory.read("archive")
     for (regime, replicate), (score, identity) in best_scores(directory).items():
-        own = fitness.filter((pl.col("id") == identity) & (pl.col("regime") == regime))
+        mine = (pl.col("id") == identity) & (pl.col("regime") == regime)
+        won = archive.filter(mine)["generation"].tail(1).to_list()
+        own = fitness.filter(mine)
+        then = own.filter(pl.col("generation").is_in(won))
         rows = births.filter(pl.col("id") == identity).head(1).to_dicts()
         birth = rows[0] if rows else dict.fromkeys(births.columns, "–")  # a part may be gone
-        train, validation = (own.filter(pl.col("split") == split).tail(1) for split in ("train", "validation"))
-        table.add_row(
-            regime,
-            *([str(replicate + 1)] if many else []),
-            birth["species"],
-            birth["operator"],
+        train, validation = (
+            table.filter(pl.col("split") == split).tail(1)
+            for split in ("train", "validation")
+            for table in [then if (then["split"] == split).any() else own]
+        )
+        figures = (
             str(identity),
             str(birth["generation"]),
             f"{1e4 * score:+.3f}",
+            _per_bar(validation),
             _per_bar(train),
             str(validation["trades"][0]) if validation.height else "–",
         )
-    return table
+        lines.append(
+            _line(f"{regime} {replicate + 1}" if many else regime, birth["species"], birth["operator"], figures)
+        )
+    return lines
+
+
+def _line(regime: str, species: str, operator: str, figures: tuple[str, ...]) -> str:
+    """A line of the table: within 80 columns, and whatever is longer stays on it."""
+    widths = (6, 4, 7, 7, 7, 6)
+    cells = (f"{figure:>{width}}" for figure, width in zip(figures, widths, strict=True))
+    return " ".join((f"{regime:<18}", f"{species:<8}", f"{operator:<9}", *cells))
 
 
 def _founders(directory: RunDirectory) -> dict[str, list[str]]:

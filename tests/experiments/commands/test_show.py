@@ -43,7 +43,16 @@ def directory(tmp_path: Path) -> RunDirectory:
         "fitness": table(
             "fitness",
             {"generation": 1, "id": 1, "split": "train", "regime": "all", "bars": 100, "log_return": 0.03, "trades": 5},
-            {"generation": 1, "id": 1, "split": "validation", "regime": "all", "bars": 50, "trades": 7},
+            {
+                "generation": 1,
+                "id": 1,
+                "split": "validation",
+                "regime": "all",
+                "bars": 50,
+                "log_return": 0.02,
+                "trades": 7,
+            },
+            {"generation": 2, "id": 1, "split": "train", "regime": "all", "bars": 100, "log_return": 0.09, "trades": 9},
         ),
     }
     for name, frame in parts.items():
@@ -68,8 +77,14 @@ def test_show_names_the_champion_and_counts_lives(directory: RunDirectory, capsy
     assert main(["show", "0123456789ab", "--runs-dir", str(directory.root.parent)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "2: 1 founder, 1 mutation" in "\n".join(lines) or "2: 1 mutation, 1 founder" in "\n".join(lines)
-    champion = next(line for line in lines if line.startswith("all "))
-    assert champion.split() == ["all", "qnetwork", "mutation", "1", "1", "+0.200", "+3.000", "7"]
+    place, champion = next((p, line) for p, line in enumerate(lines) if line.startswith("all "))
+    assert champion.split() == ["all", "qnetwork", "mutation", "1", "1", "+0.200", "+4.000", "+3.000", "7"], (
+        "as when it won"
+    )
+    head = lines[place - 1]
+    for column, value in (("score", "+0.200"), ("valid", "+4.000"), ("train", "+3.000"), ("trades", "7")):
+        assert head.index(column) + len(column) == champion.index(f" {value}") + 1 + len(value), column
+    assert max(map(len, lines[:-1])) <= 80
     assert lines[-1] == str(directory.root)
 
 
