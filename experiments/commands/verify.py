@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from markets.errors import UserError
+
 __all__ = ["add_arguments", "run"]
 
 _WORDS = {True: "ok", False: "WRONG", None: "–"}
@@ -15,20 +17,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Verify, show what was found, and return the exit code: 1 where something is wrong."""
-    from rich.table import Table
-
     from experiments.bundles.verify import verify
-    from experiments.terminal import console, say
+    from experiments.runs.directory import RunDirectory
+    from experiments.terminal import say
 
+    if RunDirectory(args.bundle).config.is_file():
+        raise UserError(f"{args.bundle}: a run, not a bundle; make one of it with arena export {args.bundle} --out DIR")
     checks = verify(args.bundle)
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for name in ("part", "check", "answer", "figures"):
-        table.add_column(name, overflow="fold")
+    rows = [(check.part, check.name, _WORDS[check.ok], check.detail) for check in checks]
+    part, name, answer = (max(len(row[column]) for row in rows) for column in range(3))
     before = ""
-    for check in checks:
-        table.add_row(check.part if check.part != before else "", check.name, _WORDS[check.ok], check.detail)
-        before = check.part
-    console.print(table)
+    for row in rows:
+        shown = row[0] if row[0] != before else ""
+        say(f"{shown:<{part}}  {row[1]:<{name}}  {row[2]:<{answer}}  {row[3]}".rstrip())
+        before = row[0]
     wrong = sum(check.ok is False for check in checks)
     say()
     say(
