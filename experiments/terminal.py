@@ -2,9 +2,10 @@
 the end. Everything fits 80 columns, and a pipe gets plain text.
 """
 
+import contextlib
 import statistics
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import NoReturn, Self
 
@@ -16,7 +17,7 @@ from rich.text import Text
 
 from arena.schemas import REGIME_NAMES
 
-__all__ = ["Progression", "console", "duration", "outline", "say", "standings_lines"]
+__all__ = ["Progression", "console", "duration", "outline", "say", "standings_lines", "steps"]
 
 _PIPE_WIDTH = 80  # of a log, where nobody can be asked; whatever is longer stays on its line
 _HEAD = "   gen  best bp/bar  median  deaths  scars  agent-bars/s  new champions"
@@ -49,6 +50,18 @@ def outline(title: str, rows: Mapping[str, Iterable[str]]) -> None:
     for label, lines in rows.items():
         for index, line in enumerate(lines):
             say(Text.assemble((f"  {'' if index else label:<8}", "dim"), line))
+
+
+@contextlib.contextmanager
+def steps() -> Iterator[Callable[[str], None]]:
+    """A function that is told what begins now, of a command that takes a while: a terminal shows it until the next one
+    or the end, a log has a line of each.
+    """
+    if not console.is_terminal:
+        yield say
+        return
+    with console.status("") as status:
+        yield lambda step: status.update(Text(step, style="dim"))
 
 
 def duration(seconds: float) -> str:

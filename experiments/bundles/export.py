@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,6 @@ from markets.settings import check
 
 __all__ = ["Risk", "export"]
 
-_ALL_ROUNDER = "all_rounder"
-"""Another word for `all`."""
-
 
 def export(
     directory: RunDirectory,
@@ -42,6 +39,7 @@ def export(
     replicate: int | None = None,
     symbol: str | None = None,
     risk: Risk | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Write a champion as a bundle; an equal run and equal options give equal bytes.
 
@@ -52,6 +50,7 @@ def export(
         replicate: whose champion of the regime, 1 is the first and where nothing is said.
         symbol: of a pool of several, which the champion is to trade; the first by default.
         risk: caps for whoever trades it.
+        tell: called with what begins now, in words.
 
     Returns:
         The full path of the bundle.
@@ -62,7 +61,8 @@ def export(
     """
     out, risk = see_free(out), risk or Risk()
     check(risk, "risk")
-    champion = find_champion(directory, "all" if who == _ALL_ROUNDER else who, replicate)
+    tell("reading the run")
+    champion = find_champion(directory, who, replicate)
     study = _study(directory)
     if study.market.mode == "basket":
         raise UserError(
@@ -75,10 +75,12 @@ def export(
     setup = dataclasses.replace(world.plan.rollouts[world.plan.names.index(champion.species)], species=species)
     if feature_names(directory) != list(world.market.features):
         raise UserError(f"{directory.manifest}: its features are not those of the configuration; bring both back")
+    tell(f"compiling, and repeating decisions of {champion.species} {champion.id} in the arena")
     decisions = golden(world, setup, trader, segment, warm_up=warm_up(world))
     manifest = manifest_of(
         directory, study, world, champion, setup, trader, replicate=place, segment=segment, risk=risk
     )
+    tell("writing the bundle")
     leaves = _leaves(trader)
     contents = {
         "champion.safetensors": save(leaves),

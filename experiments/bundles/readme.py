@@ -126,13 +126,14 @@ def _scores(manifest: Mapping[str, Any]) -> str:
     if not rows:
         return "Nothing: the run kept no scores of that generation (`record.fitness`)."
     table = _table(
-        ("regime", "split", "bars", "bp/bar", "return", "Sharpe a bar", "deepest fall", "trades"),
+        ("regime", "split", "bars", "bp/bar", "score", "return", "Sharpe a bar", "deepest fall", "trades"),
         (
             (
                 row["regime"],
                 row["split"],
                 f"{row['bars']:,}",
                 _number(row["log_return_per_bar"], "+.3f", _BP),
+                _number(row["score"], "+.3f", _BP),
                 _number(row["return"], "+.2f", 100.0, " %"),
                 _number(row["sharpe"], "+.4f"),
                 _number(row["max_drawdown"], ".2f", 100.0, " %"),
@@ -143,25 +144,36 @@ def _scores(manifest: Mapping[str, Any]) -> str:
     )
     return (
         f"{table}\n\nOver the windows it was judged on in generation {manifest['champion']['generation']}, after "
-        "costs; bp/bar is log return a bar, return that of all windows in a row. It was chosen by `validation`, which "
-        "flatters those figures; nothing here is of the holdout."
+        "costs; bp/bar is log return a bar as it was, return that of all windows in a row. Score is what the archive "
+        "holds of it where it won in that generation, as `arena show` has it: bp/bar too, but drawn toward the mean of "
+        "those tried for the place, for part of any result is luck. It was chosen by `validation`, which flatters the "
+        "other figures there; nothing here is of the holdout."
     )
 
 
 def _origin(manifest: Mapping[str, Any]) -> str:
     """Its line, and the bars it was bred on."""
     line, data = manifest["ancestry"], manifest["data"]
-    operators = [entry["operator"] for entry in line[1:]]
-    runs = list(dict.fromkeys(entry["run_id"] for entry in line))
-    counts = f"{operators.count('mutation')} by mutation, {operators.count('crossover')} by crossover"
     spans = [(name, data[name]) for name in ("train", "validation", "holdout") if data[name] is not None]
     return (
-        f"Founder {line[0]['id']} of run {line[0]['run_id']}, then {len(line) - 1} births: {counts}"
-        f"{f', over the runs {_few(runs)}' if len(runs) > 1 else ''}.\n\n"
+        f"{_descent(line)}\n\n"
         + _table(("part", "first bar", "last bar"), ((name, *map(_stamp, span)) for name, span in spans))
         + f"\n\n{data['bars']:,} bars of {manifest['instrument']['symbol']}; SHA-256 of all the run's bars "
         f"`{data['hash']}`. The holdout was never read."
     )
+
+
+def _descent(line: Sequence[Mapping[str, Any]]) -> str:
+    """Who founded its line, and how each of the others came to be."""
+    first, births = f"ounder {line[0]['id']} of run {line[0]['run_id']}", line[1:]
+    if not births:
+        return f"It is f{first} itself."
+    by = [entry["operator"] for entry in births if entry["operator"] != "founder"]
+    ways = [f"{by.count(way):,} by {way}" for way in dict.fromkeys(by)]
+    ways += [
+        f"1 as founder {entry['id']} of run {entry['run_id']}" for entry in births if entry["operator"] == "founder"
+    ]
+    return f"F{first}, then {len(births):,} birth{'s' if len(births) > 1 else ''}: {', '.join(ways)}."
 
 
 def _risk(manifest: Mapping[str, Any]) -> str:

@@ -18,6 +18,9 @@ from markets.errors import UserError
 
 __all__ = ["Champion", "feature_names", "find_champion", "read_trader", "species_of"]
 
+_ALL_ROUNDER = "all_rounder"
+"""Another word for `all`."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Champion:
@@ -43,13 +46,14 @@ def find_champion(directory: RunDirectory, who: str, replicate: int | None = Non
 
     Args:
         directory: of the run.
-        who: a regime, `all`, or the id of an agent that is or was a champion; of one that improved the archive in
-            several generations as it was in the last of them.
+        who: a regime, `all` (or `all_rounder`), or the id of an agent that is or was a champion; of one that improved
+            the archive in several generations as it was in the last of them.
         replicate: whose champion of the regime, 1 is the first and where nothing is said.
 
     Raises:
         UserError: there is no such champion, or its file is gone or damaged.
     """
+    who = "all" if who == _ALL_ROUNDER else who
     scores = best_scores(directory)
     rows = directory.read("archive").to_dicts()
     if not scores:
@@ -126,7 +130,8 @@ def _of_regime(
 
 def _of_id(who: str, replicate: int | None) -> int:
     if not (who.isascii() and who.isdecimal()):
-        raise UserError(f"--champion: {who!r} is none of {', '.join(REGIME_NAMES)}, nor the id of an agent")
+        known = ", ".join((*REGIME_NAMES, _ALL_ROUNDER))
+        raise UserError(f"--champion: {who!r} is none of {known}, nor the id of an agent")
     if replicate is not None:
         raise UserError(f"--replicate: agent {who} lives in one of them; leave it out, or name a regime")
     return int(who)

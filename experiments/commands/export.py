@@ -38,11 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the bundle, say what it is, and return the exit code."""
+    from agents.live.bundle import read_bundle
     from experiments.bundles.export import export
     from experiments.bundles.manifest import Risk
     from experiments.runs.directory import find_run
     from experiments.runs.files import see_free
-    from experiments.terminal import say
+    from experiments.terminal import say, steps
 
     for option in ("max_exposure", "max_drawdown", "max_daily_loss"):
         value, most = getattr(args, option), float("inf") if option == "max_exposure" else 1.0
@@ -52,8 +53,14 @@ def run(args: argparse.Namespace) -> int:
     see_free(args.out)
     risk = Risk(args.max_exposure, args.max_drawdown, args.max_daily_loss)
     directory = find_run(args.run, args.runs_dir)
-    out = export(directory, args.champion, args.out, replicate=args.replicate, symbol=args.symbol, risk=risk)
+    options = {"replicate": args.replicate, "symbol": args.symbol, "risk": risk}
+    with steps() as tell:
+        out = export(directory, args.champion, args.out, **options, tell=tell)
+    manifest = read_bundle(out).values
+    champion, symbol = manifest["champion"], manifest["instrument"]["symbol"]
+    held = ", ".join(champion["regimes"]) or "nothing any more"
+    say(f"{champion['species']} {champion['id']} of run {champion['run_id']}, champion of {held}, for {symbol}")
     files = [path for path in out.rglob("*") if path.is_file()]
     say(f"{out}: {len(files)} files, {sum(path.stat().st_size for path in files):,} bytes")
-    say(f"check it with arena verify {args.out}")
+    say(f"check it with: arena verify {args.out}")
     return 0

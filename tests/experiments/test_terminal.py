@@ -9,7 +9,7 @@ from rich.console import Console
 
 from arena.schemas import REGIME_NAMES, TABLES
 from experiments import terminal
-from experiments.terminal import Progression, duration, outline, say, standings_lines
+from experiments.terminal import Progression, duration, outline, say, standings_lines, steps
 
 
 @pytest.fixture
@@ -49,6 +49,21 @@ def test_a_pipe_gets_a_heading_and_an_aligned_line_a_generation(capsys: pytest.C
     for column, value in (("gen", "9"), ("bp/bar", "+123.000"), ("median", "+1.000"), ("deaths", "7"), ("scars", "1")):
         assert head.index(column) + len(column) == first.index(f" {value} ") + 1 + len(value), column
     assert head.index("new champions") == first.index("bull")
+
+
+def test_steps_are_lines_of_a_log_and_come_and_go_in_a_terminal(
+    capsys: pytest.CaptureFixture[str], screen: io.StringIO
+) -> None:
+    with steps() as tell:
+        tell("reading [x]")
+    assert "reading [x]" in screen.getvalue(), "as it is, no markup"
+    assert not screen.getvalue().endswith("\n")
+    assert capsys.readouterr().out == ""
+    terminal.console = Console(highlight=False, width=80)
+    with steps() as tell:
+        tell("reading")
+        tell("writing")
+    assert capsys.readouterr().out == "reading\nwriting\n"
 
 
 def test_a_log_is_told_each_time_the_time_left_has_halved(capsys: pytest.CaptureFixture[str]) -> None:

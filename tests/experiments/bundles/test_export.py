@@ -17,6 +17,7 @@ from small_bundles import champion_of, make_bundle, small_bundle, small_run
 from small_runs import arena
 
 from agents.live.bundle import canonical_hash
+from experiments.bundles.readme import readme
 from experiments.runs.directory import RunDirectory
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("plainly_compiled")]
@@ -112,7 +113,10 @@ def test_the_page_tells_the_figures_and_its_example_decides(
     for figure in (manifest["data"]["hash"], f"{manifest['warm_up']} bars", "carries no certificate"):
         assert figure in page
     for row in manifest["scores"]:
-        assert re.search(rf"\| {row['regime']} \| {row['split']} \| {row['bars']:,} \|", page)
+        figures = [row[name] for name in ("log_return_per_bar", "score")]
+        told = " | ".join("–" if figure is None else f"{1e4 * figure:+.3f}" for figure in figures)
+        assert f"| {row['regime']} | {row['split']} | {row['bars']:,} | {told} |" in page
+    assert any(row["score"] is not None for row in manifest["scores"])
     (example,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
     with np.load(bundle / "golden.npz") as golden:
         history = list(zip(golden["time"], golden["bid"], golden["ask"], strict=True))
@@ -126,13 +130,27 @@ def test_the_page_tells_the_figures_and_its_example_decides(
     assert names["decision"].reason.startswith("gap"), "the example's bar is far away, and it says so"
 
 
+def test_the_page_counts_every_birth_of_a_line_over_runs(manifest: dict[str, Any]) -> None:
+    steps = [("a", "founder"), ("a", "mutation"), ("a", "crossover"), ("b", "founder"), ("b", "mutation")]
+    line = [{"id": place, "run_id": own, "operator": way} for place, (own, way) in enumerate(steps)]
+    told = "Founder 0 of run a, then 4 births: 2 by mutation, 1 by crossover, 1 as founder 3 of run b."
+    assert told in readme({**manifest, "ancestry": line}, 512)
+    assert "It is founder 0 of run a itself." in readme({**manifest, "ancestry": line[:1]}, 512)
+
+
 def test_the_command_takes_regimes_ids_and_caps(run: RunDirectory, tmp_path: Path) -> None:
     champion = champion_of(run, "qnetwork")
     words = ("--champion", str(champion), "--max-drawdown", "0.1", "--max-exposure", "0.5")
     code, said, complaint = arena("export", str(run.root), "--out", str(tmp_path / "b"), *words)
     assert code == 0, complaint
-    assert said.startswith(f"{tmp_path / 'b'}: ")
     told = read(tmp_path / "b")
+    *steps, what, size, check = said.splitlines()
+    assert [step.split()[0].strip(",") for step in steps] == ["reading", "compiling", "writing"]
+    own, held = told["champion"], ", ".join(told["champion"]["regimes"]) or "nothing any more"
+    assert what == f"qnetwork {champion} of run {own['run_id']}, champion of {held}, for SYN1"
+    there = contents(tmp_path / "b")
+    assert size == f"{tmp_path / 'b'}: {len(there)} files, {sum(map(len, there.values())):,} bytes"
+    assert check == f"check it with: arena verify {tmp_path / 'b'}"
     assert told["risk"] == {"max_exposure": 0.5, "max_drawdown": 0.1, "max_daily_loss": 0.05}
     code, *_ = arena("export", str(run.root), "--out", str(tmp_path / "c"), "--champion", "all_rounder")
     assert code == 0
@@ -168,7 +186,7 @@ def _no_archive(root: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words", "complaint"),
     [
-        (None, ("--champion", "sideways"), "none of"),
+        (None, ("--champion", "sideways"), "calm_ranging, all, all_rounder, nor the id"),
         (None, ("--champion", "999999"), "never was a champion"),
         (None, ("--replicate", "2"), "--replicate: 2 of a run that has 1"),
         (None, ("--symbol", "EURUSD"), "--symbol: EURUSD is none of the run's; there are: SYN1"),
@@ -193,7 +211,7 @@ def test_what_cannot_be_exported_is_refused_in_one_line_and_leaves_nothing(
         change(root)
     before = contents(tmp_path)
     code, said, told = arena("export", str(root), "--out", str(tmp_path / "out"), *words)
-    assert (code, said) == (2, "")
+    assert (code, said.removeprefix("reading the run\n")) == (2, "")
     assert complaint in told
     assert told.count("\n") == 1
     assert contents(tmp_path) == before
