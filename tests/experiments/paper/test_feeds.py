@@ -113,9 +113,11 @@ class Kraken:
 
     def __init__(self) -> None:
         self.now, self.asked, self.trouble, self.holes, self.page = NOW, [], [], set(), 720
+        self.fast = 0.0  # seconds that the clock of whoever asks is ahead
+        self.times = 0
 
     def clock(self) -> float:
-        return self.now
+        return self.now + self.fast
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
@@ -126,6 +128,9 @@ class Kraken:
             if self.trouble:
                 return self.trouble.pop(0)
             return 200, {"error": [], "result": {"XXBTZUSD": self.candles(int(query.get("since", 0))), "last": 0}}
+        if path.endswith("/Time"):
+            self.times += 1
+            return 200, {"error": [], "result": {"unixtime": int(self.now)}}
         if "AssetPairs" in path:
             pair = {
                 "altname": "XBTUSD",
@@ -225,6 +230,40 @@ def test_an_exchange_gives_closed_candles_alone_as_they_close(kraken: tuple[Krak
     assert len(world.asked) < 9  # it asks when a candle can be over, not all the time
 
 
+@pytest.mark.parametrize(("fast", "told"), [(1900.0, True), (-1900.0, True), (1900.0, False)])
+def test_a_growing_candle_is_never_handed_on_whatever_the_clock_here_says(
+    fast: float, told: bool, kraken: tuple[Kraken, Any]
+):
+    world, exchange = kraken
+    world.fast = fast
+    exchange.has["fetchTime"] = told
+    feed = feed_of(world, exchange)
+    assert [note for note in feed.notes if "does not tell its time" in note] == feed.notes[: not told]
+    growing = int(NOW) // HOUR * HOUR
+    assert opens(feed.history(5)) == [growing - back * HOUR for back in (5, 4, 3, 2, 1)]
+    feed.after(np.datetime64(growing - HOUR, "s").astype("datetime64[us]"))
+    came = []
+    while len(came) < 3:
+        bar = feed.next(20.0)
+        if bar is not None:
+            assert opens([bar])[0] + HOUR <= world.now
+            came.append(bar)
+            if told:
+                assert world.now <= opens([bar])[0] + HOUR + 30.0
+    assert opens(came) == [growing, growing + HOUR, growing + 2 * HOUR]
+    assert world.times <= told * 12  # it is asked now and then alone
+
+
+def test_a_clock_that_is_set_while_it_runs_is_noticed(kraken: tuple[Kraken, Any]):
+    world, exchange = kraken
+    feed = feed_of(world, exchange)
+    growing = int(NOW) // HOUR * HOUR
+    feed.after(np.datetime64(growing - HOUR, "s").astype("datetime64[us]"))
+    assert feed.next(0.5) is None
+    world.fast = 3000.0
+    assert [bar for _ in range(20) if (bar := feed.next(20.0)) is not None] == []
+
+
 def test_what_was_missed_comes_page_by_page_once_each_and_in_order(kraken: tuple[Kraken, Any]):
     world, exchange = kraken
     feed = feed_of(world, exchange)
@@ -259,6 +298,27 @@ def test_trouble_is_waited_out_longer_each_time_and_said(kraken: tuple[Kraken, A
     assert opens(found) == [growing - 2 * HOUR, growing - HOUR]
     assert len(feed.notes) == 3
     assert all(note.startswith("kraken: ") and note.endswith("; trying again") for note in feed.notes)
+
+
+def test_an_answer_that_is_none_is_asked_for_again(kraken: tuple[Kraken, Any], monkeypatch: pytest.MonkeyPatch):
+    import ccxt
+
+    world, exchange = kraken
+    feed = feed_of(world, exchange)
+    growing = int(NOW) // HOUR * HOUR
+    true, answers = exchange.fetch_ohlcv, [ccxt.BadResponse("half"), ccxt.NullResponse("nothing")]
+
+    def fetch(*words: Any) -> Any:
+        if answers:
+            raise answers.pop()
+        return true(*words)
+
+    monkeypatch.setattr(exchange, "fetch_ohlcv", fetch)
+    assert opens(feed.history(2)) == [growing - 2 * HOUR, growing - HOUR]
+    answers.append(ccxt.BadResponse("half"))
+    feed.after(np.datetime64(growing - 2 * HOUR, "s").astype("datetime64[us]"))
+    assert opens([bar for _ in range(9) if (bar := feed.next(0.5)) is not None]) == [growing - HOUR]
+    assert [note.split(": ")[1] for note in feed.notes] == ["NullResponse", "BadResponse", "BadResponse"]
 
 
 def test_what_waiting_does_not_mend_is_one_line(kraken: tuple[Kraken, Any]):
