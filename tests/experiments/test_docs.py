@@ -1,5 +1,7 @@
 """The documentation's examples run, and give what they say."""
 
+import argparse
+import importlib
 import re
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,22 @@ def test_the_python_example_evolves_and_gives_frames() -> None:
     assert {"flat", "buy and hold"} <= set(standings["player"])
     flat = standings.filter(pl.col("player") == "flat")
     assert flat["log_return"].to_list() == [0.0] * flat.height
+
+
+def test_the_page_of_live_bots_lists_its_sections_and_its_quick_start_is_commands() -> None:
+    text = (DOCS / "live.md").read_text(encoding="utf-8")
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+    contents = prose.partition("\n## ")[0]
+    listed = re.findall(r"^\| \[(.*?)\]\(#(.*?)\) \|", contents, flags=re.MULTILINE)
+    sections = re.findall(r"^## (.*)$", prose, flags=re.MULTILINE)
+    assert listed == [(name, name.lower().replace(" ", "-")) for name in sections]
+    start = text.partition("## Quick start")[2].partition("\n## ")[0]
+    commands = [line.split()[2:] for line in start.splitlines() if line.startswith("$ arena ")]
+    assert [words[0] for words in commands] == ["runs", "export", "verify", "paper"]
+    for name, *words in commands:
+        parser = argparse.ArgumentParser(exit_on_error=False)
+        importlib.import_module(f"experiments.commands.{name}").add_arguments(parser)
+        parser.parse_args(words)
 
 
 def test_the_model_of_the_forests_example_founds_the_run_it_is_for(
