@@ -19,7 +19,7 @@ from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.objects import Price
 
 from agents.live.account import Account
-from agents.live.bar import Bar
+from agents.live.bar import Bar, fault, quoted
 from agents.live.caps import Caps
 from agents.live.champion import Champion
 from agents.live.decision import Decision
@@ -84,7 +84,7 @@ class ChampionStrategy(TargetStrategy):
         own = {name: getattr(config, name) for name in ("max_exposure", "max_drawdown", "max_daily_loss")}
         self.caps = Caps(**{name: manifest["risk"][name] if value is None else value for name, value in own.items()})
         self._kinds = _ordered(config.bar_types, config.instrument_id, self._clock_of["seconds"])
-        self._sides = Sides(len(self._kinds))
+        self._sides, self._past = Sides(len(self._kinds)), Sides(len(self._kinds))
         self._history: list[Bar] = []
         self._awaited: set[UUID4] = set()
 
@@ -164,7 +164,8 @@ class ChampionStrategy(TargetStrategy):
             self._warm_up()
 
     def _gather(self, bar: VenueBar) -> None:
-        whole = self._side(bar)
+        """Take one side of a bar of the past; live bars, which may close between two answers, overtake none of them."""
+        whole = self._side(bar, self._past)
         if whole is not None:
             self._history.append(whole)
 
@@ -173,13 +174,13 @@ class ChampionStrategy(TargetStrategy):
             taken = self.champion.warm_up(sorted(self._history, key=lambda bar: bar.time))
             self.log.info(f"warmed up with {taken} bars to {self.champion.last}")
         self._history.clear()
-        self._sides.lost.clear()
+        self._past.lost.clear()
 
     # Bars and decisions
 
     def on_bar(self, bar: VenueBar) -> None:
         """Take one side of a closed bar; decide where the bar is whole."""
-        whole = self._side(bar)
+        whole = self._side(bar, self._sides)
         for time in self._sides.lost:
             self.log.warning(f"bar of {time}: only one side came; left out")
         self._sides.lost.clear()
@@ -191,14 +192,14 @@ class ChampionStrategy(TargetStrategy):
     def on_decision(self, bar: Bar, account: Account, decision: Decision) -> None:
         """What was decided at a bar, before it is acted upon; nothing by default."""
 
-    def _side(self, bar: VenueBar) -> Bar | None:
+    def _side(self, bar: VenueBar, sides: Sides) -> Bar | None:
         kind = bar.bar_type.standard()
         # A venue that stamps the last millisecond of a bar means the whole second.
         stamp = np.datetime64(round(bar.ts_event / 1e9), "s").astype("datetime64[us]")
         if not self.config.open_stamps:
             stamp -= np.timedelta64(kind.spec.timedelta)
         prices = _number(bar.open), _number(bar.high), _number(bar.low), _number(bar.close)
-        return self._sides.add(self._kinds.index(kind), stamp, prices, float(bar.volume))
+        return sides.add(self._kinds.index(kind), stamp, prices, float(bar.volume))
 
     def _decide(self, bar: Bar) -> None:
         close = 0.5 * (bar.bid[3] + bar.ask[3])
@@ -224,6 +225,9 @@ class ChampionStrategy(TargetStrategy):
                 min_units=self._broker["min_units"],
             )
             self.trade_to(wanted, account.units, stop=decision.stop, take_profit=decision.take_profit)
+        if self._broker["trailing"] and not stopped and not fault(bar):
+            own = (None, None) if len(self._kinds) > 1 else (self._broker["spread"], self._broker["spread_rate"])
+            self.trail(*quoted(bar.bid, bar.ask, *own))
 
 
 def _number(price: Price) -> float:
@@ -266,7 +270,12 @@ def _read(path: str) -> list[Bar]:
         if not line.strip():
             continue
         try:
-            bars.append(Bar.from_mapping(json.loads(line)))
+            values = json.loads(line)
+            if not isinstance(values, dict):
+                raise UserError('expected an object such as {"timestamp": …, "open": …}')
+            bars.append(Bar.from_mapping(values))
+        except RecursionError:
+            raise UserError(f"history: {path}: line {number}: nested too deep") from None
         except (ValueError, UserError) as error:
             raise UserError(f"history: {path}: line {number}: {error}") from None
     return bars

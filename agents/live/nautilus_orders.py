@@ -12,7 +12,14 @@ from typing import Any
 from nautilus_trader.config import StrategyConfig
 from nautilus_trader.core.uuid import UUID4
 from nautilus_trader.model.enums import ContingencyType, OrderSide, TimeInForce, TriggerType
-from nautilus_trader.model.events import OrderCanceled, OrderDenied, OrderExpired, OrderFilled, OrderRejected
+from nautilus_trader.model.events import (
+    OrderCanceled,
+    OrderDenied,
+    OrderExpired,
+    OrderFilled,
+    OrderModifyRejected,
+    OrderRejected,
+)
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.objects import Price, Quantity
 from nautilus_trader.model.orders import LimitOrder, Order, OrderList, StopMarketOrder
@@ -20,12 +27,16 @@ from nautilus_trader.model.position import Position
 from nautilus_trader.trading.strategy import Strategy
 
 from agents.live.account import Account
+from agents.live.bar import Prices
 from agents.live.sizing import HAIR, change, level, lots
 
 __all__ = ["TargetConfig", "TargetStrategy"]
 
+_HIGH, _LOW, _CLOSE = 1, 2, 3
+
 _ENTRY, _EXIT, _STOP, _TAKE = "entry", "exit", "stop", "take_profit"
-"""First tag of every order of ours; an entry's further tags are the distances it was decided with."""
+"""First tag of every order of ours; an entry's further tags are the distances it was decided with, a
+level's second one is its own."""
 
 
 class TargetConfig(StrategyConfig, frozen=True, kw_only=True):
@@ -225,6 +236,10 @@ class TargetStrategy(Strategy):  # type: ignore[misc]
         """The same for what Nautilus itself refuses."""
         self._refused(event)
 
+    def on_order_modify_rejected(self, event: OrderModifyRejected) -> None:
+        """Say so; a stop that cannot be moved stays where it is."""
+        self.log.warning(f"a stop was not moved: {event.reason}")
+
     def _ended(self, event: OrderCanceled | OrderExpired) -> None:
         order = self.cache.order(event.client_order_id)
         if order.tags and order.tags[0] == _ENTRY and float(order.filled_qty) > 0:
@@ -257,14 +272,39 @@ class TargetStrategy(Strategy):  # type: ignore[misc]
             price = level(position.avg_px_open, distance, -side if name == _STOP else side, tick)
             if price > 0:  # a short's profit at or below nothing is never taken
                 levels[name] = self.instrument.make_price(price)
-        orders = self._resting(position, levels)
+        orders = self._resting(position, levels, distances)
         if len(orders) == 2 and self.config.order_lists:
             self.submit_order_list(OrderList(orders[0].order_list_id, orders), position_id=position.id)
             return
         for order in orders:
             self.submit_order(order, position_id=position.id)
 
-    def _resting(self, position: Position, levels: dict[str, Price]) -> list[Order]:
+    def trail(self, bid: Prices, ask: Prices) -> None:
+        """Let stops follow the favourable extreme of a closed bar at their distance, never away from the price.
+
+        A position whose stop would lie beyond the close is closed: it would be met at the next open.
+
+        Args:
+            bid: open, high, low, close.
+            ask: the same.
+        """
+        tick = float(self.instrument.price_increment)
+        for order in self._orders(_STOP):
+            position = self._position(order)
+            if position is None or position.is_closed or order.is_pending_cancel or len(order.tags) < 2:
+                continue
+            side = 1 if position.is_long else -1
+            best, door = (bid[_HIGH], bid[_CLOSE]) if side > 0 else (ask[_LOW], ask[_CLOSE])
+            price = level(best, position.avg_px_open * float(order.tags[1]) / best, -side, tick)
+            if side * (price - float(order.trigger_price)) < 0.5 * tick:
+                continue
+            if side * (price - door) < 0:
+                self.modify_order(order, trigger_price=self.instrument.make_price(price))
+            elif not self._orders(_EXIT, position=position):
+                self._cancel(self._orders(_STOP, _TAKE, position=position))
+                self._market(-self._units(position), [_EXIT], position=position)
+
+    def _resting(self, position: Position, levels: dict[str, Price], distances: dict[str, float]) -> list[Order]:
         """Stop (market) and take-profit (limit) of a position, linked where both go out as a list."""
         linked = len(levels) == 2 and self.config.order_lists
         ids = {name: self.order_factory.generate_client_order_id() for name in levels}
@@ -284,7 +324,8 @@ class TargetStrategy(Strategy):  # type: ignore[misc]
         orders = []
         for name, price in levels.items():
             others = [other for key, other in ids.items() if key != name] if linked else None
-            own = {"client_order_id": ids[name], "init_id": UUID4(), "linked_order_ids": others, "tags": [name]}
+            own = {"client_order_id": ids[name], "init_id": UUID4(), "linked_order_ids": others}
+            own["tags"] = [name, repr(distances[name])]
             if name == _STOP:
                 orders.append(StopMarketOrder(trigger_price=price, trigger_type=TriggerType.DEFAULT, **common, **own))
             else:

@@ -1,7 +1,9 @@
 """What becomes of single orders of the NautilusTrader strategy, and where its engine does otherwise than the arena."""
 
+import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import pytest
 pytest.importorskip("nautilus_trader", reason="NautilusTrader (extra `nautilus`) is not installed")
 
 from hand_bundles import hand_bundle
+from nautilus_trader.core.uuid import UUID4
 from nautilus_trader.model.enums import AccountType, OmsType
 from nautilus_worlds import PAIR, Traded, bar_types, in_the_engine, market_data, replayed
 
@@ -158,9 +161,65 @@ def test_bars_of_a_file_are_a_history(bundle: Path, tmp_path: Path) -> None:
     known = len(lines) + len(bars)
     told = in_the_engine(bundle, bars, RULES, history=str(tmp_path / "history.jsonl"), request_history=False).seen
     assert told[-1].decision.reason == f"warming_up: {known} of {Champion.load(bundle).manifest['warm_up']} bars"
-    (tmp_path / "broken.jsonl").write_text("{}\n")
-    with pytest.raises(UserError, match=r"broken.jsonl: line 1: bar: timestamp is missing"):
-        in_the_engine(bundle, bars, RULES, history=str(tmp_path / "broken.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [("{}", "bar: timestamp is missing"), ("5", "expected an object such as"), ("[" * 200_000, "nested too deep")],
+)
+def test_a_line_that_is_no_bar_is_named(bundle: Path, tmp_path: Path, line: str, why: str) -> None:
+    (tmp_path / "broken.jsonl").write_text(f"{line}\n")
+    with pytest.raises(UserError, match=rf"broken.jsonl: line 1: {why}[^\n]*$"):
+        in_the_engine(bundle, hours((1.3, 1.301, 1.299, 1.3)), RULES, history=str(tmp_path / "broken.jsonl"))
+
+
+def test_a_bar_that_closes_between_two_answers_costs_no_history(bundle: Path) -> None:
+    bars, both = hours(*[(1.3, 1.301, 1.299, 1.3)] * 4), strategy(bundle)
+    data = market_data(bars, bar_types(), opens=False)
+    past, live = data[:-2], data[-2:]
+    both._awaited.add(UUID4())
+    for bar in past[0::2]:
+        both.on_historical_data(bar)
+    for bar in live:
+        both.on_bar(bar)
+    for bar in past[1::2]:
+        both.on_historical_data(bar)
+    assert sorted(bar.time for bar in both._history) == list(bars.time)
+
+
+TRAILING = dataclasses.replace(RULES, trailing=True)
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+@pytest.mark.parametrize("how", [{}, {"order_lists": False}, {"oms": OmsType.HEDGING}, {"emulate": True}])
+def test_a_trailing_stop_follows_the_bars_as_in_the_arena(tmp_path: Path, side: float, how: dict[str, Any]) -> None:
+    """Bars that rise for its holder, fall a little, and then down to where the stop has gone but not where it was."""
+    shape = [(0, 2, -1, 1), (1, 12, 0, 11), (11, 13, 6, 8), (8, 9, -1, -1), (-1, 0, -2, -1)]
+    rows = [tuple(round(1.3 + side * 0.001 * step, 5) for step in row) for row in shape]
+    bars = hours(*[(opened, max(far), min(far), close) for opened, *far, close in rows])
+    trailing = hand_bundle(tmp_path / "champion", rules=TRAILING).path
+    script = asks(bars, at_0=(side, 0.01, 0.05))
+    ours, _ = replayed(bars, TRAILING, script)
+    traded = in_the_engine(trailing, bars, TRAILING, script=script, **how)
+    assert [fill.reason for fill in traded.fills] == ["entry", "stop"]
+    if "emulate" in how:  # it sees the quotes of opens alone
+        assert traded.fills[1].time == bars.time[5]
+        return
+    (entry, stop), (mine, level) = ours, traded.fills
+    assert (mine.time, mine.price, level.time) == (entry.time, entry.price, stop.time)
+    assert stop.time == bars.time[4]
+    assert abs(level.price - stop.price) <= 1e-5
+    assert side * (level.price - entry.price) > -0.002  # a fixed one would lie at 0.013 from it
+
+
+def test_a_stop_that_the_close_has_passed_is_met_at_once(tmp_path: Path) -> None:
+    bars = hours((1.3, 1.301, 1.299, 1.3), (1.3, 1.33, 1.299, 1.302), (1.302, 1.303, 1.301, 1.302))
+    trailing = hand_bundle(tmp_path / "champion", rules=TRAILING).path
+    script = asks(bars, at_0=(1.0, 0.01, 0.05))
+    ours, _ = replayed(bars, TRAILING, script)
+    theirs = in_the_engine(trailing, bars, TRAILING, script=script).fills
+    assert [(fill.time, fill.price) for fill in theirs] == [(fill.time, fill.price) for fill in ours]
+    assert (ours[1].reason, theirs[1].reason, theirs[1].time) == ("stop", "exit", bars.time[3])
 
 
 def test_one_price_gets_the_bundles_spread_and_a_lost_side_is_left_out(bundle: Path) -> None:
@@ -169,8 +228,8 @@ def test_one_price_gets_the_bundles_spread_and_a_lost_side_is_left_out(bundle: P
     assert fills_of(middle) == [("entry", 76923.0, 1.3001)]
     both = strategy(bundle)
     bid, _, later_bid, later_ask = market_data(bars[:2], bar_types(), opens=False)
-    assert [both._side(bid), both._side(later_ask)] == [None, None]
-    whole = both._side(later_bid)
+    assert [both._side(bid, both._sides), both._side(later_ask, both._sides)] == [None, None]
+    whole = both._side(later_bid, both._sides)
     assert whole is not None
     assert (whole.time, whole.bid, whole.ask) == (bars.time[1], tuple(bars.bid[1]), tuple(bars.ask[1]))
     assert both._sides.lost == [bars.time[0]]
