@@ -561,10 +561,43 @@ void Hold(const double target, const double equity, const double close, const do
       sl = Level(buys ? entry * (1.0 - stop) : entry * (1.0 + stop), leaves);
       double level = buys ? entry * (1.0 + take) : entry * (1.0 - take);
       tp = level > 0.0 ? Level(level, leaves) : 0.0;
+      GlobalVariableSet(Kept("stop"), stop);
      }
    bool done = buys ? Trade.Buy(lots, _Symbol, 0.0, sl, tp, BUNDLE) : Trade.Sell(lots, _Symbol, 0.0, sl, tp, BUNDLE);
    if(!done)
       PrintFormat("order of %.2f lots failed: %s", lots, Trade.ResultRetcodeDescription());
+  }
+
+//--- Stops follow the favourable extreme of the last closed bar, never away from the price; one that the price has
+//--- passed is met now. Positions opened in the bar under way wait for its close.
+void Trail()
+  {
+   MqlRates rates[];
+   if(!GlobalVariableCheck(Kept("stop")) || CopyRates(_Symbol, _Period, 1, 1, rates) != 1)
+      return;
+   double apart = InpSpread ? rates[0].spread * _Point : 0.0, tick = SymbolInfoDouble(_Symbol, SYMBOL_TRADE_TICK_SIZE);
+   for(int i = PositionsTotal() - 1; i >= 0; i--)
+     {
+      ulong ticket = PositionGetTicket(i);
+      if(ticket == 0 || PositionGetString(POSITION_SYMBOL) != _Symbol || PositionGetInteger(POSITION_MAGIC) != InpMagic)
+         continue;
+      double sl = PositionGetDouble(POSITION_SL);
+      if(sl == 0.0 || PositionGetInteger(POSITION_TIME) >= (long)Newest)
+         continue;
+      double side = PositionGetInteger(POSITION_TYPE) == POSITION_TYPE_BUY ? 1.0 : -1.0;
+      double best = side > 0.0 ? rates[0].high : rates[0].low + apart;
+      double leaves = SymbolInfoDouble(_Symbol, side > 0.0 ? SYMBOL_BID : SYMBOL_ASK);
+      double wanted = best - side * PositionGetDouble(POSITION_PRICE_OPEN) * GlobalVariableGet(Kept("stop"));
+      bool done = true;
+      if(side * (wanted - sl) <= 0.5 * tick)
+         continue;
+      if(side * (wanted - leaves) >= 0.0)
+         done = Trade.PositionClose(ticket);
+      else if(side * (Level(wanted, leaves) - sl) > 0.5 * tick)
+         done = Trade.PositionModify(ticket, Level(wanted, leaves), PositionGetDouble(POSITION_TP));
+      if(!done)
+         PrintFormat("moving the stop of %I64u failed: %s", ticket, Trade.ResultRetcodeDescription());
+     }
   }
 
 //--- Whether the guard lets it trade; once it does not, it stays so until somebody deletes the terminal's variable
@@ -690,5 +723,7 @@ void OnTick()
       return;
    Newest = open;
    Decide();
+   if(TRAILING)
+      Trail();
   }
 //+------------------------------------------------------------------+

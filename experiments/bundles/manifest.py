@@ -183,11 +183,12 @@ def _features(study: Study, world: World, market: int) -> dict[str, Any]:
 def _clock(time: NDArray[np.datetime64]) -> dict[str, Any]:
     """How bars are stamped, and how far apart they are."""
     steps = np.sort(np.diff(time))
-    usual, longest = steps[(len(steps) - 1) // 2], steps[-1]
+    shortest, usual, longest = steps[0], steps[(len(steps) - 1) // 2], steps[-1]
     return {
         "stamps": "open",
         "zone": "UTC",
         "seconds": float(usual / _SECOND),
+        "shortest": float(shortest / _SECOND),
         "longest_gap": float(longest / _SECOND),
     }
 
@@ -207,5 +208,6 @@ def _spans(bars: Bars, first: int, rows: Any) -> dict[str, Any]:
         "bars": len(bars),
         "first": stamp(bars.time[0]),
         "last": stamp(bars.time[-1]),
+        "volume": bars.has_volume,
         **{name: span(getattr(rows, name)) for name in ("train", "validation", "holdout")},
     }

@@ -101,6 +101,7 @@ def _constants(manifest: Mapping[str, Any], leaves: Mapping[str, NDArray[Any]]) 
         "GENE_STOP": float(genes["stop"]),
         "GENE_TAKE_PROFIT": float(genes["take_profit"]),
         "STOPS": bool(manifest["stops"]),
+        "TRAILING": bool(broker["trailing"]),
         "MEMORY_ACTS": bool(memory["acts"]),
         "MEMORY_REACH": float(memory["reach"]),
         "MEMORY_STRENGTH": float(memory["strength"]),
@@ -110,7 +111,7 @@ def _constants(manifest: Mapping[str, Any], leaves: Mapping[str, NDArray[Any]]) 
         "SPREAD_SET": broker["spread"] is not None or broker["spread_rate"] is not None,
         "SPREAD": float(broker["spread"] or 0.0),
         "SPREAD_RATE": float(broker["spread_rate"] or 0.0),
-        "VOLUME_SEEN": _volume_seen(seen["list"]),
+        "VOLUME_SEEN": bool(manifest["data"]["volume"]),
         "MAX_EXPOSURE": float(min(risk["max_exposure"], broker["max_leverage"])),
         "MAX_DRAWDOWN": float(risk["max_drawdown"]),
         "MAX_DAILY_LOSS": float(risk["max_daily_loss"]),
@@ -164,11 +165,6 @@ def _parameters(name: str, words: Mapping[str, int], window: int) -> tuple[int, 
 def _memory(leaves: Mapping[str, NDArray[Any]], width: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     moments = np.asarray(leaves["memory.features"], np.float64).reshape(-1, width)
     return moments, np.asarray(leaves["memory.weight"], np.float64).ravel()
-
-
-def _volume_seen(listed: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the bars of training had volume: without any, volume_z is 0 throughout, centre 0 and scale 1."""
-    return any(one["name"].startswith("volume_z_") and (one["centre"] != 0.0 or one["scale"] != 1.0) for one in listed)
 
 
 def _number(value: float | bool) -> str:

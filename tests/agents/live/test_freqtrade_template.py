@@ -143,6 +143,26 @@ def test_stake_stop_and_take_profit_are_those_of_the_order(module: dict[str, Any
         assert strategy.custom_exit(PAIR["pair"], trade, later, 100.0, fees - 1e-9) is None
 
 
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_trailing_stop_follows_the_closed_candles(module: dict[str, Any], arena: Any, side: int) -> None:
+    manifest = dict(module["MANIFEST"])
+    module["MANIFEST"] = manifest | {"broker": manifest["broker"] | {"trailing": True}}
+    strategy = module["ChampionStrategy"]({})
+    known = _signals(strategy, arena[0])
+    place = int(np.flatnonzero(known["enter_long"] + known["enter_short"] == 1)[3])
+    hour, row = pd.Timedelta(hours=1), known.iloc[place]
+    opened, rate = row["date"] + hour + pd.Timedelta(seconds=2), float(known["open"][place + 1])
+    trade = types.SimpleNamespace(open_date_utc=opened, open_rate=rate, is_short=side < 0, leverage=1.0)
+    fixed = rate * (1 - side * row["stop"])
+    for later in (0, 1, 6):
+        candles = known.iloc[place + 1 : place + 1 + later]
+        best = max([rate, *candles["high"]]) if side > 0 else min([rate, *candles["low"]])
+        now, far = opened + later * hour, best * (1 + side * 0.1)
+        stop = strategy.custom_stoploss(PAIR["pair"], trade, now, far, 0.0, False)
+        assert far * (1 - side * stop) == pytest.approx(fixed + best - rate)
+        assert strategy.custom_stoploss(PAIR["pair"], trade, now, fixed * (1 - side * 0.01), 0.0, False) == 1e-9
+
+
 def test_nothing_is_asked_before_the_warm_up(module: dict[str, Any], arena: Any) -> None:
     table, _, manifest = arena
     known = _signals(module["ChampionStrategy"]({}), table.iloc[: manifest["warm_up"] - 1])

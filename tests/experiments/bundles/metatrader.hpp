@@ -55,7 +55,7 @@ struct MqlRates { datetime time; double open, high, low, close; long tick_volume
 enum { PERIOD_CURRENT, INIT_SUCCEEDED = 0, INIT_FAILED = 1, INIT_PARAMETERS_INCORRECT = 2, INVALID_HANDLE = -1 };
 enum { ACCOUNT_EQUITY, SYMBOL_TRADE_TICK_VALUE, SYMBOL_TRADE_TICK_SIZE, SYMBOL_VOLUME_STEP, SYMBOL_VOLUME_MIN,
        SYMBOL_VOLUME_MAX, SYMBOL_ASK, SYMBOL_BID, SYMBOL_TRADE_STOPS_LEVEL };
-enum { POSITION_SYMBOL, POSITION_MAGIC, POSITION_TYPE, POSITION_VOLUME, POSITION_PRICE_OPEN, POSITION_TIME,
+enum { POSITION_SYMBOL, POSITION_MAGIC, POSITION_TYPE, POSITION_VOLUME, POSITION_PRICE_OPEN, POSITION_TIME, POSITION_SL, POSITION_TP,
        POSITION_TYPE_BUY, POSITION_TYPE_SELL };
 enum { ONNX_DEFAULT, ONNX_NO_CONVERSION };
 
@@ -65,8 +65,8 @@ static double _Point = 1e-5;
 static std::vector<MqlRates> Terminal;  // closed bars
 static long Seconds = 3600;
 static std::map<int, double> Numbers;   // of account and symbol
-static struct { double units, entry; long held, magic; } Held = {0, 0, 0, 0};
-static std::vector<double> Orders;      // sign, lots, stop level, take level; a close is 0, 0, 0, 0
+static struct { double units, entry; long held, magic; double sl, tp; } Held = {0, 0, 0, 0, 0, 0};
+static std::vector<double> Orders;      // sign, lots, stop level, take level; a close is 0, 0, 0, 0; moved levels are 2, 0, stop, take
 static std::map<string, double> Globals;
 static string Said;
 typedef void (*Answer)(const float *, int, float *, int);
@@ -88,7 +88,10 @@ inline int CopyRates(const string &, int, int first, int count, Array<MqlRates> 
 inline int PositionsTotal() { return Held.units != 0; }
 inline ulong PositionGetTicket(int) { return 1; }
 inline string PositionGetString(int) { return _Symbol; }
-inline double PositionGetDouble(int what) { return what == POSITION_VOLUME ? std::fabs(Held.units) : Held.entry; }
+inline double PositionGetDouble(int what) {
+  if(what == POSITION_SL || what == POSITION_TP) return what == POSITION_SL ? Held.sl : Held.tp;
+  return what == POSITION_VOLUME ? std::fabs(Held.units) : Held.entry;
+}
 inline long PositionGetInteger(int what) {
   if(what == POSITION_MAGIC) return Held.magic;
   if(what == POSITION_TYPE) return Held.units > 0 ? POSITION_TYPE_BUY : POSITION_TYPE_SELL;
@@ -115,6 +118,7 @@ struct CTrade {
   bool order(double sign, double lots, double sl, double tp) { for(double x : {sign, lots, sl, tp}) Orders.push_back(x); return true; }
   bool Buy(double lots, const string &, double, double sl, double tp, const string &) { return order(1, lots, sl, tp); }
   bool Sell(double lots, const string &, double, double sl, double tp, const string &) { return order(-1, lots, sl, tp); }
+  bool PositionModify(ulong, double sl, double tp) { Held.sl = sl; Held.tp = tp; return order(2, 0, sl, tp); }
   bool PositionClose(ulong) { Held.units = 0; return order(0, 0, 0, 0); }
   string ResultRetcodeDescription() { return ""; }
 };

@@ -34,7 +34,8 @@ void push(long time, double o, double h, double l, double c, double volume, int 
 void reset(long seconds, const char *symbol, Answer answer) {
   Terminal.clear(); Globals.clear(); Orders.clear(); Seconds = seconds; _Symbol = symbol; Ask = answer; Halted = false;
 }
-void hold(double units, double entry, long held) { Held = {units, entry, held, InpMagic}; }
+void hold(double units, double entry, long held) { Held = {units, entry, held, InpMagic, 0, 0}; }
+void levels(double stop, double take) { Held.sl = stop; Held.tp = take; }
 int init() { return OnInit(); }
 int tick(double *orders) {
   Orders.clear(); Said = ""; OnTick();
@@ -97,6 +98,7 @@ class Expert:
         self.lib.set_point.argtypes = [ctypes.c_double]
         self.lib.push.argtypes = [ctypes.c_long, *[ctypes.c_double] * 5, ctypes.c_int]
         self.lib.hold.argtypes = [ctypes.c_double, ctypes.c_double, ctypes.c_long]
+        self.lib.levels.argtypes = [ctypes.c_double, ctypes.c_double]
         self._orders = (ctypes.c_double * 16)()
         self.asked: NDArray[np.float32] = np.zeros(0, np.float32)
 

@@ -78,7 +78,8 @@ def manifest_of(bars: Bars, settings: dict[str, Any], **changes: Any) -> dict[st
         "stops": True,
         "memory": {"acts": False, "reach": 0.5, "strength": 0.8},
         "trust": {"scales_capital": False, "floor": 0.25},
-        "broker": {"spread": None, "spread_rate": None, "max_leverage": 1.0},
+        "broker": {"spread": None, "spread_rate": None, "max_leverage": 1.0, "trailing": False},
+        "data": {"volume": bars.has_volume},
         "risk": {"max_exposure": 1.0, "max_drawdown": 0.2, "max_daily_loss": 0.05},
     }
     return {**found, **changes}
@@ -104,7 +105,7 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             ODD,
             memory={"acts": True, "reach": 1.5, "strength": 0.6},
             trust={"scales_capital": True, "floor": 0.3},
-            broker={"spread": 0.01, "spread_rate": 2e-4, "max_leverage": 1.0},
+            broker={"spread": 0.01, "spread_rate": 2e-4, "max_leverage": 1.0, "trailing": True},
         )
         width = len(manifest["features"]["list"])
         leaves = {
@@ -242,6 +243,42 @@ def test_no_order_before_the_window_is_full_nor_twice_in_a_bar(case: Any) -> Non
     assert made.tick() == []
 
 
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_trailing_stop_follows_the_extreme_of_each_closed_bar(case: Any, side: int) -> None:
+    made, manifest, _, bars = case
+    start = len(bars) - 12
+    answer = np.asarray([0, side > 0, side < 0], np.float32)
+    made.start(bars[:start], seconds=3600, symbol="EURUSD", answer=lambda: answer)
+    made.lib.hold(0.0, 0.0, 0)
+    door = float(bars.bid[start, CLOSE])
+    for name, value in (("equity", 1000.0), ("ask", door), ("bid", door)):
+        made.number(name, value)
+    made.push(bars[start : start + 1])
+    ((sign, _, stop, take),) = made.tick()
+    assert sign == side
+    distance, moved = abs(door - stop), 0
+    made.lib.hold(side * 1.0, door, 1)
+    made.lib.levels(stop, take)
+    for row in range(start + 1, len(bars)):
+        far = float(bars.bid[row, 1 if side > 0 else 2])
+        for name in ("ask", "bid"):
+            made.number(name, far)
+        made.push(bars[row : row + 1])
+        asked, wanted = made.tick(), far - side * distance
+        if not manifest["broker"]["trailing"] or side * (wanted - stop) <= 1e-8:
+            assert asked == []
+            continue
+        ((what, _, level, kept),) = asked
+        assert (what, kept) == (2.0, take)
+        assert level == pytest.approx(wanted, abs=2e-8)
+        stop, moved = level, moved + 1
+    assert moved == 0 if not manifest["broker"]["trailing"] else moved > 1
+    if moved:
+        far += side * 0.1 * far
+        made.push(dataclasses.replace(bars[-1:], time=bars.time[-1:] + 3_600_000_000, bid=np.full((1, 4), far)))
+        assert made.tick() == [(0.0, 0.0, 0.0, 0.0)]  # the price that is there has fallen behind the stop
+
+
 @pytest.mark.parametrize(
     ("rule", "zone", "hours"), [(0, "UTC", 3.0), (1, "America/New_York", -5.0), (2, "Europe/Athens", 2.0)]
 )
@@ -332,6 +369,15 @@ def test_a_bundles_expert_repeats_its_golden_decisions(
 _LEVELS = ((-1, "stop"), (1, "take_profit"))
 
 
+@pytest.mark.parametrize("volume", [True, False])
+def test_whether_there_was_volume_is_what_the_manifest_says(volume: bool) -> None:
+    """Without scaling, centres are 0 and scales 1 whatever the bars had."""
+    manifest = manifest_of(whole_bars(700), {}, data={"volume": volume})
+    for one in manifest["features"]["list"]:
+        one["centre"], one["scale"] = (0.0, 1.0) if volume else (0.5, 2.0)
+    assert f"#define VOLUME_SEEN {str(volume).lower()}\n" in expert(manifest, {})
+
+
 def test_columns_of_the_users_own_are_refused() -> None:
     manifest = manifest_of(whole_bars(700), {})
     manifest["features"]["columns"] = ["funding"]
@@ -344,7 +390,7 @@ def example() -> str:
     manifest = manifest_of(whole_bars(700), {})
     for one in manifest["features"]["list"]:
         one["centre"], one["scale"] = 0.0, 1.0
-    manifest["warm_up"] = 548
+    manifest["warm_up"], manifest["data"] = 548, {"volume": False}
     manifest["regimes"]["settings"] = dataclasses.asdict(RegimeSettings())
     return expert(manifest, {})
 
