@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import re
 import stat
@@ -95,8 +96,14 @@ def _parsed(data: bytes, where: Path) -> dict[str, Any]:
     def refuse(name: str) -> float:
         raise ValueError(f"{name} is no JSON")
 
+    def finite(text: str) -> float:
+        value = float(text)
+        if not math.isfinite(value):
+            raise ValueError(f"{shown(text)} is too large")
+        return value
+
     try:
-        values = json.loads(data.decode("utf-8"), object_pairs_hook=whole, parse_constant=refuse)
+        values = json.loads(data.decode("utf-8"), object_pairs_hook=whole, parse_constant=refuse, parse_float=finite)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{where}: not the JSON of a manifest: {error}") from None
     if not isinstance(values, dict):

@@ -1,4 +1,5 @@
-"""What a manifest says, as typed settings: all that is needed to act. The rest stays in the mapping it came as.
+"""What a manifest says, as typed settings: all that is needed to act. The rest stays in the mapping it came as, held
+against the schema: whoever reads it finds every key there, and of the right type.
 
 Keys that are not known here are passed over, so that a later minor version may add some; a key that changes what the
 champion sees (one of the features' or regimes' settings) is never passed over.
@@ -8,6 +9,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
+from agents.live.schema import manifest_schema, mistakes
 from markets.errors import UserError
 from markets.features import FeatureSettings, features, relative_atr_window, warmup
 from markets.regimes import REGIMES, RegimeSettings
@@ -160,7 +162,7 @@ def read_manifest(values: Mapping[str, Any], where: str) -> Manifest:
 
     Raises:
         UserError: another format or major version, a missing key, a value that cannot be, or features that this
-            version does not make as the bundle has them.
+            version does not make as the bundle has them. `files` is left to who reads them.
     """
     _check_version(values, where)
     if values.get("account_view") != ACCOUNT_VIEW:
@@ -181,7 +183,17 @@ def read_manifest(values: Mapping[str, Any], where: str) -> Manifest:
     _check_species(manifest.species, where)
     if not 2 <= len(manifest.actions.names) == len(manifest.actions.exposures):
         raise UserError(f"{where}: actions: expected two names at least and an exposure for each")
+    _check_rest(values, where)
     return manifest
+
+
+def _check_rest(values: Mapping[str, Any], where: str) -> None:
+    """That everything is there, and of the right type, for those who read more than acting needs."""
+    whole = manifest_schema()
+    required = [key for key in whole["required"] if key != "files"]
+    known = {key: schema for key, schema in whole["properties"].items() if key != "files"}
+    for mistake in mistakes(values, {**whole, "required": required, "properties": known}, root=whole):
+        raise UserError(f"{where}: {mistake}")
 
 
 def _check_species(species: Species, where: str) -> None:
