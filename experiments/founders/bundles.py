@@ -287,7 +287,7 @@ def _said(bundle: Bundle) -> str:
 
 
 def _clipped(market: Market, changes: Sequence[Change]) -> Iterator[str]:
-    """How often the two scalings clip apart on the bars to train on, where they do at all."""
+    """On how many of the bars to train on the two scalings clip apart or hide a hole, where they do at all."""
     seen, apart, bars = np.asarray(market.tape.features), 0, 0
     each = len(market.segments) // len(changes)
     for place, segment in enumerate(market.segments):
@@ -295,4 +295,4 @@ def _clipped(market: Market, changes: Sequence[Change]) -> Iterator[str]:
         apart += int(changes[place // each].clipped(rows).any(axis=-1).sum())
         bars += len(rows)
     if apart:
-        yield f"on {apart:,} of {bars:,} bars to train on a feature is clipped otherwise than there"
+        yield f"on {apart:,} of {bars:,} bars to train on a feature is clipped otherwise than there, or is a hole"

@@ -6,9 +6,10 @@ What lay at x there lies at x' here, where both see the same raw value and neith
     x = a x' + b,  a = s' / s,  b = (c' − c) / s
 
 A network's first layer is linear in its inputs, so a and b go into its weights and bias; a forest compares, so its
-thresholds move to (t − b) / a. Both are exact up to the rounding of float32. Where one of the scalings clips and the
-other does not, nothing linear says the same; `Change.clipped` tells on which bars that is. Columns are matched by name;
-inputs that the brain does not know weigh nothing, and no tree asks for them.
+thresholds move to (t − b) / a. Where there is a raw value and neither clips, both are exact up to the rounding of
+float32. Where one of the scalings clips and the other does not, nothing linear says the same; nor at a hole in a column
+of the user's own, which is seen as 0, the centre, in either. `Change.clipped` tells on which bars that is or may be.
+Columns are matched by name; inputs that the brain does not know weigh nothing, and no tree asks for them.
 """
 
 import dataclasses
@@ -51,11 +52,15 @@ class Change:
         return np.clip(inner, -self.clip, self.clip)
 
     def clipped(self, seen: NDArray[np.floating]) -> NDArray[np.bool_]:
-        """Whether a feature is, or may be, clipped in one of the two scalings alone, or otherwise [...]."""
+        """Whether a feature is, or may be, clipped in one of the two scalings alone, or otherwise, or is a hole [...].
+
+        A hole is seen as exactly 0, and so is a raw value at the centre, which counts as one where the centres differ.
+        """
         here = seen[..., self.place].astype(np.float64)
         outside = (np.abs(here) >= self.bound) | (np.abs(self.factor * here + self.shift) > self.clip)
         same = (self.factor == 1.0) & (self.shift == 0.0) & (self.clip == self.bound)
-        return np.asarray((outside & ~same).any(axis=-1))
+        hole = (here == 0.0) & (self.shift != 0.0)
+        return np.asarray(((outside & ~same) | hole).any(axis=-1))
 
 
 def change(there: Scaler, here: Scaler) -> Change:

@@ -199,3 +199,13 @@ def test_how_often_scalings_clip_apart_is_counted() -> None:
     by = Change(np.asarray([1, 0]), np.asarray([2.0, 1.0]), np.asarray([0.0, 0.0]), 5.0, 5.0, 3)
     seen = np.asarray([[0.0, 2.4, 9.0], [0.0, 2.6, 0.0], [5.0, 0.0, 0.0], [0.0, 5.0, 0.0]])
     np.testing.assert_array_equal(by.clipped(seen), [False, True, False, True])
+
+
+def test_a_hole_counts_where_the_centres_differ() -> None:
+    there = Scaler(("a", "b"), np.asarray([1.0, 2.0]), np.asarray([1.0, 1.0]), 5.0)
+    here = Scaler(("a", "b"), np.asarray([1.0, 2.5]), np.asarray([1.5, 1.0]), 5.0)
+    raw = np.asarray([[1.5, 2.2], [np.nan, 2.2], [1.5, np.nan]])
+    by, seen = change(there, here), here.apply(raw)
+    apart = np.abs(by.apply(seen) - there.apply(raw)).max(axis=1) > 1e-6
+    np.testing.assert_array_equal(apart, [False, False, True])
+    np.testing.assert_array_equal(by.clipped(seen), apart)
