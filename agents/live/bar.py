@@ -190,13 +190,29 @@ def sound(bars: Bars) -> NDArray[np.bool_]:
     return np.asarray(good)
 
 
-def newer(bars: Bars, last: np.datetime64 | None) -> NDArray[np.bool_]:
-    """Which of many bars a champion takes whose newest bar is `last`: sound ones, each newer than all before [bars]."""
+def newer(bars: Bars, last: np.datetime64 | None, shortest: float = 0.0) -> NDArray[np.bool_]:
+    """Which of many bars a champion takes whose newest bar is `last` [bars].
+
+    They are sound, newer than all before, and open at least `shortest` seconds after the one that is taken before.
+    """
     good = sound(bars)
     stamps = np.where(good, bars.time.astype("datetime64[us]").astype(np.int64), _EVER)
     first = _EVER if last is None else int(last.astype("datetime64[us]").astype(np.int64))
     before = np.maximum.accumulate(np.concatenate([[first], stamps]))[:-1]
-    return np.asarray(good & (stamps > before))
+    rows = np.flatnonzero(good & (stamps > before))
+    step, kept = round(shortest * 1e6), list[int]()
+    if last is not None:
+        rows = rows[stamps[rows] - first >= step]
+    if len(rows) and (np.diff(stamps[rows]) < step).any():
+        least = _EVER
+        for row, stamp in zip(rows.tolist(), stamps[rows].tolist(), strict=True):
+            if stamp >= least:
+                kept.append(row)
+                least = stamp + step
+        rows = np.asarray(kept)
+    taken = np.zeros(len(bars), bool)
+    taken[rows] = True
+    return taken
 
 
 def bars_of(bars: Sequence[Bar], columns: Iterable[str]) -> Bars:

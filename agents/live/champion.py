@@ -94,39 +94,44 @@ class Champion:
         """Open of the newest bar, UTC; None before the first."""
         return self._market.last
 
-    def warm_up(self, bars: Bars | Iterable[Bar]) -> int:
+    def warm_up(self, bars: Bars | Iterable[Bar] | Iterable[Mapping[str, Any]]) -> int:
         """Take bars of the past, older first, without deciding anything.
 
         Those that are odd, or not newer than the last one known, are passed over, so histories may overlap.
+
+        Args:
+            bars: a table, or bars one by one as of `on_bar`.
 
         Returns:
             How many were taken.
 
         Raises:
-            UserError: a column that the champion sees is missing.
+            UserError: something that is no bar, or a column that the champion sees is missing.
         """
         with np.errstate(all="ignore"):
             return self._market.warm_up(bars)
 
-    def observe(self, bar: Bar) -> Observation | str:
+    def observe(self, bar: Bar | Mapping[str, Any]) -> Observation | str:
         """Take a closed bar, and say what is seen of the market then, or why nothing is."""
         with np.errstate(all="ignore"):
             return self._market.take(bar)[1]
 
-    def on_bar(self, bar: Bar, account: Account) -> Decision:
+    def on_bar(self, bar: Bar | Mapping[str, Any], account: Account | Mapping[str, Any]) -> Decision:
         """Take a closed bar and decide at its close.
 
         A market's oddity never raises: the decision is then no order, with the reason. A bar that is out of order or
-        odd in itself is not taken into the window and does not count in any other way.
+        odd in itself is not taken into the window and does not count in any other way; after one that opens sooner than
+        the run's own bars ever did, the next that is taken gives no order either.
 
         Args:
-            bar: newer than the last.
-            account: at its close, after whatever was filled in it.
+            bar: newer than the last, or a mapping, as `Bar.from_mapping` takes it.
+            account: at its close, after whatever was filled in it, or a mapping with the names of its attributes.
 
         Raises:
-            UserError: a column that the champion sees is missing.
+            UserError: what is no bar or no account, or a column that the champion sees is missing.
         """
         with np.errstate(all="ignore"):
+            account = Account.of(account)
             taken, seen = self._market.take(bar)
             if not taken:
                 return Decision.none(str(seen))

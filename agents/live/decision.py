@@ -12,6 +12,7 @@ REASONS = (
     "warming_up",
     "gap",
     "out_of_order",
+    "too_early",
     "not_finite",
     "bad_prices",
     "unknown_regime",

@@ -67,11 +67,12 @@ class Regimes:
 
 @dataclasses.dataclass(frozen=True)
 class Clock:
-    """When bars come: `seconds` apart as a rule, `longest_gap` at most."""
+    """When bars come: `seconds` apart as a rule, `shortest` at least and `longest_gap` at most."""
 
     stamps: Literal["open"]
     zone: Literal["UTC"]
     seconds: float = setting(gt=0.0)
+    shortest: float = setting(gt=0.0)
     longest_gap: float = setting(gt=0.0)
 
 

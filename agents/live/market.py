@@ -18,6 +18,7 @@ from markets.errors import UserError
 from markets.features import features
 from markets.features.stream import FeatureStream
 from markets.regimes import UNKNOWN
+from markets.settings import shown
 
 __all__ = ["Market", "Observation"]
 
@@ -56,13 +57,15 @@ class Market:
         self._market = len(self._chosen) - len(self._columns)
         self._least = manifest.warm_up
         self._spread, self._spread_rate = manifest.broker.spread, manifest.broker.spread_rate
-        self._longest = round(manifest.clock.longest_gap * 1e6)
+        self._nearest = manifest.clock.shortest
+        self._shortest, self._longest = round(self._nearest * 1e6), round(manifest.clock.longest_gap * 1e6)
         self.clear()
 
     def clear(self) -> None:
         """Forget every bar."""
         self._stream = FeatureStream(self._chosen, self._manifest.regimes.settings, columns=self._columns)
         self._last: int | None = None
+        self._early = False  # whether a bar came too early since the last one that was taken
         self.bars = 0
 
     @property
@@ -70,8 +73,9 @@ class Market:
         """Open of the newest bar."""
         return None if self._last is None else np.datetime64(self._last, "us")
 
-    def take(self, bar: Bar) -> tuple[bool, Observation | str]:
+    def take(self, bar: Bar | Mapping[str, Any]) -> tuple[bool, Observation | str]:
         """One more bar: whether it was taken, and what is seen then or why nothing is."""
+        bar = Bar.of(bar, self._columns)
         self._check_columns(bar.columns)
         problem = fault(bar)
         if problem:
@@ -80,13 +84,18 @@ class Market:
         step = 0 if self._last is None else stamp - self._last
         if self._last is not None and step <= 0:
             return False, f"out_of_order: the bar opens at {bar.time}, the one before at {self.last}"
+        if self._last is not None and step < self._shortest:
+            self._early = True
+            return False, f"too_early: {step / 1e6:g} seconds since the bar before, at least {self._nearest:g} known"
         bid, ask = quoted(bar.bid, bar.ask, self._spread, self._spread_rate)
         self._stream.push_row(stamp, bid, ask, bar.volume, bar.columns)
-        self._last = stamp
+        self._last, early, self._early = stamp, self._early, False
         if self.bars < self._least:
             self.bars += 1
         if self.bars < self._least:
             return True, f"warming_up: {self.bars} of {self._least} bars"
+        if early:
+            return True, f"too_early: a bar came less than {self._nearest:g} seconds after the one before this"
         if step > self._longest:
             return True, f"gap: {step / 1e6:.0f} seconds since the bar before, at most {self._longest / 1e6:.0f} known"
         raw = self._stream.features
@@ -98,7 +107,7 @@ class Market:
         close = np.float32(0.5) * (np.float32(bid[CLOSE]) + np.float32(ask[CLOSE]))
         return True, Observation(self._scaler.apply(raw), regime, np.float32(atr), close)
 
-    def warm_up(self, bars: Bars | Iterable[Bar]) -> int:
+    def warm_up(self, bars: Bars | Iterable[Bar] | Iterable[Mapping[str, Any]]) -> int:
         """Many bars, older first; those that are odd or not newer than the last are passed over. How many were taken.
 
         Raises:
@@ -106,11 +115,15 @@ class Market:
         """
         many = bars if isinstance(bars, Bars) else bars_of(self._checked(bars), self._columns)
         self._check_columns(many.columns)
-        many = _picked(many, newer(many, self.last), self._columns)
+        rows = newer(many, self.last, self._nearest)
+        behind = int(rows.nonzero()[0][-1]) + 1 if rows.any() else 0
+        late, many = many[behind:], _picked(many, rows, self._columns)
         if len(many):
+            self._early = False
             self._stream.extend(many.with_spread(self._spread, self._spread_rate))
             self.bars = min(self.bars + len(many), self._least)
             self._last = int(many.time[-1].astype(np.int64))
+        self._early = self._early or (self._last is not None and bool(newer(late, self.last).any()))
         return len(many)
 
     def state(self) -> dict[str, Any]:
@@ -119,7 +132,7 @@ class Market:
         parts = {"time": bars.time.astype(np.int64), "bid": bars.bid, "ask": bars.ask, "volume": bars.volume}
         parts |= {f"column {name}": bars.columns[name] for name in self._columns}
         rows = {"rows": len(bars), **{name: _text(part) for name, part in parts.items()}}
-        return {"last": self._last, "bars": self.bars, **rows}
+        return {"last": self._last, "bars": self.bars, "early": self._early, **rows}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """The window of a `state`."""
@@ -134,9 +147,12 @@ class Market:
         if count:
             self._stream.extend(Bars("", time, bid, ask, numbers["volume"], columns))
         self._last, self.bars = None if state["last"] is None else int(state["last"]), int(state["bars"])
+        self._early = bool(state["early"])
 
-    def _checked(self, bars: Iterable[Bar]) -> list[Bar]:
-        found = list(bars)
+    def _checked(self, bars: Iterable[Bar] | Iterable[Mapping[str, Any]]) -> list[Bar]:
+        if isinstance(bars, Mapping) or not isinstance(bars, Iterable):
+            raise UserError(f"warm_up: expected Bars or several of Bar, older first, got {shown(bars)}")
+        found = [Bar.of(bar, self._columns) for bar in bars]
         for bar in found:
             self._check_columns(bar.columns)
         return found

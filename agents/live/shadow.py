@@ -50,6 +50,7 @@ class Walk:
         """Take a champion that no one else feeds, before its first bar."""
         self._champion = champion
         self._rules: Mapping[str, Any] = champion.manifest["broker"]
+        self._shortest = float(champion.manifest["clock"]["shortest"])
         self._usual = np.timedelta64(round(float(champion.manifest["clock"]["seconds"]) * 1e6), "us")
         self._shadow = Shadow(self._rules)
         self._order: Decision | None = None
@@ -69,7 +70,7 @@ class Walk:
             UserError: a column that the champion sees is missing.
         """
         bars = _rows(bars, self._champion)
-        taken = newer(bars, self._champion.last)
+        taken = newer(bars, self._champion.last, self._shortest)
         self._shadow.traded = self._shadow.traded or bool((bars.volume[taken] > 0).any())
         first = self._warm_up(bars, taken)
         bars, taken = bars[first:], taken[first:]

@@ -161,6 +161,7 @@ def _set(*path: Any, to: Any) -> Callable[[dict[str, Any]], None]:
         (_set("features", "list", to={}), "features.list: expected a list, got {}"),
         (_set("regimes", "names", to=["one"]), "regimes.names: expected bull_trending"),
         (_set("clock", "zone", to="CET"), "clock.zone: 'CET' is not one of UTC"),
+        (_set("clock", "shortest", to=0), "clock.shortest: 0.0 must be above 0.0"),
         (_set("clock", to=3), "clock: expected a group of keys, got 3"),
         (_set("actions", "exposures", to=[0.0]), "actions: expected two names at least and an exposure for each"),
         (_set("account_view", to=["position"]), "account_view: expected position, unrealised, drawdown, holding"),
@@ -238,8 +239,9 @@ def test_an_unknown_backend_and_a_model_that_is_not_there(bundle: Path) -> None:
         Champion.load(bundle, backend="onnx")
 
 
-def test_what_is_no_bar_raises_one_line_where_types_are_not_checked() -> None:
+def test_what_is_no_bar_raises_one_line_where_types_are_not_checked(made: Hand) -> None:
     """In this process they are, before the runner sees anything."""
+    bar = "bar: expected a Bar, or a mapping with timestamp and prices"
     wanted = {
         "Bar(0, None, P)": "bar: bid: expected open, high, low, close, got None",
         "Bar(0, P, 1.5)": "bar: ask: expected open, high, low, close, got 1.5",
@@ -247,8 +249,14 @@ def test_what_is_no_bar_raises_one_line_where_types_are_not_checked() -> None:
         "Bar(0, P, [P] * 4)": "bar: ask: expected a number, got (1, 1, 1, 1)",
         "Bar(0, P, P, 0, [1])": "bar: columns: expected a mapping of names to numbers, got [1]",
         "Bar.from_mapping(3)": "bar: expected a mapping with timestamp and prices, got 3",
+        "champion.on_bar(3, {'equity': 1, 'units': 0})": f"{bar}, got 3",
+        "champion.on_bar(Bar(0, P, P), 3)": "account: expected an Account, or a mapping with equity and units, got 3",
+        "champion.warm_up(['time'])": f"{bar}, got 'time'",
+        "champion.warm_up({})": "warm_up: expected Bars or several of Bar, older first, got {}",
+        "champion.warm_up(3)": "warm_up: expected Bars or several of Bar, older first, got 3",
     }
-    code = "import numpy; from agents.live import Bar; from markets.errors import UserError; P = (1,) * 4\n"
+    code = "import numpy; from agents.live import Bar, Champion; from markets.errors import UserError; P = (1,) * 4\n"
+    code += f"champion = Champion.load({str(made.path)!r})\n"
     code += "".join(f"try: {call}\nexcept UserError as error: print(error)\n" for call in wanted)
     told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert (told.stdout.splitlines(), told.stderr) == (list(wanted.values()), "")

@@ -149,8 +149,85 @@ def test_after_a_gap_it_waits_a_bar(ready: Any, hand: Hand) -> None:
     late = champion.on_bar(bar_at(row + 1, time=last + 2 * longest + np.timedelta64(1, "us")), FLAT)
     assert late.reason.startswith("gap: ")
     assert not late.order
-    after = champion.on_bar(bar_at(row + 2, time=last + 2 * longest + HOUR), FLAT)
+    after = champion.on_bar(bar_at(row + 2, time=last + 2 * longest + HOUR + np.timedelta64(1, "us")), FLAT)
     assert after.reason == ""
+
+
+FORMS = [np.timedelta64(seconds, "s") for seconds in (1, 60, 300, 1800, 2700, 3599)]
+
+
+@pytest.mark.parametrize("length", FORMS)
+def test_shorter_bars_are_never_traded(ready: Any, hand: Hand, length: np.timedelta64) -> None:
+    champion, state = ready
+    champion.restore(state)
+    first, start = hand.warm_up - 1, champion.last + HOUR
+    assert hand.manifest["clock"]["shortest"] == 3600.0
+    found = [champion.on_bar(bar_at(first, time=start + place * length), FLAT) for place in range(40)]
+    assert found[0].reason == ""  # the first one opens when a bar of the champion's would
+    assert {decision.reason.partition(":")[0] for decision in found[1:]} == {"too_early"}
+    assert not any(decision.order for decision in found[1:])
+
+
+def test_a_bar_that_comes_too_early_is_not_taken_nor_is_the_next_decided_on(ready: Any, hand: Hand) -> None:
+    champion, state = ready
+    champion.restore(state)
+    row = hand.warm_up - 1
+    clean = trading(champion, range(row, row + 3))
+    champion.restore(state)
+    champion.on_bar(bar_at(row), FLAT)
+    known = champion.bars, champion.last
+    early = champion.on_bar(bar_at(row, time=BARS.time[row] + np.timedelta64(1, "s")), FLAT)
+    assert early.reason == "too_early: 1 seconds since the bar before, at least 3600 known"
+    assert (champion.bars, champion.last) == known
+    saved = json.loads(json.dumps(champion.state(), allow_nan=False))
+    champion.restore(state)
+    champion.restore(saved)
+    assert champion.state() == saved
+    after = champion.on_bar(bar_at(row + 1), FLAT)
+    assert after.reason == "too_early: a bar came less than 3600 seconds after the one before this"
+    assert not after.order
+    account = Account(10_000.0 + row + 2, 0.0)
+    decided = champion.on_bar(bar_at(row + 2), account)
+    assert decided.reason == ""
+    if clean[0].target is None and clean[1].target is None:
+        assert decided == clean[2]
+
+
+@given(st.lists(st.sampled_from([-5, 0, 1, 1800, 3599, 3600, 3601, 7200]), max_size=30), st.integers(0, 30))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_history_is_taken_as_bars_one_by_one(ready: Any, hand: Hand, steps: list[int], cut: int) -> None:
+    champion, state = ready
+    champion.restore(state)
+    stamps = champion.last + np.cumsum(np.asarray([3600, *steps])) * np.timedelta64(1, "s")
+    bars = [bar_at(hand.warm_up + place, time=stamp) for place, stamp in enumerate(stamps)]
+    for bar in bars:
+        champion.observe(bar)
+    wanted = champion.state()
+    champion.restore(state)
+    champion.warm_up(bars[:cut])
+    champion.warm_up(bars[cut:])
+    assert champion.state() == wanted
+
+
+def test_mappings_do_for_bars_and_accounts(ready: Any, hand: Hand) -> None:
+    champion, state = ready
+    champion.restore(state)
+    first = hand.warm_up - 1
+    clean = champion.on_bar(bar_at(first), Account(1e4, 2.0, 1.5))
+    sides = {
+        f"{side}_{name}": repr(price)
+        for side in ("bid", "ask")
+        for name, price in zip(("open", "high", "low", "close"), getattr(BARS, side)[first].tolist(), strict=True)
+    }
+    told = {"timestamp": f"{BARS.time[first]}Z", "volume": BARS.volume[first], "note": "x", **sides}
+    account = {"equity": "10000", "units": 2, "entry": "1.5"}
+    champion.restore(state)
+    assert champion.on_bar(told, account) == clean
+    champion.restore(state)
+    assert champion.warm_up([told]) == 1
+    assert champion.last == BARS.time[first]
+    with pytest.raises(UserError, match=r"^bar: open is missing; it has: 'timestamp'$"):
+        champion.warm_up([{"timestamp": 1}])
 
 
 def test_an_odd_account_gets_a_reason_and_the_market_goes_on(ready: Any, hand: Hand) -> None:

@@ -46,7 +46,7 @@ def read(path: Path) -> Bars:
 
 
 def random_bundle(folder: Path, species: str, *, seed: int = 5) -> Path:
-    """A bundle of a random champion with default features, which knows of every gap that a market may have."""
+    """A bundle of a random champion with default features, which knows of every step that a market may have."""
     made: Hand = hand_bundle(
         folder / species,
         species,
@@ -57,7 +57,7 @@ def random_bundle(folder: Path, species: str, *, seed: int = 5) -> Path:
         rules=RULES,
     )
     manifest: dict[str, Any] = made.manifest
-    manifest["clock"]["longest_gap"] = 1e9
+    manifest["clock"] |= {"shortest": 1.0, "longest_gap": 1e9}
     model = model_of(made.species, made.genome, [one["name"] for one in manifest["features"]["list"]])
     (made.path / "model.onnx").write_bytes(model)
     manifest["files"]["model.onnx"] = {"sha256": _sha256(model), "bytes": len(model)}
