@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.live.bar import Bar, bars_of, fault, mended, newer, quoted
+from agents.live.bar import Bar, bars_of
 from agents.live.manifest import Manifest
+from agents.live.quotes import fault, mended, newer, quoted
 from markets.bars import CLOSE, Bars
 from markets.errors import UserError
 from markets.features import features

@@ -19,11 +19,12 @@ from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.objects import Price
 
 from agents.live.account import Account
-from agents.live.bar import Bar, fault, quoted
+from agents.live.bar import Bar
 from agents.live.caps import Caps
 from agents.live.champion import Champion
 from agents.live.decision import Decision
 from agents.live.nautilus_orders import TargetConfig, TargetStrategy
+from agents.live.quotes import fault, quoted
 from agents.live.sides import Sides
 from agents.live.sizing import units_of
 from markets.errors import UserError

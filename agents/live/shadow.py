@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.live.account import Account
-from agents.live.bar import Bar, Prices, bars_in, newer, quoted
+from agents.live.bar import Bar, Prices, bars_in
 from agents.live.champion import Champion
 from agents.live.decision import Decision
+from agents.live.quotes import newer, quoted
 from agents.live.sizing import lots, units_of
 from markets.bars import Bars
 from markets.calendars import financing_days

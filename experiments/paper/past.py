@@ -4,20 +4,25 @@ A journal is read once, from its first line to its last. Whatever a session is t
 lines is for people.
 """
 
-from collections.abc import Iterable
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agents.live import Bar
-from agents.live.bar import fault
+from agents.live.quotes import fault
 from experiments.paper.account import Order
 from experiments.paper.guard import Guard
-from experiments.paper.journal import Line, bar_of
+from experiments.paper.journal import Journal, Line, bar_of
+from experiments.paper.words import stamp
 from markets.errors import UserError
 from markets.rules import BrokerRules
 
-__all__ = ["Past", "Terms", "mended", "past_of"]
+__all__ = ["EARLY", "Past", "Terms", "another_length", "check_length", "mended", "past_of"]
+
+EARLY = "too_early"
+"""The runner's reason of a bar that opens sooner after the last one than the run's own ever did."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +34,14 @@ class Terms:
         rules: its broker's.
         warm_up: bars that a decision needs, its own included.
         seconds: usual length of a bar.
+        shortest: seconds that a bar opens at least after the one before; what opens sooner is of another length.
     """
 
     symbol: str
     rules: BrokerRules
     warm_up: int
     seconds: float
+    shortest: float = 0.0
 
 
 @dataclass
@@ -46,7 +53,9 @@ class Past:
         bars: that the account has met.
         orders: decided at the close of each.
         peak: of equity, from the cash it began with.
-        equity: that the journal has of the last bar; None before the first.
+        told: equity and units that the journal has of the close of each.
+        numbers: of their lines in the journal that was read.
+        early: a bar that came too early since the last that was taken; None where none did.
         stopping: why the guard is flattening; empty while it is not.
         stopped: why it stopped; empty while it has not.
     """
@@ -55,7 +64,9 @@ class Past:
     warm: list[Bar] = field(default_factory=list)
     bars: list[Bar] = field(default_factory=list)
     orders: list[Order | None] = field(default_factory=list)
-    equity: float | None = None
+    told: list[tuple[float, float]] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+    early: Bar | None = None
     stopping: str = ""
     stopped: str = ""
 
@@ -70,11 +81,15 @@ class Past:
         missing = count - len(bars)
         return [*(self.warm[-missing:] if missing else ()), *bars]
 
-    def fault(self, bar: Bar, rules: BrokerRules) -> str:
+    def fault(self, bar: Bar, terms: Terms) -> str:
         """Why a bar is not taken; empty where it may follow. An order that is pending waits for the next."""
-        problem, last = fault(bar), self.last
+        problem, last, rules = fault(bar), self.last, terms.rules
         if not problem and last is not None and bar.time <= last.time:
-            problem = f"out_of_order: the bar before opened at {last.time}"
+            problem = f"out_of_order: the bar before opened at {stamp(last.time)}"
+        if not problem and last is not None:
+            step = int((bar.time - last.time).astype(np.int64))
+            if step < round(terms.shortest * 1e6):
+                problem = f"{EARLY}: {step / 1e6:g} s after the bar before, at least {terms.shortest:g} s is right"
         if not problem and (rules.spread or rules.spread_rate):
             mid = 0.5 * (min(bar.bid) + min(bar.ask))
             spread = (rules.spread or 0.0) + (rules.spread_rate or 0.0) * mid
@@ -88,47 +103,83 @@ class Past:
         Raises:
             UserError: they do not.
         """
-        steps = np.diff(np.array([bar.time for bar in (*self.warm, *more)])) / np.timedelta64(1, "s")
-        if len(steps) < 3:
-            return
-        usual = float(np.sort(steps)[(len(steps) - 1) // 2])
-        if usual != terms.seconds:
-            raise UserError(
-                f"{terms.symbol}: bars come {usual:g} s apart, but this champion's are {terms.seconds:g} s "
-                "long (clock.seconds of its manifest); give bars of that length"
-            )
+        check_length(np.array([bar.time for bar in (*self.warm, *more)], "datetime64[us]"), terms.seconds, terms.symbol)
 
 
-def past_of(lines: Iterable[Line], cash: float, guard: Guard) -> Past:
+def check_length(time: NDArray[np.datetime64], seconds: float, name: str, *, least: int = 3) -> None:
+    """See that bars come as far apart, as a rule, as a champion's.
+
+    Args:
+        time: their opens, older first.
+        seconds: usual length of the champion's.
+        name: of the bars, for the message.
+        least: steps from which a rule can be seen.
+
+    Raises:
+        UserError: they do not.
+    """
+    steps = np.diff(time) / np.timedelta64(1, "s")
+    if len(steps) >= least and float(np.sort(steps)[(len(steps) - 1) // 2]) != seconds:
+        raise another_length(name, float(np.sort(steps)[(len(steps) - 1) // 2]), seconds)
+
+
+def another_length(name: str, found: float, seconds: float) -> UserError:
+    """What to raise of bars that come `found` seconds apart, where the champion's are of another length."""
+    return UserError(
+        f"{name}: bars come {found:g} s apart, but this champion's are {seconds:g} s "
+        "long (clock.seconds of its manifest); give bars of that length"
+    )
+
+
+def past_of(journal: Journal, cash: float, guard: Guard) -> Past:
     """What the lines of a journal say an account is.
 
     Args:
-        lines: oldest first.
+        journal: of the account.
         cash: it began with.
         guard: of the account, which is shown every close.
+
+    Raises:
+        UserError: a line that cannot be what was written.
     """
     past = Past(cash)
-    for line in lines:
-        kind = line["kind"]
-        if kind == "warm_up":
-            past.warm.append(bar_of(line["bar"]))
-        elif kind == "bar":
-            past.bars.append(bar_of(line["bar"]))
-            past.orders.append(_order_of(line["order"]))
-            past.equity = line["equity"]
-            past.peak = max(past.peak, line["equity"])
-            guard.judge(past.bars[-1].time, line["equity"])
-            past.stopping = line["guard"] or past.stopping
-        elif kind == "guard":
-            past.stopping = line["reason"]
-            if past.orders:
-                past.orders[-1] = _order_of(line["order"])
-        elif kind == "stopped":
-            past.stopped = line["reason"]
-        elif kind == "again":
-            guard.renew()
-            past.stopping = past.stopped = ""
+    for number, line in enumerate(journal.lines(), 1):
+        try:
+            _read(past, line, number, guard)
+        except KeyError as error:
+            raise journal.damaged(number, f"{error.args[0]} is missing") from None
+        except (UserError, AttributeError, TypeError, ValueError, OverflowError) as error:
+            raise journal.damaged(number, str(error)) from None
     return past
+
+
+def _read(past: Past, line: Line, number: int, guard: Guard) -> None:
+    """One line of a journal."""
+    kind = line["kind"]
+    if kind == "warm_up":
+        past.warm.append(_next(past, line))
+        past.early = None
+    elif kind == "bar":
+        equity, units = (_number(line[name], name) for name in ("equity", "units"))
+        past.bars.append(_next(past, line))
+        past.orders.append(_order_of(line["order"]))
+        past.told.append((equity, units))
+        past.numbers.append(number)
+        past.early = None
+        past.peak = max(past.peak, equity)
+        guard.judge(past.bars[-1].time, equity)
+        past.stopping = line["guard"] or past.stopping
+    elif kind == "passed":
+        past.early = bar_of(line["bar"]) if "bar" in line else past.early
+    elif kind == "guard":
+        past.stopping = line["reason"]
+        if past.orders:
+            past.orders[-1] = _order_of(line["order"])
+    elif kind == "stopped":
+        past.stopped = line["reason"]
+    elif kind == "again":
+        guard.renew()
+        past.stopping = past.stopped = ""
 
 
 def mended(bar: Bar) -> Bar:
@@ -138,7 +189,25 @@ def mended(bar: Bar) -> Bar:
     return bar if tuple(whole) == sides else Bar(bar.time, whole[0], whole[1], bar.volume, bar.columns)
 
 
+def _next(past: Past, line: Line) -> Bar:
+    """The bar of a line, which follows those before."""
+    bar, last = bar_of(line["bar"]), past.last
+    problem = fault(bar)
+    if not problem and last is not None and bar.time <= last.time:
+        problem = f"out_of_order: the bar before opened at {stamp(last.time)}"
+    if problem:
+        raise ValueError(problem)
+    return bar
+
+
+def _number(value: object, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{name} is no number")
+    return float(value)
+
+
 def _order_of(values: list[float | None] | None) -> Order | None:
     if values is None or values[0] is None:
         return None
-    return Order(values[0], *values[1:])
+    target, *distances = values
+    return Order(_number(target, "order"), *(None if value is None else _number(value, "order") for value in distances))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.live import Bar
-from agents.live.bar import fault, mended, sound
+from agents.live.quotes import fault, mended, sound
 from markets.bars import Bars
 from markets.errors import UserError
 from markets.readers.stamps import parse_stamps
