@@ -12,14 +12,15 @@ from agents.live import Champion
 from experiments.commands.broker_keys import add_broker_argument, key_values
 from experiments.commands.reading import add_reading_arguments, read_settings
 from experiments.exits import INTERRUPTED, STOPPED
-from experiments.paper.directory import identity, opened, write_files
+from experiments.paper.directory import PAPER, identity, opened, write_files
 from experiments.paper.exchange import ExchangeFeed, open_exchange
 from experiments.paper.feeds import Feed, FileFeed, LinesFeed, Prefaced, standard_lines
 from experiments.paper.guard import Limits
-from experiments.paper.past import Terms
+from experiments.paper.past import Terms, check_length
 from experiments.paper.roles import Ending
 from experiments.paper.screen import Screen
 from experiments.paper.session import Session
+from experiments.paper.words import stamp, units
 from experiments.runs.interruption import interruptible
 from experiments.terminal import say
 from markets.bars import Bars
@@ -30,6 +31,8 @@ from markets.rules import BrokerRules
 from markets.settings import build
 
 __all__ = ["add_arguments", "run"]
+
+_RULE = 12  # steps among a file's bars to trade from which their usual length can be told
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,16 +48,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--warm-up", metavar="FILE", type=Path, help="older bars, from which features are warmed up")
     for name, what in (
-        ("max-drawdown", "loss from the peak of equity that stops it"),
-        ("max-daily-loss", "loss within a UTC day that stops it"),
-        ("max-exposure", "largest exposure that an order may ask for"),
+        ("max-drawdown", "loss from the peak of equity that stops it, as a fraction of equity"),
+        ("max-daily-loss", "loss within a UTC day that stops it, as a fraction of equity"),
+        ("max-exposure", "largest exposure that an order may ask for, as a multiple of equity"),
     ):
-        parser.add_argument(
-            f"--{name}", metavar="X", type=float, help=f"{what}, as a fraction of equity (the bundle's)"
-        )
+        parser.add_argument(f"--{name}", metavar="X", type=float, help=f"{what} (the bundle's)")
     parser.add_argument("--stale", metavar="SECONDS", type=float, help="silence of a live feed that stops it")
     parser.add_argument("--grace", metavar="SECONDS", type=float, help="then wait so long for a bar to flatten at")
     parser.add_argument("--kill-file", metavar="FILE", type=Path, help="a file that stops it (default DIR/kill)")
+    parser.add_argument("--any-symbol", action="store_true", help="trade bars that name another symbol than the bundle")
     parser.add_argument("--again", action="store_true", help="go on although the guard stopped it")
     parser.add_argument("--backend", choices=("numpy", "onnx"), default="numpy", help="what computes action values")
     parser.add_argument("--quiet", action="store_true", help="only the end")
@@ -64,7 +66,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Trade as the arguments say, write the folder, print a summary, and return the exit code."""
-    if (args.bars is None) == (args.feed is None):
+    if args.bars is not None and args.feed is not None:
+        raise UserError("paper: --bars FILE or --feed FEED, not both")
+    if args.bars is None and args.feed is None:
         raise UserError("paper: give bars to trade: --bars FILE, or --feed stdin or ccxt:EXCHANGE:SYMBOL:TIMEFRAME")
     champion = Champion.load(args.bundle, backend=args.backend)
     manifest = champion.manifest
@@ -73,9 +77,12 @@ def run(args: argparse.Namespace) -> int:
     if limits.killed:
         raise UserError(f"{limits.killed}; remove it first")
     feed, symbol = _feed(args, manifest)
-    terms = Terms(symbol, rules, int(manifest["warm_up"]), float(manifest["clock"]["seconds"]))
+    clock = manifest["clock"]
+    terms = Terms(symbol, rules, int(manifest["warm_up"]), float(clock["seconds"]), float(clock["shortest"]))
     wanted = identity(terms, manifest)
     out = args.out.expanduser().absolute()
+    if not (out / PAPER).exists():
+        _see_enough(args, feed, terms)
     screen = Screen(tuple(manifest["actions"]["names"]), quiet=args.quiet)
     ending: Ending | None = None
     command = ""
@@ -85,6 +92,7 @@ def run(args: argparse.Namespace) -> int:
                 screen.note(f"a torn last line of the journal is dropped ({journal.torn} bytes)")
             session = Session(terms, limits, champion, feed, journal, screen, again=args.again, name=str(out))
             _outline(screen, terms, manifest, session)
+            _see_start(args, feed, session, screen)
             if isinstance(feed, ExchangeFeed) and not (rules.spread or rules.spread_rate):
                 screen.note("candles have no spread, so none is paid; --set spread_rate=… puts one on")
             try:
@@ -96,10 +104,7 @@ def run(args: argparse.Namespace) -> int:
     finally:
         feed.close()
     if not session.bars and ending.how == "ended":
-        raise UserError(
-            f"{args.bars or args.feed}: {session.known} bars, but a decision of this champion needs {terms.warm_up}; "
-            "give more, or older ones with --warm-up"
-        )
+        raise _too_few(args, session.known, terms)
     _summarise(out, ending, session, command, closes=rules.close_at_end)
     return {"ended": 0, "interrupted": INTERRUPTED, "stopped": STOPPED}[ending.how]
 
@@ -128,9 +133,16 @@ def _feed(args: argparse.Namespace, manifest: Mapping[str, Any]) -> tuple[Feed, 
     made: Feed
     if args.bars is not None:
         bars = _read(args.bars, args, manifest)
-        made, symbol = FileFeed(bars, _stamp(args.start)), bars.symbol
+        start, symbol = _stamp(args.start), bars.symbol
+        if start is not None and start > bars.time[-1]:
+            raise UserError(f"{args.bars}: no bar at or after {stamp(start)}; the file ends {stamp(bars.time[-1])}")
+        made = FileFeed(bars, start)
     elif feed == "stdin":
-        made = LinesFeed(standard_lines(), columns=manifest["features"]["columns"])
+        own = manifest["instrument"]["symbol"]
+        if symbol != own and not args.any_symbol:
+            raise UserError(f"--symbol {symbol}: the bundle is for {own}; --any-symbol trades it all the same")
+        one = None if args.any_symbol else symbol
+        made = LinesFeed(standard_lines(), columns=manifest["features"]["columns"], symbol=one)
     else:
         kind, _, rest = feed.partition(":")
         exchange, _, rest = rest.partition(":")
@@ -157,7 +169,66 @@ def _read(path: Path, args: argparse.Namespace, manifest: Mapping[str, Any]) -> 
     if not chosen:
         names = ", ".join(bars.symbol for bars in series[:8])
         raise UserError(f"{path}: has {len(series)} symbols ({names}, …), but not {own}; choose one with --symbol")
+    if chosen[0].symbol != own and not args.any_symbol:
+        raise UserError(
+            f"{path}: bars of {chosen[0].symbol}, but the bundle is for {own}; --any-symbol trades them all the same"
+        )
+    check_length(chosen[0].time, float(manifest["clock"]["seconds"]), str(path))
     return chosen[0]
+
+
+def _see_enough(args: argparse.Namespace, feed: Feed, terms: Terms) -> None:
+    """See, before there is a folder, that a file has a bar to trade behind what is there to warm up with.
+
+    Raises:
+        UserError: it has none, or those that are to be traded are of another length than the champion's.
+    """
+    file = _file_of(feed)
+    if file is None:
+        return
+    before = feed.history(terms.warm_up - 1)
+    if before:
+        feed.after(before[-1].time)
+    opens = file.opens
+    check_length(opens, terms.seconds, f"{args.bars}, the bars to trade", least=_RULE)
+    if len(before) + len(opens) < terms.warm_up or not len(opens):
+        raise _too_few(args, len(before) + len(opens), terms)
+
+
+def _file_of(feed: Feed) -> FileFeed | None:
+    """The file whose bars are traded, if it is one."""
+    inner = feed.feed if isinstance(feed, Prefaced) else feed
+    return inner if isinstance(inner, FileFeed) else None
+
+
+def _too_few(args: argparse.Namespace, known: int, terms: Terms) -> UserError:
+    """What to raise where a feed ended before a bar could be traded."""
+    name = args.bars or args.feed
+    if args.warm_up is not None and known >= terms.warm_up - 1:
+        return UserError(f"{name}: no bar came after the warm-up; give bars to trade")
+    return UserError(
+        f"{name}: {known} bars, but a decision of this champion needs {terms.warm_up}; "
+        "give more, or older ones with --warm-up"
+    )
+
+
+def _see_start(args: argparse.Namespace, feed: Feed, session: Session, screen: Screen) -> None:
+    """Say that an account that is there does not begin elsewhere.
+
+    Raises:
+        UserError: the start would leave out bars that the account has to go through.
+    """
+    start, file = _stamp(args.start), _file_of(feed)
+    if start is None or file is None or not session.bars:
+        return
+    first, last = session.bars[0].time, session.bars[-1].time
+    if start > last:
+        raise UserError(
+            f"--from {args.start}: the account goes on after {stamp(last)}, and may leave out no bar; "
+            "leave --from away, or begin another in another directory"
+        )
+    if file.begins != first:
+        screen.note(f"--from {args.start} is not used: the account began {stamp(first)} and goes on")
 
 
 def _stamp(text: str | None) -> np.datetime64 | None:
@@ -176,7 +247,7 @@ def _outline(screen: Screen, terms: Terms, manifest: Mapping[str, Any], session:
     if terms.symbol != own:
         screen.note(f"the bundle is for {own}; these are bars of {terms.symbol}")
     if session.bars:
-        screen.note(f"goes on after {session.bars[-1].time}, bar {len(session.bars):,} of its journal")
+        screen.note(f"goes on after {stamp(session.bars[-1].time)}, bar {len(session.bars):,} of its journal")
 
 
 def _summarise(out: Path, ending: Ending, session: Session, command: str, *, closes: bool) -> None:
@@ -184,7 +255,7 @@ def _summarise(out: Path, ending: Ending, session: Session, command: str, *, clo
     say(f"{ending.how}: {ending.why}")
     standing = session.standing
     if session.bars:
-        held = f"{standing.units:g} units held" if standing.units else "flat"
+        held = f"{units(standing.units)} units held" if standing.units else "flat"
         say(f"{len(session.bars):,} bars, equity {standing.equity:,.2f} at the last close, {held}")
         if standing.units and ending.how == "ended" and closes:
             say("the files close it there (close_at_end); given more bars, the account goes on with it")

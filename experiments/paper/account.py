@@ -26,6 +26,7 @@ from markets.rules import BrokerRules
 __all__ = ["Fill", "Order", "PaperAccount", "Standing", "bars_of", "targets_of"]
 
 _DAYS, _LAST = 10, 11  # columns of a row of the passage
+_ROUNDING = 1e-6  # relative; nobody would write a number into a journal that is so little another
 
 
 class Order(NamedTuple):
@@ -107,17 +108,46 @@ class PaperAccount:
         account = self._settle(bar.time)
         pair = quoted(self._known([self._bars[-1], bar]), self._rules)
         self._lengths[int((bar.time - self._bars[-1].time).astype(np.int64))] += 1
-        length = np.timedelta64(min(self._lengths, key=lambda one: (-self._lengths[one], one)), "us")
-        days = financing_days(np.array([bar.time, bar.time + length]), self._rules.calendar)
-        row = rows_of(
-            pair, targets_of([order, None]), days=np.array([0.0, days[0]]), has_volume=self._has_volume, closes=False
-        )
+        days = self._days(bar.time, self._lengths)
+        row = rows_of(pair, targets_of([order, None]), days=days, has_volume=self._has_volume, closes=False)
         self._before, self._row = account, row
         self._done = self._passage.through(account, row)[0]
         self._bars.append(bar)
         outcome = self._outcome()
         self._hold(float(outcome.account.units[0, 0]), bool(outcome.closed.opened[0, 0]))
         return self._standing()
+
+    def departure(self, orders: Sequence[Order | None], told: Sequence[tuple[float, float]]) -> int | None:
+        """The first bar whose close was not as it was told when it closed; None where all were.
+
+        Args:
+            orders: decided at the close of each bar.
+            told: equity and units at the close of each bar, when nobody knew how long the next pause would be.
+        """
+        past = quoted(self.bars, self._rules)
+        done = np.stack([*self._settled, self._done]) if self._row is not None else np.zeros((0, OUTCOME))
+        account = outcome_of(done).account
+        equity = np.append(self._rules.cash, account.equity)
+        same = _near(np.asarray(told, np.float64), np.stack([equity, np.append(0.0, account.units[:, 0])], axis=1))
+        steps, lengths, counted = np.diff(past.time).astype(np.int64), collections.Counter[int](), 0
+        for place in np.flatnonzero(~same).tolist():
+            if place == 0:
+                return place
+            lengths.update(steps[counted:place].tolist())
+            counted = place
+            pair = past[place - 1 : place + 1]
+            row = rows_of(
+                pair,
+                targets_of(orders[place - 1 : place + 1]),
+                days=self._days(pair.time[1], lengths),
+                has_volume=self._has_volume,
+                closes=False,
+            )
+            before = done[place - 2, :ACCOUNT] if place > 1 else self._passage.open()
+            seen = outcome_of(self._passage.through(before, row)).account
+            if not _near(np.asarray(told[place], np.float64), np.array([seen.equity[0], seen.units[0, 0]])).all():
+                return place
+        return None
 
     def result(self, *, closes: bool) -> ReplayResult:
         """What a replay of the bars so far leaves.
@@ -157,6 +187,11 @@ class PaperAccount:
         self._settled.append(self._done)
         return self._done[:ACCOUNT]
 
+    def _days(self, opens: np.datetime64, lengths: collections.Counter[int]) -> NDArray[np.float64]:
+        """Days of financing of the bar before and of one that is as long as bars are as a rule, [2]."""
+        length = np.timedelta64(min(lengths, key=lambda one: (-lengths[one], one)), "us")
+        return np.array([0.0, financing_days(np.array([opens, opens + length]), self._rules.calendar)[0]])
+
     def _hold(self, units: float, opened: bool) -> None:
         self._held = 0 if units == 0 else 1 if opened else self._held + 1
 
@@ -176,6 +211,11 @@ class PaperAccount:
             bool(account.alive[0]),
             tuple(Fill(REASONS[reasons[i]], float(units[i]), float(prices[i])) for i in np.flatnonzero(reasons)),
         )
+
+
+def _near(told: NDArray[np.float64], found: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which rows are the same but for rounding, as other versions of the libraries may round."""
+    return np.asarray(np.isclose(told, found, rtol=_ROUNDING, atol=_ROUNDING).all(axis=-1))
 
 
 def bars_of(symbol: str, bars: Sequence[Bar]) -> Bars:

@@ -59,17 +59,19 @@ def opened(folder: Path, wanted: Mapping[str, Any]) -> Iterator[Journal]:
     Raises:
         UserError: a folder of something else, of another bundle or other rules, or one that a process is at work in.
     """
-    _see_ours(folder, wanted)
-    make_folder(folder)
-    with only_one(folder, "paper account"):
-        _see_ours(folder, wanted)  # nobody else can change it now
-        if not (folder / PAPER).exists():
-            write_json(folder / PAPER, wanted)
-        journal = Journal(folder / JOURNAL)
+    with contextlib.ExitStack() as stack:
         try:
-            yield journal
-        finally:
-            journal.close()
+            _see_ours(folder, wanted)
+            make_folder(folder)
+            stack.enter_context(only_one(folder, "paper account"))
+            _see_ours(folder, wanted)  # nobody else can change it now
+            if not (folder / PAPER).exists():
+                write_json(folder / PAPER, wanted)
+            journal = Journal(folder / JOURNAL)
+            stack.callback(journal.close)
+        except OSError as error:
+            raise UserError(f"{folder}: cannot be written ({error.strerror or error}); name another folder") from None
+        yield journal
 
 
 def write_files(
@@ -148,5 +150,16 @@ def _see_ours(folder: Path, wanted: Mapping[str, Any]) -> None:
         if there != here and key == "rules" and isinstance(there, dict):
             key, there, here = next((k, there.get(k), v) for k, v in here.items() if there.get(k) != v)
             key = f"rules.{key}"
+        if there != here and key == "bundle":
+            one, other = _bundle(found), _bundle(wanted)
+            raise UserError(f"{folder}: has a paper account of {one}, not of {other}; name another directory")
         if there != here:
             raise UserError(f"{folder}: has a paper account with {key} {there}, not {here}; name another directory")
+
+
+def _bundle(identity: Mapping[str, Any]) -> str:
+    """Whose account it is, for people."""
+    champion = identity.get("champion")
+    about = champion if isinstance(champion, dict) else {}
+    whose = f"{about.get('species')} {about.get('id')} of run {about.get('run_id')}"
+    return f"{whose} (bundle {str(identity.get('bundle'))[:12]})"

@@ -12,10 +12,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agents.live import Bar
 from markets.bars import Bars
 from markets.errors import UserError
+from markets.settings import shown
 
 __all__ = ["EndOfFeedError", "Feed", "FileFeed", "LinesFeed", "Prefaced", "bars_in", "standard_lines"]
 
@@ -59,6 +61,9 @@ class FileFeed:
     Args:
         bars: of the file.
         start: what opens before it is there to warm up with alone; None takes as many bars as are asked for.
+
+    Attributes:
+        begins: open of the first bar that is not before the start; None without one.
     """
 
     live = False
@@ -67,6 +72,14 @@ class FileFeed:
         self.notes: list[str] = []
         self._bars, self._start = bars, start
         self._place = 0 if start is None else int(np.searchsorted(bars.time, start))
+        self.begins: np.datetime64 | None = (
+            bars.time[self._place] if start is not None and self._place < len(bars) else None
+        )
+
+    @property
+    def opens(self) -> NDArray[np.datetime64]:
+        """Of the bars that are there to trade, those that a warm-up takes of them included."""
+        return self._bars.time[self._place :]
 
     def history(self, count: int) -> list[Bar]:
         """The bars before the start."""
@@ -97,13 +110,21 @@ class LinesFeed:
         lines: of text.
         name: of their source, for messages.
         columns: of the user's own that the champion sees, which every line must have; other keys are passed over.
+        symbol: that a line must be of, where it names one; None is any.
     """
 
     live = True
 
-    def __init__(self, lines: Iterable[str], name: str = "standard input", *, columns: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        lines: Iterable[str],
+        name: str = "standard input",
+        *,
+        columns: Sequence[str] = (),
+        symbol: str | None = None,
+    ) -> None:
         self.notes: list[str] = []
-        self._columns = tuple(columns)
+        self._columns, self._symbol = tuple(columns), symbol
         self._name, self._number, self._known = name, 0, 0
         self._after: np.datetime64 = np.datetime64("NaT", "us")
         self._lines: queue.Queue[str | None] = queue.Queue(_AHEAD)
@@ -161,6 +182,12 @@ class LinesFeed:
         if not isinstance(values, dict):
             right = '{"timestamp": "2024-05-01T13:00:00Z", "open": 1.5, "high": 1.6, "low": 1.4, "close": 1.5}'
             raise UserError(f"{self._name}: line {self._number} is no object of JSON; right is such as {right}")
+        named = values.get("symbol")
+        if self._symbol is not None and named is not None and named != self._symbol:
+            raise UserError(
+                f"{self._name}: line {self._number}: symbol {shown(named)}, but the account is of {self._symbol}; "
+                "right is that, or none, or --any-symbol where they are one market"
+            )
         try:
             known = {name: math.nan if value is None else value for name, value in values.items()}
             return Bar.from_mapping(known, columns=self._columns)
@@ -176,10 +203,13 @@ class Prefaced:
     Args:
         feed: whose bars are traded.
         bars: of the file; what the feed has of the same time is left out.
+
+    Attributes:
+        feed: whose bars are traded.
     """
 
     def __init__(self, feed: Feed, bars: Bars) -> None:
-        self._feed, self._bars = feed, bars
+        self.feed, self._bars = feed, bars
         self.live, self.notes = feed.live, feed.notes
         self.after, self.next, self.close = feed.after, feed.next, feed.close
 

@@ -77,6 +77,18 @@ class Journal:
         except OSError as error:
             raise OSError(error.errno, os.strerror(error.errno or 0), str(self._path)) from error
 
+    def damaged(self, number: int, why: str = "") -> UserError:
+        """What to raise of a line that cannot be what was written.
+
+        Args:
+            number: of the line, from 1.
+            why: what is wrong with it.
+        """
+        said = f" ({why})" if why else ""
+        return UserError(
+            f"{self._path}: line {number} is damaged{said}; bring the file back, or begin in another directory"
+        )
+
     def close(self) -> None:
         """Let go of the file."""
         os.close(self._handle)
@@ -87,9 +99,7 @@ class Journal:
         except (ValueError, RecursionError):
             read = None
         if not isinstance(read, dict) or "kind" not in read:
-            raise UserError(
-                f"{self._path}: line {number} is damaged; bring the file back, or begin in another directory"
-            )
+            raise self.damaged(number)
         return read
 
 

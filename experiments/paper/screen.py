@@ -12,6 +12,7 @@ from rich.text import Text
 
 from agents.live import Bar, Decision
 from experiments.paper.account import Order, Standing
+from experiments.paper.words import stamp, units
 from experiments.terminal import console, say
 
 __all__ = ["HEAD", "Screen"]
@@ -57,15 +58,15 @@ class Screen:
         self._bars += 1
         drawdown = 100 * (1 - standing.equity / peak)
         asked = "" if order is None else f"{order.target:+.3f}"
-        account = f"{asked:>7}{standing.equity:>11,.2f}{drawdown:>8.2f} %{standing.units:>13,.6g}"
-        happened = [f"{fill.reason} {fill.units:+,.6g} at {fill.price:g}" for fill in standing.fills]
+        account = f"{asked:>7}{standing.equity:>11,.2f}{drawdown:>8.2f} %{units(standing.units):>13}"
+        happened = [f"{fill.reason} {units(fill.units, signed=True)} at {fill.price:g}" for fill in standing.fills]
         if order is not None and decision.action is not None:
             sure = "" if decision.confidence is None else f" ({decision.confidence:.0%} sure)"
             happened.append(f"wants {self._actions[decision.action]} in {decision.regime}{sure}")
         if decision.reason != self._reason:
             self._reason = decision.reason
             happened += [decision.reason] if decision.reason else []
-        when = _when(bar)
+        when = stamp(bar.time)
         if happened:
             say(f"{when}  {account}  {'; '.join(happened)}")
         if self._live:
@@ -75,7 +76,3 @@ class Screen:
         """Something a person should know."""
         if not self._quiet:
             say(Text(text, style="yellow"))
-
-
-def _when(bar: Bar) -> str:
-    return str(bar.time.astype("datetime64[s]")).replace("T", " ")

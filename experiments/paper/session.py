@@ -12,17 +12,21 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from agents.live import Account, Bar, Decision
 from experiments.paper.account import Order, PaperAccount, Standing
 from experiments.paper.feeds import EndOfFeedError, Feed
 from experiments.paper.guard import Guard, Limits
 from experiments.paper.journal import Journal, told, values_of
-from experiments.paper.past import Terms, mended, past_of
+from experiments.paper.past import EARLY, Terms, another_length, mended, past_of
 from experiments.paper.roles import Ending, Player, Watcher
+from experiments.paper.words import stamp, units
 from markets.errors import UserError
 
 __all__ = ["Session"]
 
+_MOST_EARLY = 3  # bars that come too early, with none taken in good order among them, before it is no accident
 _TICK = 0.25  # seconds between looks at the kill file and the clock while no bar comes
 
 
@@ -64,8 +68,11 @@ class Session:
         self._terms, self._limits, self._player, self._feed = terms, limits, player, feed
         self._journal, self._watcher, self._clock = journal, watcher, clock
         self._guard = Guard(limits, terms.rules.cash)
-        self._past = past_of(journal.lines(), terms.rules.cash, self._guard)
+        self._past = past_of(journal, terms.rules.cash, self._guard)
         self._passed: dict[str, int] = {}  # bars passed over since the last one that was taken, by what was wrong
+        self._early: list[float] = []  # seconds after the bar that came before, of those that came too early
+        self._came: Bar | None = None  # the newest sound bar, taken or too early
+        self._unwritten: list[Bar] = []  # of a history, which is journaled once a bar of the feed is
         self._traded = False  # whether the market has volume, as far as that is known when the account begins
         self.account: PaperAccount | None = None
         self.standing = Standing(terms.rules.cash, 0.0, 0.0, 0, True, ())
@@ -145,20 +152,37 @@ class Session:
         past = self._past
         if past.last is not None:
             self._player.warm_up(past.recent(self._terms.warm_up))
+            if past.early is not None:
+                self._player.warm_up([past.early])
             self._feed.after(past.last.time)
         if past.bars:
             self.standing = self._open_account(past.bars[0]).begin(past.bars, past.orders) or self.standing
-            if self.standing.equity != past.equity:
-                self._watcher.note(
-                    f"equity is {self.standing.equity!r}, the journal has {past.equity!r}: another version wrote it"
-                )
+            assert self.account is not None
+            place = self.account.departure(past.orders, past.told)
+            if place is not None:
+                why = f"equity {past.told[place][0]!r} and units {past.told[place][1]!r} do not follow from its bars"
+                raise self._journal.damaged(past.numbers[place], f"{why} and orders")
+            found, told = self.standing.equity, past.told[-1][0]
+            if found != told:
+                self._watcher.note(f"equity is {found!r}, the journal has {told!r}: another version wrote it")
 
     def _warm_up(self) -> None:
         """Gather the bars that the first decision needs before its own, as far as the feed has them at hand."""
         past, wanted = self._past, self._terms.warm_up - 1
         if past.bars:
             return
-        self._learn([mended(bar) for bar in self._feed.history(wanted) if not past.fault(bar, self._terms.rules)])
+        early: Bar | None = None
+        for bar in map(mended, self._feed.history(wanted)):
+            problem = past.fault(bar, self._terms)
+            if problem:
+                early = bar if problem.startswith(EARLY) else early
+            else:
+                past.warm.append(bar)
+                self._unwritten.append(bar)
+                early = None
+        past.check_clock([], self._terms)
+        self._player.warm_up([*self._unwritten, *([] if early is None else [early])])
+        past.early = early or past.early
         if past.last is not None:
             self._feed.after(past.last.time)
         if len(past.warm) < wanted:
@@ -169,19 +193,28 @@ class Session:
         if not bars:
             return
         self._past.check_clock(bars, self._terms)
-        self._journal.append({"kind": "warm_up", "bar": values_of(bar)} for bar in bars)
+        self._journal.append([*self._history(), *({"kind": "warm_up", "bar": values_of(bar)} for bar in bars)])
         self._past.warm += bars
         self._player.warm_up(bars)
+
+    def _history(self) -> list[dict[str, Any]]:
+        """The lines of a history that are not written yet; a feed that brings no bar leaves none behind."""
+        bars, self._unwritten = self._unwritten, []
+        return [{"kind": "warm_up", "bar": values_of(bar)} for bar in bars]
 
     def _take(self, bar: Bar) -> bool:
         """One closed bar; whether it was fit to be taken."""
         past = self._past
-        problem = past.fault(bar, self._terms.rules)
+        problem = past.fault(bar, self._terms)
         if problem:
             self._pass_over(bar, problem)
+            if problem.startswith(EARLY):
+                self._count_early(bar)
             return False
         self._tell_passed()
         bar = mended(bar)
+        self._early = self._early if past.early is not None else []
+        self._came, past.early = bar, None
         if len(past.warm) < self._terms.warm_up - 1:
             self._learn([bar])
             return True
@@ -192,7 +225,7 @@ class Session:
         self.standing = standing = account.meet(bar, past.orders[-1] if past.orders else None)
         if not math.isfinite(standing.equity):
             raise UserError(
-                f"{self._terms.symbol}: equity at {bar.time} is beyond any number; look at that bar's prices"
+                f"{self._terms.symbol}: equity at {stamp(bar.time)} is beyond any number; look at that bar's prices"
             )
         past.peak = max(past.peak, standing.equity)
         tripped = self._guard.judge(bar.time, standing.equity)
@@ -206,6 +239,7 @@ class Session:
             order, said = self._flat(bar), ""
         self._journal.append(
             [
+                *self._history(),
                 {
                     "kind": "bar",
                     "bar": values_of(bar),
@@ -215,7 +249,7 @@ class Session:
                     "order": order,
                     "guard": tripped,
                     "said": said,
-                }
+                },
             ]
         )
         past.bars.append(bar)
@@ -224,16 +258,32 @@ class Session:
         self._watcher.bar(bar, standing, past.peak, decision, order)
         for text in (said, f"guard: {tripped}" if tripped else ""):
             if text:
-                self._watcher.note(f"{bar.time}: {text}")
+                self._watcher.note(f"{stamp(bar.time)}: {text}")
         return True
+
+    def _count_early(self, bar: Bar) -> None:
+        """Show a bar that came too early to the champion, which does not take it either, and count it.
+
+        Raises:
+            UserError: several came: the feed is of bars of another length.
+        """
+        past = self._past
+        before = self._came or past.last
+        assert before is not None
+        self._early.append(float(abs(bar.time - before.time) / np.timedelta64(1, "s")))
+        self._came = past.early = bar
+        self._player.warm_up([bar])
+        if len(self._early) >= _MOST_EARLY:
+            raise another_length(self._terms.symbol, min(self._early), self._terms.seconds)
 
     def _pass_over(self, bar: Bar, problem: str) -> None:
         """Say what is wrong with a bar, once of each kind until one is taken: a feed may repeat itself for ever."""
         kind = problem.partition(":")[0]
         self._passed[kind] = self._passed.get(kind, 0) + 1
         if self._passed[kind] == 1:
-            self._write(kind="passed", time=str(bar.time), reason=problem)
-            self._watcher.note(f"{bar.time}: {problem}")
+            kept = {"bar": values_of(bar)} if kind == EARLY else {}
+            self._write(kind="passed", time=str(bar.time), reason=problem, **kept)
+            self._watcher.note(f"{stamp(bar.time)}: {problem}")
 
     def _tell_passed(self) -> None:
         """Say how many more bars were passed over."""
@@ -275,7 +325,8 @@ class Session:
         if past.orders:
             past.orders[-1] = order
         past.stopping = reason
-        self._watcher.note(f"guard: {reason}")
+        when = f"{stamp(past.last.time)}: " if past.last is not None else ""
+        self._watcher.note(f"{when}guard: {reason}")
 
     def _over(self) -> bool:
         """Whether the guard has stopped and nothing is held any more."""
@@ -287,7 +338,7 @@ class Session:
         return Ending("stopped", reason)
 
     def _open(self) -> str:
-        return f"the position of {self.standing.units:g} units is still open"
+        return f"the position of {units(self.standing.units)} units is still open"
 
     def _tell(self) -> None:
         for note in self._feed.notes:

@@ -92,7 +92,8 @@ def test_lines_on_standard_input_do_as_the_file_does(
     frame_file.write_parquet(tmp_path / "warm.parquet")
     for end in (len(lines) - 70, len(lines)):  # the producer begins again at the beginning
         monkeypatch.setattr("sys.stdin", io.StringIO("".join(lines[:end])))
-        words = ("--feed", "stdin", "--warm-up", tmp_path / "warm.parquet")
+        own = manifest(bundle)["instrument"]["symbol"]
+        words = ("--feed", "stdin", "--warm-up", tmp_path / "warm.parquet", "--symbol", own)
         assert paper(bundle, *words, "--out", tmp_path / "account", *COSTS) == 0
     same(tmp_path / "account", account)
 
@@ -104,7 +105,7 @@ def test_a_line_that_is_no_bar_stops_it_and_what_was_before_stands(
     frame = pl.read_parquet(bars)
     frame.head(len(frame) - 1).write_parquet(tmp_path / "warm.parquet")
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(row) + "\nsoon\n"))
-    words = ("--feed", "stdin", "--warm-up", tmp_path / "warm.parquet", "--out", tmp_path / "account")
+    words = ("--feed", "stdin", "--any-symbol", "--warm-up", tmp_path / "warm.parquet", "--out", tmp_path / "account")
     assert paper(bundle, *words) == 2
     (said,) = capsys.readouterr().err.splitlines()
     assert said.startswith("arena: standard input: line 2 is no object of JSON")
@@ -144,7 +145,7 @@ def test_the_grace_is_the_silence_in_force_and_a_pipe_gets_plain_text(
     pl.read_parquet(bars).head(manifest(bundle)["warm_up"] + 5).write_parquet(tmp_path / "few.parquet")
     for words, grace in (((), None), (("--stale", 77), 77.0), (("--stale", 77, "--grace", 5), 5.0)):
         out = tmp_path / f"account-{len(words)}"
-        assert paper(bundle, "--bars", tmp_path / "few.parquet", "--out", out, *words) == 0
+        assert paper(bundle, "--bars", tmp_path / "few.parquet", "--any-symbol", "--out", out, *words) == 0
         lines = [json.loads(line) for line in (out / "journal.jsonl").open()]
         (limits,) = [line["limits"] for line in lines if line["kind"] == "session"]
         assert limits["grace"] == (limits["stale"] if grace is None else grace)
@@ -157,6 +158,13 @@ def test_mistakes_are_one_line_and_leave_nothing(
     need = manifest(bundle)["warm_up"]
     pl.read_parquet(bars).head(need - 1).write_parquet(tmp_path / "short.parquet")
     pl.read_parquet(bars).gather_every(2).write_parquet(tmp_path / "slow.parquet")
+    own = ("--symbol", manifest(bundle)["instrument"]["symbol"])
+    fine, usual = tmp_path / "fine.parquet", pl.read_parquet(bars)
+    faster = pl.col("timestamp").first() + (pl.col("timestamp") - pl.col("timestamp").first()) / 12
+    usual.with_columns(faster.cast(usual.schema["timestamp"]) + (usual["timestamp"][-1] - usual["timestamp"][0])).tail(
+        900
+    ).write_parquet(fine)
+    pl.concat([usual.head(need), pl.read_parquet(fine).slice(13, 40)]).write_parquet(tmp_path / "mixed.parquet")
     (tmp_path / "kill").touch()
     out = tmp_path / "out"
     changed = a_copy(bundle, tmp_path)
@@ -166,6 +174,14 @@ def test_mistakes_are_one_line_and_leave_nothing(
         (bundle, "--out", out): "give bars to trade: --bars FILE, or --feed",
         (changed, "--bars", bars, "--out", out): "champion.safetensors",
         (bundle, "--bars", tmp_path / "none.csv", "--out", out): "none.csv: no such file",
+        (bundle, "--bars", bars, "--feed", "stdin", "--out", out): "paper: --bars FILE or --feed FEED, not both",
+        (bundle, "--bars", bars, "--from", "2030-01-01", "--out", out): "no bar at or after 2030-01-01 00:00:00; the",
+        (bundle, "--bars", fine, "--warm-up", bars, *own, "--out", out): "fine.parquet: bars come",
+        (bundle, "--bars", tmp_path / "mixed.parquet", *own, "--out", out): "mixed.parquet, the bars to trade: bars",
+        (bundle, "--bars", tmp_path / "short.parquet", *own, "--out", out): f"{need - 1} bars, but a decision of this",
+        (bundle, "--bars", tmp_path / "short.parquet", "--out", out): "bars of short, but the bundle is for",
+        (bundle, "--bars", bars, "--warm-up", bars, "--out", out): "no bar came after the warm-up",
+        (bundle, "--bars", bars, "--out", "/dev/null/x"): "/dev/null/x: cannot be written",
         (bundle, "--bars", bars, "--from", "soon", "--out", out): "--from soon: is not a time",
         (bundle, "--feed", "stdin", "--from", "2024-01-01", "--out", out): "--from: is for --bars alone",
         (bundle, "--feed", "ccxt:kraken", "--out", out): "right is stdin or ccxt:EXCHANGE:SYMBOL:TIMEFRAME",
@@ -179,7 +195,25 @@ def test_mistakes_are_one_line_and_leave_nothing(
         (line,) = capsys.readouterr().err.splitlines()
         assert message in line
         assert not out.exists()
-    assert paper(bundle, "--bars", tmp_path / "short.parquet", "--out", tmp_path / "short") == 2
-    assert f"{need - 1} bars, but a decision of this champion needs {need}" in capsys.readouterr().err
-    assert paper(bundle, "--bars", tmp_path / "slow.parquet", "--out", tmp_path / "slow") == 2
+    assert paper(bundle, "--bars", tmp_path / "slow.parquet", *own, "--out", tmp_path / "slow") == 2
     assert "s apart, but this champion's are" in capsys.readouterr().err
+
+
+def test_an_empty_feed_is_said_and_an_account_says_what_becomes_of_another_start(
+    bundle: Path, bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    out, stamps = tmp_path / "account", pl.read_parquet(bars)["timestamp"].to_list()
+    for words in (("--feed", "stdin", "--warm-up", bars),):
+        monkeypatch.setattr("sys.stdin", io.StringIO(""))
+        assert paper(bundle, *words, "--out", out) == 2
+        assert capsys.readouterr().err == "arena: stdin: no bar came after the warm-up; give bars to trade\n"
+    few = tmp_path / bars.name
+    pl.read_parquet(bars).head(len(stamps) - 20).write_parquet(few)
+    usual = (bundle, "--bars", few, "--out", out, "--from")
+    for start, said in ((-40, ""), (-40, ""), (-30, f"is not used: the account began {stamps[-40]} and goes on")):
+        assert paper(*usual, stamps[start].isoformat()) == 0
+        shown = capsys.readouterr().out
+        assert said in shown
+        assert ("is not used" in shown) == bool(said)
+    assert paper(bundle, "--bars", bars, "--out", out, "--from", stamps[-5].isoformat()) == 2
+    assert f"the account goes on after {stamps[-21]}, and may leave out no bar" in capsys.readouterr().err

@@ -91,6 +91,13 @@ def test_of_a_line_only_prices_and_what_the_champion_sees_are_kept():
         drained(LinesFeed(io.StringIO(line()), columns=("mood",)))
 
 
+def test_a_line_of_another_symbol_is_refused():
+    text = line(symbol="MADE") + line(timestamp=1714575600) + line(timestamp=1714579200, symbol="ELSE")
+    with pytest.raises(UserError, match=r"line 3: symbol 'ELSE', but the account is of MADE; .* --any-symbol"):
+        drained(LinesFeed(io.StringIO(text), symbol="MADE"))
+    assert len(drained(LinesFeed(io.StringIO(text)))) == 3
+
+
 def test_no_line_yet_is_no_bar():
     class Slow(io.StringIO):
         def __iter__(self) -> Iterator[str]:

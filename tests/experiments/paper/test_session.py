@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +18,10 @@ from agents.live import Bar
 from experiments import cli
 from experiments.paper.account import Order, PaperAccount
 from experiments.paper.directory import settings_words
-from experiments.paper.feeds import EndOfFeedError, FileFeed, bars_in
+from experiments.paper.feeds import EndOfFeedError, FileFeed, Prefaced, bars_in
 from experiments.paper.journal import Journal
 from experiments.replay.replay import replay
+from markets.bars import Bars
 from markets.errors import UserError
 from markets.rules import BrokerRules
 
@@ -290,7 +291,10 @@ def test_another_bundle_another_folder_and_another_process_are_refused(
 ):
     with monkeypatch.context() as patch:
         patch.setitem(small_papers.MANIFEST, "hash", "1" * 64)
-        with pytest.raises(UserError, match=f"bundle {'0' * 64}, not {'1' * 64}"):
+        with pytest.raises(
+            UserError,
+            match=r"of stub 7 of run made \(bundle 0{12}\), not of stub 7 of run made \(bundle 1{12}\); name",
+        ):
             trade(undisturbed, FileFeed(make_bars()))
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(UserError, match="is no paper account"):
@@ -316,6 +320,93 @@ def test_bars_of_another_length_and_a_damaged_journal_are_refused(undisturbed: P
     (folder / "journal.jsonl").write_text("\n".join([*lines[:30], lines[30][:20], *lines[31:], ""]))
     with pytest.raises(UserError, match="line 31 is damaged"):
         trade(folder, FileFeed(make_bars()))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "why"),
+    [
+        ("equity", 20000.0, "do not follow from its bars and orders"),
+        ("units", 1.5, "do not follow from its bars and orders"),
+        ("equity", "much", "equity is no number"),
+        ("order", ["buy", None, None], "order is no number"),
+        ("bar", None, ""),
+    ],
+)
+def test_a_journal_that_was_edited_is_refused_with_the_line(
+    key: str, value: object, why: str, undisturbed: Path, tmp_path: Path
+):
+    folder = tmp_path / "edited"
+    folder.mkdir()
+    (folder / "paper.json").write_bytes((undisturbed / "paper.json").read_bytes())
+    lines = [json.loads(line) for line in (undisturbed / "journal.jsonl").open()]
+    lines[60][key] = value
+    (folder / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(UserError, match=rf"journal.jsonl: line 61 is damaged .*{why}.*; bring the file back"):
+        trade(folder, FileFeed(make_bars()))
+
+
+class Handed(FileFeed):
+    """Further bars in between, as a live feed may hand them on."""
+
+    live = True
+
+    def __init__(self, bars: Bars, more: list[Bar]) -> None:
+        super().__init__(bars)
+        self.more = sorted(more, key=lambda bar: bar.time)
+
+    def next(self, timeout: float) -> Bar | None:
+        if self.more and self._place < len(self._bars) and self.more[0].time < self._bars.time[self._place]:
+            return self.more.pop(0)
+        return super().next(timeout)
+
+
+def moved(bar: Bar, minutes: int) -> Bar:
+    return Bar(bar.time + np.timedelta64(minutes, "m"), bar.bid, bar.ask, bar.volume)
+
+
+class Told(Moody):
+    """Remembers what it was shown without deciding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: list[Bar] = []
+
+    def warm_up(self, bars: Iterable[Bar]) -> int:
+        self.shown += list(bars)
+        return super().warm_up([])
+
+
+def test_bars_that_come_too_early_are_passed_over_shown_to_the_champion_and_end_it_where_they_go_on(tmp_path: Path):
+    bars, strict = make_bars(40), dataclasses.replace(TERMS, shortest=3600.0)
+    after = bars_in(bars[20:21])[0]
+    early = [moved(after, 5), moved(after, 10)]
+    player, watcher = Told(), Seen()
+    assert trade(tmp_path / "two", Handed(bars, early), terms=strict, player=player, watcher=watcher).how == "ended"
+    assert player.shown[-2:] == early
+    assert not any(bar in early for bar, *_ in watcher.bars)
+    when = str(early[0].time.astype("datetime64[s]")).replace("T", " ")
+    assert f"{when}: too_early: 300 s after the bar before, at least 3600 s is right" in watcher.notes
+    again = Told()  # gone on with before the next bar came, the champion knows of it still
+    trade(tmp_path / "stopped", Handed(bars[:21], []), terms=strict)
+    lines = (tmp_path / "two" / "journal.jsonl").read_text().splitlines(keepends=True)
+    cut = next(row for row, line in enumerate(lines) if json.loads(line)["kind"] == "passed")
+    (tmp_path / "stopped" / "journal.jsonl").write_text("".join(lines[: cut + 1]))
+    trade(tmp_path / "stopped", FileFeed(bars), terms=strict, player=again)
+    assert again.shown[-1] == early[0]
+    with pytest.raises(UserError, match="MADE: bars come 300 s apart, but this champion's are 3600 s long"):
+        trade(tmp_path / "three", Handed(bars, [*early, moved(after, 15)]), terms=strict)
+    halves = [moved(bar, 30) for bar in bars_in(bars[20:24])]
+    with pytest.raises(UserError, match="MADE: bars come 1800 s apart"):
+        trade(tmp_path / "halves", Handed(bars, halves), terms=strict)
+    assert len(tables(tmp_path / "three")["bars"]) == 21 - TERMS.warm_up + 1
+
+
+def test_a_history_is_journaled_with_the_first_bar_behind_it(tmp_path: Path):
+    bars = make_bars(40)
+    trade(tmp_path / "a", Prefaced(FileFeed(bars[:5]), bars[:20]))
+    assert [json.loads(line)["kind"] for line in (tmp_path / "a" / "journal.jsonl").open()] == ["session"]
+    assert trade(tmp_path / "a", FileFeed(bars)).how == "ended"
+    assert len(tables(tmp_path / "a")["bars"]) == 40 - TERMS.warm_up + 1
 
 
 def test_all_of_its_tables_are_there(undisturbed: Path):
