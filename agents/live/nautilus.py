@@ -6,6 +6,7 @@ venue's.
 """
 
 import json
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -102,7 +103,7 @@ class ChampionStrategy(TargetStrategy):
         if self.caps.tripped:
             self.log.warning(f"not trading: {self.caps.tripped}; start without this saved state to go on")
         if self.config.history is not None:
-            self.champion.warm_up(_read(self.config.history))
+            self.champion.warm_up(_read(self.config.history, self.champion.manifest["features"]["columns"]))
         for kind in self._kinds:  # the cache has the newest first
             for bar in reversed(self.cache.bars(kind)):
                 self._gather(bar)
@@ -256,8 +257,8 @@ def _ordered(kinds: list[BarType], instrument: InstrumentId, seconds: float) -> 
     return [found[side] for side in sides]
 
 
-def _read(path: str) -> list[Bar]:
-    """Bars of a file of JSON lines.
+def _read(path: str, columns: Sequence[str]) -> list[Bar]:
+    """Bars of a file of JSON lines, with these columns of the user's own.
 
     Raises:
         UserError: the file cannot be read, or a line is no bar.
@@ -274,7 +275,7 @@ def _read(path: str) -> list[Bar]:
             values = json.loads(line)
             if not isinstance(values, dict):
                 raise UserError('expected an object such as {"timestamp": …, "open": …}')
-            bars.append(Bar.from_mapping(values))
+            bars.append(Bar.from_mapping(values, columns=columns))
         except RecursionError:
             raise UserError(f"history: {path}: line {number}: nested too deep") from None
         except (ValueError, UserError) as error:
