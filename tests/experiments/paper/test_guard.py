@@ -12,6 +12,7 @@ from agents.live import Account, Bar, Decision
 from agents.live.caps import Caps
 from experiments.paper.feeds import EndOfFeedError, FileFeed, bars_in
 from experiments.paper.guard import Guard, Limits
+from experiments.paper.words import units
 from experiments.replay.replay import replay
 from markets.bars import Bars
 from markets.errors import UserError
@@ -103,6 +104,21 @@ def test_an_account_without_money_is_stopped_not_divided_by():
     assert guard.judge(np.datetime64("2024-01-01", "us"), 0.0) == "drawdown of 100.00% reached max_drawdown 100.00%"
 
 
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (17488.1, "+17,488.10"),
+        (16796.0, "+16,796.00"),
+        (-8735.56, "-8,735.56"),
+        (0.012345678, "+0.0123457"),
+        (0.0, "+0"),
+    ],
+)
+def test_units_have_one_form(number: float, said: str):
+    assert units(number, signed=True) == said
+    assert units(number) == said.removeprefix("+")
+
+
 @pytest.mark.parametrize(("asked", "allowed"), [(0.5, 0.5), (2.0, 1.5), (-9.0, -1.5), (0.0, 0.0)])
 def test_exposure_is_cut_to_what_is_allowed(asked: float, allowed: float):
     assert Guard(limits(max_exposure=1.5), 1.0).cut(asked) == allowed
@@ -127,8 +143,10 @@ def test_the_kill_file_stops_it_and_what_was_pending_gives_way(tmp_path: Path):
             return super().on_bar(bar, account)
 
     hard = {"terms": COSTLESS, "limits": limits(kill_file=str(kill))}
-    ending = trade(tmp_path / "a", FileFeed(falling()), player=Killing(), **hard)
+    watcher = Seen()
+    ending = trade(tmp_path / "a", FileFeed(falling()), player=Killing(), watcher=watcher, **hard)
     assert ending == ("stopped", f"kill file {kill} is there")
+    assert watcher.notes[-1] == f"2024-01-01 06:00:00: guard: kill file {kill} is there"
     found = tables(tmp_path / "a")
     assert found["targets"]["target"].to_list() == [1.0, *[None] * 5, 0.0, None]
     assert found["ledger"]["units"].to_list()[-1] == 0
