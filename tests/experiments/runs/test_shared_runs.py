@@ -154,6 +154,7 @@ def test_two_processes_make_the_run_that_one_makes_and_either_goes_on_with_the_o
         assert {run.read_config()["device"][key] for key in ("coordinator", "processes", "process")} == {None}
 
 
+@pytest.mark.soak  # compiles forests for two processes and for one: minutes, for what each half has tests of its own
 def test_two_processes_found_a_run_by_a_saved_model_as_one_does(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
