@@ -65,12 +65,13 @@ def verify(path: str | Path) -> list[Check]:
 
 
 def _foreign(bundle: Bundle) -> list[str]:
-    """What lies below runner/ without a hash in the manifest, and so might run in place of what has one.
+    """What lies in the folder without a hash in the manifest, and so might run in place of what has one.
 
-    Folders in which Python keeps what it compiled are passed over: `repeat_by_own_runner` reads none.
+    A module beside runner/ hides one of the same name from a program that is started there. Folders in which Python
+    keeps what it compiled are passed over: `repeat_by_own_runner` reads none.
     """
     found = list[str]()
-    for where, folders, names in os.walk(bundle.path / "runner"):
+    for where, folders, names in os.walk(bundle.path):
         place = Path(where)
         links = [name for name in folders if (place / name).is_symlink()]
         compiled = place.name == "__pycache__"
@@ -79,7 +80,7 @@ def _foreign(bundle: Bundle) -> list[str]:
             for name in (*links, *names)
             if not (compiled and name.endswith(".pyc"))
         ]
-    return sorted(set(found) - set(bundle.values["files"]))
+    return sorted(set(found) - {_MANIFEST, *bundle.values["files"]})
 
 
 def _whole(bundle: Bundle, foreign: Sequence[str]) -> list[Check]:

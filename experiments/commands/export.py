@@ -61,6 +61,6 @@ def run(args: argparse.Namespace) -> int:
     held = ", ".join(champion["regimes"]) or "nothing any more"
     say(f"{champion['species']} {champion['id']} of run {champion['run_id']}, champion of {held}, for {symbol}")
     files = [path for path in out.rglob("*") if path.is_file()]
-    say(f"{out}: {len(files)} files, {sum(path.stat().st_size for path in files):,} bytes")
+    say(f"{args.out}: {len(files)} files, {sum(path.stat().st_size for path in files):,} bytes")
     say(f"check it with: arena verify {args.out}")
     return 0
