@@ -149,10 +149,10 @@ class Bar:
         return cls.from_mid(time, opened, high, low, close, volume, spread=values.get("spread", 0.0), columns=own)
 
 
-def bars_of(bars: Sequence[Bar], columns: Iterable[str]) -> Bars:
+def bars_of(bars: Sequence[Bar], columns: Iterable[str], symbol: str = "") -> Bars:
     """Many bars as one table, with these columns of the user's own."""
     return Bars(
-        "",
+        symbol,
         np.asarray([bar.time for bar in bars], "datetime64[us]"),
         np.asarray([bar.bid for bar in bars], np.float64).reshape(-1, 4),
         np.asarray([bar.ask for bar in bars], np.float64).reshape(-1, 4),

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.live import Bar
+from agents.live.bar import bars_of
 from experiments.replay.passage import ACCOUNT, OUTCOME, Passage, outcome_of, rows_of
 from experiments.replay.replay import ReplayResult, quoted, result_of
 from experiments.replay.targets import Targets
@@ -23,7 +24,7 @@ from markets.bars import Bars
 from markets.calendars import financing_days
 from markets.rules import BrokerRules
 
-__all__ = ["Fill", "Order", "PaperAccount", "Standing", "bars_of", "targets_of"]
+__all__ = ["Fill", "Order", "PaperAccount", "Standing", "targets_of"]
 
 _DAYS, _LAST = 10, 11  # columns of a row of the passage
 _ROUNDING = 1e-6  # relative; nobody would write a number into a journal that is so little another
@@ -171,7 +172,7 @@ class PaperAccount:
 
     def _known(self, bars: Sequence[Bar]) -> Bars:
         """Bars as the account knows them: to a cap by volume, a market that began without any stays one without."""
-        known = bars_of(self._symbol, bars)
+        known = bars_of(bars, (), self._symbol)
         if self._rules.participation is not None and not self._has_volume:
             known = dataclasses.replace(known, volume=np.zeros(len(bars)))
         return known
@@ -216,17 +217,6 @@ class PaperAccount:
 def _near(told: NDArray[np.float64], found: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which rows are the same but for rounding, as other versions of the libraries may round."""
     return np.asarray(np.isclose(told, found, rtol=_ROUNDING, atol=_ROUNDING).all(axis=-1))
-
-
-def bars_of(symbol: str, bars: Sequence[Bar]) -> Bars:
-    """Bars as arrays."""
-    return Bars(
-        symbol,
-        np.array([bar.time for bar in bars], "datetime64[us]"),
-        np.array([bar.bid for bar in bars], np.float64).reshape(-1, 4),
-        np.array([bar.ask for bar in bars], np.float64).reshape(-1, 4),
-        np.array([bar.volume for bar in bars], np.float64),
-    )
 
 
 def targets_of(orders: Sequence[Order | None]) -> Targets:

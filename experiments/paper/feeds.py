@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.live import Bar
+from agents.live.bar import bars_in
 from markets.bars import Bars
 from markets.errors import UserError
 from markets.settings import shown
 
-__all__ = ["EndOfFeedError", "Feed", "FileFeed", "LinesFeed", "Prefaced", "bars_in", "standard_lines"]
+__all__ = ["EndOfFeedError", "Feed", "FileFeed", "LinesFeed", "Prefaced", "standard_lines"]
 
 
 _AHEAD = 4096  # lines that are read before they are asked for
@@ -234,13 +235,3 @@ def standard_lines() -> Iterable[str]:
         yield from (line.decode(errors="replace") for line in lines)
     if rest:
         yield rest.decode(errors="replace")
-
-
-def bars_in(bars: Bars) -> list[Bar]:
-    """Bars one by one."""
-    rows = zip(bars.time, bars.bid.tolist(), bars.ask.tolist(), bars.volume.tolist(), strict=True)
-    own = {name: column.tolist() for name, column in bars.columns.items()}
-    return [
-        Bar(time, bid, ask, volume, {name: values[row] for name, values in own.items()})
-        for row, (time, bid, ask, volume) in enumerate(rows)
-    ]

@@ -8,12 +8,10 @@ live bot holds to (`agents.live.caps`).
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from agents.live.caps import Caps
 from markets.settings import setting
 
-__all__ = ["Guard", "Limits"]
+__all__ = ["Limits"]
 
 
 @dataclass(frozen=True)
@@ -41,34 +39,8 @@ class Limits:
         """Why the kill file stops it, empty while it is not there."""
         return f"kill file {self.kill_file} is there" if Path(self.kill_file).exists() else ""
 
-
-class Guard:
-    """Follows equity from close to close.
-
-    Args:
-        limits: that hold.
-        cash: the account begins with.
-    """
-
-    def __init__(self, limits: Limits, cash: float) -> None:
-        self._caps = Caps(
-            max_exposure=limits.max_exposure, max_drawdown=limits.max_drawdown, max_daily_loss=limits.max_daily_loss
-        )
-        self._caps.begin(cash)
-
-    def judge(self, time: np.datetime64, equity: float) -> str:
-        """Why to stop at the close of a bar; empty where nothing is wrong.
-
-        Args:
-            time: open of the bar, whose day it counts to.
-            equity: at its close.
-        """
-        return self._caps.look(time, equity)
-
-    def renew(self) -> None:
-        """Count from here on."""
-        self._caps.renew()
-
-    def cut(self, target: float) -> float:
-        """The exposure that is allowed of what is asked for."""
-        return self._caps.clip(target)
+    def caps(self, cash: float) -> Caps:
+        """What follows equity from close to close, of an account that begins with so much."""
+        caps = Caps(max_exposure=self.max_exposure, max_drawdown=self.max_drawdown, max_daily_loss=self.max_daily_loss)
+        caps.begin(cash)
+        return caps

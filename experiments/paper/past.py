@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.live import Bar
-from agents.live.quotes import fault
+from agents.live.caps import Caps
+from agents.live.quotes import fault, quoted
 from experiments.paper.account import Order
-from experiments.paper.guard import Guard
 from experiments.paper.journal import Journal, Line, bar_of
 from experiments.paper.words import stamp
 from markets.errors import UserError
@@ -131,13 +131,13 @@ def another_length(name: str, found: float, seconds: float) -> UserError:
     )
 
 
-def past_of(journal: Journal, cash: float, guard: Guard) -> Past:
+def past_of(journal: Journal, cash: float, caps: Caps) -> Past:
     """What the lines of a journal say an account is.
 
     Args:
         journal: of the account.
         cash: it began with.
-        guard: of the account, which is shown every close.
+        caps: of the account, which are shown every close.
 
     Raises:
         UserError: a line that cannot be what was written.
@@ -145,7 +145,7 @@ def past_of(journal: Journal, cash: float, guard: Guard) -> Past:
     past = Past(cash)
     for number, line in enumerate(journal.lines(), 1):
         try:
-            _read(past, line, number, guard)
+            _read(past, line, number, caps)
         except KeyError as error:
             raise journal.damaged(number, f"{error.args[0]} is missing") from None
         except (UserError, AttributeError, TypeError, ValueError, OverflowError) as error:
@@ -153,7 +153,7 @@ def past_of(journal: Journal, cash: float, guard: Guard) -> Past:
     return past
 
 
-def _read(past: Past, line: Line, number: int, guard: Guard) -> None:
+def _read(past: Past, line: Line, number: int, caps: Caps) -> None:
     """One line of a journal."""
     kind = line["kind"]
     if kind == "warm_up":
@@ -167,7 +167,7 @@ def _read(past: Past, line: Line, number: int, guard: Guard) -> None:
         past.numbers.append(number)
         past.early = None
         past.peak = max(past.peak, equity)
-        guard.judge(past.bars[-1].time, equity)
+        caps.look(past.bars[-1].time, equity)
         past.stopping = line["guard"] or past.stopping
     elif kind == "passed":
         past.early = bar_of(line["bar"]) if "bar" in line else past.early
@@ -178,15 +178,14 @@ def _read(past: Past, line: Line, number: int, guard: Guard) -> None:
     elif kind == "stopped":
         past.stopped = line["reason"]
     elif kind == "again":
-        guard.renew()
+        caps.renew()
         past.stopping = past.stopped = ""
 
 
 def mended(bar: Bar) -> Bar:
     """The bar with high and low exactly around open and close, as readers mend what rounding left."""
-    sides = (bar.bid, bar.ask)
-    whole = [(side[0], max(side), min(side), side[3]) for side in sides]
-    return bar if tuple(whole) == sides else Bar(bar.time, whole[0], whole[1], bar.volume, bar.columns)
+    bid, ask = quoted(bar.bid, bar.ask, None, None)
+    return bar if (bid, ask) == (bar.bid, bar.ask) else Bar(bar.time, bid, ask, bar.volume, bar.columns)
 
 
 def _next(past: Past, line: Line) -> Bar:

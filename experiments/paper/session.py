@@ -17,7 +17,7 @@ import numpy as np
 from agents.live import Account, Bar, Decision
 from experiments.paper.account import Order, PaperAccount, Standing
 from experiments.paper.feeds import EndOfFeedError, Feed
-from experiments.paper.guard import Guard, Limits
+from experiments.paper.guard import Limits
 from experiments.paper.journal import Journal, told, values_of
 from experiments.paper.past import EARLY, Terms, another_length, mended, past_of
 from experiments.paper.roles import Ending, Player, Watcher
@@ -67,8 +67,8 @@ class Session:
     ) -> None:
         self._terms, self._limits, self._player, self._feed = terms, limits, player, feed
         self._journal, self._watcher, self._clock = journal, watcher, clock
-        self._guard = Guard(limits, terms.rules.cash)
-        self._past = past_of(journal, terms.rules.cash, self._guard)
+        self._caps = limits.caps(terms.rules.cash)
+        self._past = past_of(journal, terms.rules.cash, self._caps)
         self._passed: dict[str, int] = {}  # bars passed over since the last one that was taken, by what was wrong
         self._early: list[float] = []  # seconds after the bar that came before, of those that came too early
         self._came: Bar | None = None  # the newest sound bar, taken or too early
@@ -82,7 +82,7 @@ class Session:
             if not again:
                 raise UserError(f"{name}: its guard stopped it: {past.stopped}; look into it, then go on with --again")
             self._write(kind="again")
-            self._guard.renew()
+            self._caps.renew()
             past.stopping = past.stopped = ""
         elif past.stopping:
             watcher.note(f"it was being stopped: {past.stopping}")
@@ -228,7 +228,7 @@ class Session:
                 f"{self._terms.symbol}: equity at {stamp(bar.time)} is beyond any number; look at that bar's prices"
             )
         past.peak = max(past.peak, standing.equity)
-        tripped = self._guard.judge(bar.time, standing.equity)
+        tripped = self._caps.look(bar.time, standing.equity)
         if not standing.alive:
             tripped = "the account is ruined"
         tripped = "" if past.stopping else tripped
@@ -299,7 +299,7 @@ class Session:
             return None, ""
         if not self._takes_orders(bar):
             return None, "no volume in this bar: it takes no order"
-        target = self._guard.cut(decision.target)
+        target = self._caps.clip(decision.target)
         cut = f"exposure of {decision.target:+.3f} cut to {target:+.3f}" if target != decision.target else ""
         return Order(target, decision.stop, decision.take_profit), cut
 

@@ -11,7 +11,7 @@ from small_papers import LIMITS, TERMS, Moody, Seen, make_bars, tables, trade
 from agents.live import Account, Bar, Decision
 from agents.live.caps import Caps
 from experiments.paper.feeds import EndOfFeedError, FileFeed, bars_in
-from experiments.paper.guard import Guard, Limits
+from experiments.paper.guard import Limits
 from experiments.paper.words import units
 from experiments.replay.replay import replay
 from markets.bars import Bars
@@ -77,11 +77,11 @@ def test_what_the_guard_stopped_is_refused_in_one_line_until_again(tmp_path: Pat
 
 
 def test_a_days_loss_counts_from_the_close_before_the_day():
-    guard = Guard(limits(max_daily_loss=0.03), 100.0)
+    guard = limits(max_daily_loss=0.03).caps(100.0)
     day = np.datetime64("2024-01-01T00", "us")
     equities = [100.0, 99.0, 97.5, 97.1, 95.0, 94.3, 94.1]
     hours = [0, 5, 23, 24, 30, 47, 49]
-    said = [guard.judge(day + np.timedelta64(h, "h"), e) for h, e in zip(hours, equities, strict=True)]
+    said = [guard.look(day + np.timedelta64(h, "h"), e) for h, e in zip(hours, equities, strict=True)]
     assert said == ["", "", "", "", "", "loss of 3.28% on 2024-01-02 reached max_daily_loss 3.00%", ""]
 
 
@@ -89,19 +89,19 @@ def test_the_guard_goes_by_the_caps_of_a_live_bot_whatever_comes():
     rng = np.random.default_rng(3)
     hard = {"max_drawdown": 0.2, "max_daily_loss": 0.1, "max_exposure": 1.5}
     for _ in range(20):
-        guard, caps = Guard(limits(**hard), 100.0), Caps(**hard)
+        guard, caps = limits(**hard).caps(100.0), Caps(**hard)
         equity = 100 * np.exp(np.cumsum(np.append(0.0, 0.03 * rng.standard_normal(60))))
         time = np.datetime64("2024-01-01", "us") + np.cumsum(rng.integers(-3, 9, 61)) * np.timedelta64(1, "h")
         for when, worth in zip(time, equity, strict=True):
-            said = guard.judge(when, float(worth))
+            said = guard.look(when, float(worth))
             assert said == caps.check(when, float(worth))
             if said:
                 break
 
 
 def test_an_account_without_money_is_stopped_not_divided_by():
-    guard = Guard(limits(), 0.0)
-    assert guard.judge(np.datetime64("2024-01-01", "us"), 0.0) == "drawdown of 100.00% reached max_drawdown 100.00%"
+    guard = limits().caps(0.0)
+    assert guard.look(np.datetime64("2024-01-01", "us"), 0.0) == "drawdown of 100.00% reached max_drawdown 100.00%"
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_units_have_one_form(number: float, said: str):
 
 @pytest.mark.parametrize(("asked", "allowed"), [(0.5, 0.5), (2.0, 1.5), (-9.0, -1.5), (0.0, 0.0)])
 def test_exposure_is_cut_to_what_is_allowed(asked: float, allowed: float):
-    assert Guard(limits(max_exposure=1.5), 1.0).cut(asked) == allowed
+    assert limits(max_exposure=1.5).caps(1.0).clip(asked) == allowed
 
 
 def test_a_cut_is_said_and_is_what_is_written(tmp_path: Path):
