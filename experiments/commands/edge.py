@@ -1,14 +1,10 @@
 """`arena edge`: shows that evolution finds an edge that is there, and none where there is none."""
 
 import argparse
-import math
-
-from omegaconf import OmegaConf
 
 from experiments.commands.overrides import add_override_arguments, epilog
-from experiments.configuration.compose import search_override
+from experiments.commands.studies import given_overrides, print_configs, see_least
 from experiments.exits import REFUTED
-from markets.errors import UserError
 
 __all__ = ["add_arguments", "epilog", "run"]
 
@@ -24,12 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evolve, judge and tell both halves; return the exit code, 1 where they are not as they should be."""
-    for name, least in (("edge", 0.0), ("seeds", 0), ("null_seeds", 0), ("fresh", 1)):
-        if getattr(args, name) < least or not math.isfinite(getattr(args, name)):
-            raise UserError(f"--{name.replace('_', '-')}: {getattr(args, name)} is too small; at least {least:g}")
-    overrides = list(args.overrides)
-    if args.config_dir is not None:
-        overrides.insert(0, search_override(args.config_dir))
+    see_least(args, edge=0.0, seeds=0, null_seeds=0, fresh=1)
+    overrides = given_overrides(args)
     halves = [(edge, seeds) for edge, seeds in ((args.edge, args.seeds), (0.0, args.null_seeds)) if seeds]
 
     import polars as pl
@@ -39,10 +31,10 @@ def run(args: argparse.Namespace) -> int:
     from experiments.studies.edge_summary import HEAD, as_it_should_be, seed_line, summary
     from experiments.terminal import say
 
-    studies = [EdgeStudy(edge, seeds, args.fresh, tuple(overrides)) for edge, seeds in halves]
+    studies = [EdgeStudy(edge, seeds, args.fresh, overrides) for edge, seeds in halves]
     configs = [seeds_config(study) for study in studies]  # all mistakes before the first half runs
     if args.cfg:
-        print("---\n".join(OmegaConf.to_yaml(OmegaConf.create(config)) for config in configs), end="")
+        print_configs(configs)
         return 0
     said: list[str] = []
     good = True

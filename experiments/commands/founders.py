@@ -1,14 +1,10 @@
 """`arena founders`: shows whether founders from other libraries help, and what evolution adds to them."""
 
 import argparse
-import math
-
-from omegaconf import OmegaConf
 
 from experiments.commands.overrides import add_override_arguments, epilog
-from experiments.configuration.compose import search_override
+from experiments.commands.studies import given_overrides, print_configs, see_least
 from experiments.exits import REFUTED
-from markets.errors import UserError
 
 __all__ = ["add_arguments", "epilog", "run"]
 
@@ -24,13 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evolve both arms, judge and tell; return the exit code, 1 where the library's founders do not help."""
-    for name, least in (("edge", 0.0), ("seeds", 2), ("fresh", 1)):
-        value = getattr(args, name)
-        if value is not None and not (value >= least and math.isfinite(value)):
-            raise UserError(f"--{name}: {value} is too small; at least {least:g}")
-    overrides = list(args.overrides)
-    if args.config_dir is not None:
-        overrides.insert(0, search_override(args.config_dir))
+    see_least(args, edge=0.0, seeds=2, fresh=1)
 
     import polars as pl
 
@@ -40,10 +30,10 @@ def run(args: argparse.Namespace) -> int:
     from experiments.studies.founders_summary import confirmed, head, mean_lines, seed_line, summary
     from experiments.terminal import say
 
-    study = founders.FoundersStudy(args.source, args.seeds, args.edge, args.fresh, tuple(overrides))
+    study = founders.FoundersStudy(args.source, args.seeds, args.edge, args.fresh, given_overrides(args))
     terms = founders.make_terms(study)  # all mistakes before the first arm runs
     if args.cfg:
-        print("---\n".join(OmegaConf.to_yaml(OmegaConf.create(config)) for config in terms.configs), end="")
+        print_configs(terms.configs)
         return 0
     with shared_programs():
         arms = founders.make_arms(study, terms)

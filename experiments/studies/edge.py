@@ -10,20 +10,23 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-import jax.numpy as jnp
-import numpy as np
 import polars as pl
 
-from arena.api import make_market
-from arena.benchmarks import follow, hold
 from experiments.configuration.compose import compose
 from experiments.configuration.study import make_study
 from experiments.runs.directory import RunDirectory
-from experiments.runs.estimate import check_room
 from experiments.runs.job import Job
-from experiments.studies.judging import Windows, champions, first_champions, judge, last_state, rows_of, table_of
-from experiments.studies.seeds import fresh_paths, quiet_job, see_judgeable
-from markets.synthetic import SyntheticSettings, oracle_exposures
+from experiments.studies.judging import (
+    benchmarks,
+    champions,
+    first_champions,
+    judge,
+    last_state,
+    own_windows,
+    table_of,
+)
+from experiments.studies.seeds import fresh_ground, go_or_describe, quiet_job, see_judgeable, seed_of
+from markets.synthetic import SyntheticSettings
 
 __all__ = ["EdgeStudy", "evolve_seeds", "judge_seeds", "seeds_config"]
 
@@ -67,10 +70,7 @@ def evolve_seeds(study: EdgeStudy) -> tuple[Job, RunDirectory, int]:
         UserError: overrides that make no such study.
     """
     job, directory = quiet_job(seeds_config(study))
-    if job.study.check:
-        check_room(job.describe(directory), directory.root)
-        return job, directory, 0
-    return job, directory, job.go(directory)
+    return job, directory, go_or_describe(job, directory)
 
 
 def judge_seeds(study: EdgeStudy, job: Job, directory: RunDirectory) -> Iterator[pl.DataFrame]:
@@ -88,18 +88,9 @@ def judge_seeds(study: EdgeStudy, job: Job, directory: RunDirectory) -> Iterator
     state = last_state(job, directory)
     ended, begun = champions(job, state), first_champions(job, directory, state)
     for replicate in range(job.plan.replicates):
-        seed = (settings.seed + replicate) % 2**32
-        paths = fresh_paths(source, seed, study.fresh)
-        scaler = job.market.scalers[replicate % len(job.market.scalers)]
-        market = make_market([path.bars for path in paths], settings, scaler=scaler)
-        told = np.concatenate([oracle_exposures(source, path) for path in paths]).astype(np.float32)[:, None]
-        first = market.tape.validation[0]
-        tape = job.market.tape
-        own = Windows(tape, tape.validation[replicate % len(tape.validation)], settings.episodes.bars)
-        rows = [
-            rows_of("hold", hold(settings, market.tape, first)),
-            rows_of("oracle", follow(settings, market.tape, jnp.asarray(told), first)),
-        ]
+        ground, own = fresh_ground(job, source, replicate, study.fresh), own_windows(job, replicate)
+        rows = benchmarks(settings, ground)
         for player, entrants in (("champion", ended[replicate]), ("founder", begun[replicate])):
-            rows.extend(judge(player, entrants, market, own))
-        yield table_of(rows, edge=study.edge, seed=seed, periods=market.segments[0].periods)
+            rows.extend(judge(player, entrants, ground.market, own))
+        periods = ground.market.segments[0].periods
+        yield table_of(rows, edge=study.edge, seed=seed_of(job, replicate), periods=periods)

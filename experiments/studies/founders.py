@@ -10,37 +10,39 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from arena.api import make_market
-from arena.benchmarks import follow, hold
 from experiments.configuration.study import make_study
 from experiments.founders.founding import RANDOM, suited_layout
 from experiments.founders.libraries import LIBRARIES
 from experiments.runs.directory import RunDirectory
-from experiments.runs.estimate import check_room
 from experiments.runs.job import Job
 from experiments.runs.start import compose_run
 from experiments.studies.judged_part import JudgedPart, dates_of, judged_market, judged_part
 from experiments.studies.judging import (
     Entrants,
-    Windows,
+    Ground,
+    benchmarks,
     champions,
     first_champions,
     judge,
     last_state,
-    rows_of,
+    own_windows,
     table_of,
 )
 from experiments.studies.library import library_alone
-from experiments.studies.seeds import fresh_paths, quiet_job, see_judgeable
+from experiments.studies.seeds import (
+    fresh_ground,
+    go_or_describe,
+    quiet_job,
+    see_judgeable,
+    see_own_keys,
+    seed_of,
+)
 from markets.errors import UserError
-from markets.preparation import Market
 from markets.source import supply
-from markets.synthetic import SyntheticSettings, oracle_exposures
+from markets.synthetic import SyntheticSettings
 
 __all__ = ["Arm", "FoundersStudy", "Terms", "caption", "evolve_arms", "judge_arms", "make_arms", "make_terms", "scores"]
 
@@ -86,14 +88,6 @@ class Arm(NamedTuple):
     directory: RunDirectory
 
 
-class _Judged(NamedTuple):
-    """What one seed is judged on."""
-
-    market: Market
-    oracle: NDArray[np.float32] | None
-    """What the best possible player asks for [rows, 1], where it is known."""
-
-
 def make_terms(study: FoundersStudy) -> Terms:
     """Both configurations, and on real bars the rows to judge on.
 
@@ -105,7 +99,7 @@ def make_terms(study: FoundersStudy) -> Terms:
     own, layout = ["species=forest", "record.fitness=archive"], suited_layout(study.source, {})["layout"]
     last = [*study.overrides, f"evolution.replicates={study.seeds}"]
     begun = compose_run([*own, *last, f"species.founders={study.source}"])  # no layout yet: there may be no forests
-    _see_own_keys(study.overrides)
+    see_own_keys(study.overrides, _OWN_KEYS, "founders")
     if set(begun["species"]) != {"forest", "founders"}:
         raise UserError("species: the founders study breeds forests alone; leave it out, or give species=forest")
     made = make_study(begun)
@@ -124,17 +118,6 @@ def make_terms(study: FoundersStudy) -> Terms:
     for config in configs:
         make_study(config)
     return Terms((configs[0], configs[1]), part)
-
-
-def _see_own_keys(overrides: tuple[str, ...]) -> None:
-    """See that no override is of a key that the study would overrule."""
-    for line in overrides:
-        key, _, value = line.partition("=")
-        option = _OWN_KEYS.get(key.strip().lstrip("+"))
-        if option is not None:
-            raise UserError(
-                f"{line}: the founders study gives both arms this key; say {option} {value.strip()} instead"
-            )
 
 
 def make_arms(study: FoundersStudy, terms: Terms) -> tuple[Arm, Arm]:
@@ -159,11 +142,7 @@ def evolve_arms(arms: tuple[Arm, Arm]) -> Iterator[tuple[Arm, int]]:
         UserError: what stops a run.
     """
     for arm in arms:
-        if arm.job.study.check:
-            check_room(arm.job.describe(arm.directory), arm.directory.root)
-            yield arm, 0
-        else:
-            yield arm, arm.job.go(arm.directory)
+        yield arm, go_or_describe(arm.job, arm.directory)
 
 
 def caption(study: FoundersStudy, arms: tuple[Arm, Arm], part: JudgedPart | None) -> Iterator[str]:
@@ -204,11 +183,9 @@ def judge_arms(study: FoundersStudy, arms: tuple[Arm, Arm], part: JudgedPart | N
     ended = [champions(arm.job, state) for arm, state in zip(arms, states, strict=True)]
     begun = [first_champions(arm.job, arm.directory, state) for arm, state in zip(arms, states, strict=True)]
     job = arms[0].job
-    settings, tape = job.study.settings, job.market.tape
     edge = job.study.market.source.edge if isinstance(job.study.market.source, SyntheticSettings) else None
-    markets = _judged(study, job, part)
-    for replicate, (market, told) in zip(range(job.plan.replicates), markets, strict=False):
-        own = Windows(tape, tape.validation[replicate % len(tape.validation)], settings.episodes.bars)
+    for replicate, ground in zip(range(job.plan.replicates), _grounds(study, job, part), strict=False):
+        own = own_windows(job, replicate)
         players: dict[str, list[Entrants]] = {
             "evolved": ended[0][replicate],
             "library": library_alone(job, arms[0].directory, own, replicate),
@@ -216,30 +193,22 @@ def judge_arms(study: FoundersStudy, arms: tuple[Arm, Arm], part: JudgedPart | N
             "evolved_random": ended[1][replicate],
             "founder_random": begun[1][replicate],
         }
-        rows = [part for player, entrants in players.items() for part in judge(player, entrants, market, own)]
-        first = market.tape.validation[0]
-        rows.append(rows_of("hold", hold(settings, market.tape, first)))
-        if told is not None:
-            rows.append(rows_of("oracle", follow(settings, market.tape, jnp.asarray(told), first)))
-        seed = (settings.seed + replicate) % 2**32
-        periods = float(np.mean([segment.periods for segment in market.segments]))
-        yield table_of(rows, edge=edge, seed=seed, periods=periods)
+        rows = [part for player, entrants in players.items() for part in judge(player, entrants, ground.market, own)]
+        rows += benchmarks(job.study.settings, ground)
+        periods = float(np.mean([segment.periods for segment in ground.market.segments]))
+        yield table_of(rows, edge=edge, seed=seed_of(job, replicate), periods=periods)
 
 
-def _judged(study: FoundersStudy, job: Job, part: JudgedPart | None) -> Iterator[_Judged]:
+def _grounds(study: FoundersStudy, job: Job, part: JudgedPart | None) -> Iterator[Ground]:
     """What each seed is judged on, in turn."""
-    settings, source, scalers = job.study.settings, job.study.market.source, job.market.scalers
+    source = job.study.market.source
     if not isinstance(source, SyntheticSettings):
         assert part is not None
-        market = judged_market(job.supply.bars, part, settings, scalers[0])
+        market = judged_market(job.supply.bars, part, job.study.settings, job.market.scalers[0])
         while True:
-            yield _Judged(market, None)
+            yield Ground(market, None)
     for replicate in range(job.plan.replicates):
-        count = _FRESH if study.fresh is None else study.fresh
-        paths = fresh_paths(source, (settings.seed + replicate) % 2**32, count)
-        market = make_market([path.bars for path in paths], settings, scaler=scalers[replicate % len(scalers)])
-        told = np.concatenate([oracle_exposures(source, path) for path in paths]).astype(np.float32)[:, None]
-        yield _Judged(market, told)
+        yield fresh_ground(job, source, replicate, _FRESH if study.fresh is None else study.fresh)
 
 
 def scores(arm: Arm) -> pl.DataFrame:

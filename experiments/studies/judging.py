@@ -11,11 +11,12 @@ from jaxtyping import Array
 from numpy.typing import NDArray
 
 from agents.population import NOBODY
-from arena.benchmarks import play
+from arena.benchmarks import follow, hold, play
 from arena.fitness import Stats, summarise
 from arena.frames import measures
 from arena.rollout import Rollout, Trader
 from arena.schemas import REGIME_NAMES
+from arena.settings import Settings
 from arena.state import ArenaState
 from arena.tally import Tally, groups_of
 from experiments.runs.checkpoint import last_checkpoint, load_checkpoint
@@ -26,7 +27,19 @@ from markets.errors import UserError
 from markets.preparation import Market
 from markets.tape import Tape, window
 
-__all__ = ["Entrants", "Windows", "champions", "first_champions", "judge", "last_state", "rows_of", "table_of"]
+__all__ = [
+    "Entrants",
+    "Ground",
+    "Windows",
+    "benchmarks",
+    "champions",
+    "first_champions",
+    "judge",
+    "last_state",
+    "own_windows",
+    "rows_of",
+    "table_of",
+]
 
 
 class Entrants(NamedTuple):
@@ -46,6 +59,15 @@ class Windows(NamedTuple):
     first: Array
     """Their first rows."""
     bars: int
+
+
+class Ground(NamedTuple):
+    """What is judged on."""
+
+    market: Market
+    """Its validation windows are traded."""
+    oracle: NDArray[np.float32] | None
+    """What the best possible player asks for [rows, 1], where it is known."""
 
 
 class _Chosen(NamedTuple):
@@ -68,6 +90,12 @@ def last_state(job: Job, directory: RunDirectory) -> ArenaState:
     if checkpoint is None:
         raise UserError(f"{directory.checkpoints}: the last state is gone; delete {directory.root} to begin it anew")
     return load_checkpoint(checkpoint, job.like)
+
+
+def own_windows(job: Job, replicate: int) -> Windows:
+    """The validation windows that one replicate's champions were chosen on."""
+    tape = job.market.tape
+    return Windows(tape, tape.validation[replicate % len(tape.validation)], job.study.settings.episodes.bars)
 
 
 def champions(job: Job, state: ArenaState) -> list[list[Entrants]]:
@@ -139,6 +167,16 @@ def judge(player: str, entrants: Sequence[Entrants], market: Market, own: Window
         for group, (place, identity) in stands.items():
             alone: Stats = jax.tree.map(lambda leaf, place=place: leaf[place : place + 1], stats)
             yield rows_of(player, alone, identity, float(matched[group])).filter(regime=REGIME_NAMES[group])
+
+
+def benchmarks(settings: Settings, ground: Ground) -> list[pl.DataFrame]:
+    """What holding did there, and the best possible player where it is known: rows of `hold` and `oracle`."""
+    tape = ground.market.tape
+    first = tape.validation[0]
+    rows = [rows_of("hold", hold(settings, tape, first))]
+    if ground.oracle is not None:
+        rows.append(rows_of("oracle", follow(settings, tape, jnp.asarray(ground.oracle), first)))
+    return rows
 
 
 def rows_of(player: str, stats: Stats, identity: int | None = None, matched: float | None = None) -> pl.DataFrame:

@@ -250,7 +250,7 @@ def test_what_would_run_can_be_looked_at_first(tmp_path: Path) -> None:
         (["--from", "file"], "--from: file is no library that trains founders"),
         (["archive=none"], "archive.enabled: without an archive there are no champions to judge"),
         (["species=[forest,qnetwork]"], "species: the founders study breeds forests alone"),
-        (["species.founders=catboost"], "species.founders=catboost: the founders study gives both arms this key; say "),
+        (["species.founders=catboost"], "species.founders=catboost: the founders study gives its arms this key; say "),
         (["++species.founders=catboost"], "say --from catboost instead"),
         (["market.edge=4"], "say --edge 4 instead"),
         (["evolution.replicates=3"], "say --seeds 3 instead"),
