@@ -1,16 +1,44 @@
 """What an agent sees of itself: four numbers of its own account, clipped and of order one like market features."""
 
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from markets.account import Account
 
-__all__ = ["ACCOUNT_VIEW", "account_view", "input_quantiles"]
+__all__ = ["ACCOUNT_VIEW", "ObservationSettings", "account_view", "input_quantiles"]
 
 ACCOUNT_VIEW = ("position", "unrealised", "drawdown", "holding")
 """Position: exposure as a multiple of equity. Unrealised: profit of the open position in ATR. Drawdown: share below the
 peak of equity. Holding: log of bars in the position. Order is part of every file."""
+
+_Number = Literal["position", "unrealised", "drawdown", "holding"]
+
+
+@dataclasses.dataclass(frozen=True)
+class ObservationSettings:
+    """What agents see of their account.
+
+    Attributes:
+        account: which of the numbers of `ACCOUNT_VIEW`; a brain still has an input for each, and the others are 0.
+    """
+
+    account: tuple[_Number, ...] = ("position", "unrealised", "drawdown", "holding")
+
+    def problems(self, where: str) -> Iterator[str]:
+        """What is wrong with the list."""
+        if len(set(self.account)) < len(self.account):
+            yield f"{where}.account: {list(self.account)} names a number twice; name each once"
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of them are seen."""
+        return set(self.account) == set(ACCOUNT_VIEW)
+
 
 _CLIP = 5.0
 
@@ -35,6 +63,7 @@ def account_view(
     atr: Float[Array, "*market instruments"],
     peak: Float[Array, "*accounts"],
     held: Float[Array, "*accounts instruments"],
+    seen: Sequence[str] = ACCOUNT_VIEW,
 ) -> Float[Array, "*accounts instruments view"]:
     """The account as its agent sees it at the close of a bar, one row an instrument.
 
@@ -44,10 +73,12 @@ def account_view(
         atr: average true range as a fraction of the close, > 0.
         peak: highest equity so far in the episode.
         held: bars the open position has been held; 0 when flat.
+        seen: which of the numbers; the others are 0.
     """
     equity = jnp.maximum(account.equity, 1e-6 * peak)[..., None]
     exposure = account.units * close / equity
     profit = jnp.sign(account.units) * (close - account.entry) / (close * atr)
     drawdown = jnp.broadcast_to((1.0 - account.equity / peak)[..., None], exposure.shape)
-    view = jnp.stack([exposure, 0.2 * profit, 5.0 * drawdown, 0.25 * jnp.log1p(held)], axis=-1)
+    numbers = dict(zip(ACCOUNT_VIEW, (exposure, 0.2 * profit, 5.0 * drawdown, 0.25 * jnp.log1p(held)), strict=True))
+    view = jnp.stack([x if name in seen else jnp.zeros_like(x) for name, x in numbers.items()], axis=-1)
     return jnp.clip(view, -_CLIP, _CLIP)

@@ -105,10 +105,11 @@ def make_plan(settings: Settings, features: int) -> Plan:
     rollouts, breeders = [], []
     for name, own in settings.species.items():
         species = make_species(name, own, shape)
-        rollouts.append(
-            Rollout(species, settings.broker, settings.scars.memory, settings.trust, chunk, evolution.stops)
+        memory, seen = settings.scars.memory, settings.observation.account
+        rollouts.append(Rollout(species, settings.broker, memory, settings.trust, chunk, evolution.stops, seen))
+        breeders.append(
+            Breeder(species, settings.genes, settings.selection, settings.turnover, settings.scars, settings.learning)
         )
-        breeders.append(Breeder(species, settings.genes, settings.selection, settings.turnover, settings.scars))
     return Plan(
         settings=settings,
         names=tuple(settings.species),

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int32
 
 from agents.decision import direction, order
 from agents.memory import Memory, MemorySettings, caution
-from agents.observation import account_view
+from agents.observation import ACCOUNT_VIEW, account_view
 from agents.trust import TrustSettings
 from arena.tally import REGIMES, Tally, count_bar, empty_tally, groups_of
 from genomes.genes import Genes
@@ -48,6 +48,7 @@ class Rollout:
         trust: whether trust scales capital.
         chunk: bars encoded at once; divides the bars of a window.
         stops: whether agents place stops and take-profits.
+        seen: which numbers of its account an agent sees.
     """
 
     species: Species
@@ -56,6 +57,7 @@ class Rollout:
     trust: TrustSettings
     chunk: int
     stops: bool
+    seen: tuple[str, ...] = ACCOUNT_VIEW
 
 
 class Trace(NamedTuple):
@@ -145,7 +147,7 @@ def act(
     """
     account, species = before.account, setup.species
     agents, episodes, instruments = account.units.shape
-    view = account_view(account, bar.decision_close, atr, before.peak, before.held)
+    view = account_view(account, bar.decision_close, atr, before.peak, before.held, setup.seen)
     values, brain = jax.vmap(species.values)(
         trader.genome, now.code, view.reshape(agents, episodes * instruments, -1), before.brain
     )

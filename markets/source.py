@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from markets.bars import Bars
 from markets.errors import UserError
+from markets.lessons import LESSONS, LessonSettings, lesson_paths
 from markets.readers import ReadSettings, read_bars
 from markets.settings import build, setting, shown
 from markets.sp500 import sp500_bars
@@ -38,19 +39,19 @@ class MarketSettings:
     """A market: which, and how its symbols are traded.
 
     Attributes:
-        name: `synthetic`, `sp500` or `bars`.
+        name: `synthetic`, `momentum`, `reversion`, `precursor`, `sp500` or `bars`.
         mode: `pool` or `basket`.
         source: settings of its own.
     """
 
     name: str
     mode: Literal["pool", "basket"]
-    source: SyntheticSettings | IndexSettings | FileSettings
+    source: SyntheticSettings | LessonSettings | IndexSettings | FileSettings
 
     @property
     def made_up(self) -> bool:
         """Whether a seed makes its bars."""
-        return isinstance(self.source, SyntheticSettings)
+        return isinstance(self.source, SyntheticSettings | LessonSettings)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -66,7 +67,12 @@ class Supply:
     oracle: list[NDArray[np.float64]] | None = None
 
 
-_SOURCES: dict[str, type[Any]] = {"synthetic": SyntheticSettings, "sp500": IndexSettings, "bars": FileSettings}
+_SOURCES: dict[str, type[Any]] = {
+    "synthetic": SyntheticSettings,
+    **LESSONS,
+    "sp500": IndexSettings,
+    "bars": FileSettings,
+}
 
 
 def market_settings(values: object) -> MarketSettings:
@@ -104,6 +110,9 @@ def supply(settings: MarketSettings, seed: int) -> Supply:
     source = settings.source
     if isinstance(source, SyntheticSettings):
         return _synthetic(source, seed)
+    if isinstance(source, LessonSettings):
+        lessons = lesson_paths(source, seed)
+        return Supply([path.bars for path in lessons], [path.oracle for path in lessons])
     if isinstance(source, FileSettings):
         return Supply(_files(source))
     return Supply([sp500_bars()])

@@ -68,6 +68,11 @@ def export(
         raise UserError(
             f"{directory.root}: trades a basket; a bundle is of one instrument, so right is market.mode=pool"
         )
+    if not study.settings.observation.whole:
+        raise UserError(
+            f"{directory.root}: observation.account hides numbers of the account from its agents, and a bundle shows a "
+            "champion all four; right is observation=all"
+        )
     species, trader = read_trader(directory, champion, study.settings)
     world = _world(directory, study)
     place = _replicate(directory, champion)

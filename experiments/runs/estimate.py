@@ -26,8 +26,7 @@ from experiments.hardware.machine import Speed, device_memory, disk_free, host_m
 from genomes.species import genome_form
 from markets.errors import UserError
 from markets.preparation import Market
-from markets.source import MarketSettings
-from markets.synthetic import SyntheticSettings
+from markets.source import FileSettings, IndexSettings, MarketSettings
 
 __all__ = ["Estimate", "check_market", "check_room", "estimate", "size"]
 
@@ -191,7 +190,7 @@ def check_market(market: MarketSettings, copies: int = 1) -> None:
     Raises:
         UserError: too many bars.
     """
-    if not isinstance(market.source, SyntheticSettings):
+    if isinstance(market.source, FileSettings | IndexSettings):
         return
     needed, there = market.source.bars * market.source.symbols * copies * _MARKET_ROW, host_memory()
     if there is not None and needed > there:

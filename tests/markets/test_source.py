@@ -76,7 +76,7 @@ def test_a_symbol_that_two_files_bring_is_refused(tmp_path: Path) -> None:
     ("values", "says"),
     [
         (3, "market: expected a group of keys, got 3"),
-        ({}, "market: None is not a market; there are: synthetic, sp500, bars"),
+        ({}, "market: None is not a market; there are: synthetic, momentum, reversion, precursor, sp500, bars"),
         ({"name": "forex"}, "market: 'forex' is not a market"),
         ({"name": ["bars"]}, "market: ['bars'] is not a market"),
         ({"name": "sp500", "mode": "both"}, "market.mode: 'both' is not one of pool, basket"),

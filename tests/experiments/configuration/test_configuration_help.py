@@ -15,10 +15,16 @@ from experiments.configuration.compose import compose, group_options
 from experiments.configuration.help import describe, key_comments
 from experiments.configuration.keys import flatten
 from genomes.registry import SPECIES, settings_class
+from markets.lessons import LESSONS
 from markets.source import FileSettings, IndexSettings
 from markets.synthetic import SyntheticSettings
 
-MARKETS: dict[str, type[Any]] = {"synthetic": SyntheticSettings, "bars": FileSettings, "sp500": IndexSettings}
+MARKETS: dict[str, type[Any]] = {
+    "synthetic": SyntheticSettings,
+    **LESSONS,
+    "bars": FileSettings,
+    "sp500": IndexSettings,
+}
 OWN = {"market.name", "market.mode"}
 """Keys of a market that belong to none of its sources."""
 
