@@ -13,7 +13,7 @@ from agents.memory import Memory
 from agents.trust import Reputation
 from genomes.genes import Genes
 
-__all__ = ["NOBODY", "Population", "Standing"]
+__all__ = ["NOBODY", "Learner", "Population", "Standing"]
 
 NOBODY = np.uint32(0xFFFFFFFF)
 """Id that no agent has: a missing parent, an empty place in the archive."""
@@ -35,6 +35,15 @@ class Standing(NamedTuple):
         return cls(jnp.zeros((*batch, cases)), jnp.zeros((*batch, cases)), jnp.zeros(batch))
 
 
+class Learner(NamedTuple):
+    """What an agent keeps to learn with; nothing where nobody learns."""
+
+    optimiser: Any = ()
+    """What Adam remembers of its brain (`agents.learning.new_optimiser`)."""
+    birth: Any = ()
+    """The brain as it was born, where children receive that."""
+
+
 class Population(NamedTuple):
     """All agents of one species; leaves are [islands, slots, …], or [slots, …] inside an island."""
 
@@ -49,3 +58,4 @@ class Population(NamedTuple):
     memory: Memory
     reputation: Reputation
     standing: Standing
+    learner: Learner = Learner()

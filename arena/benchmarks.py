@@ -34,6 +34,7 @@ class Follower:
     shape: Shape = dataclasses.field(default_factory=lambda: Shape(features=1, account=len(ACCOUNT_VIEW)))
     name: str = "follower"
     context: int = 0
+    sparse: bool = False
     units: int = 1
     products: int = 0
     work: float = 0.0

@@ -20,6 +20,7 @@ from arena.rollout import Trader
 from arena.sharding import everywhere, put
 from arena.state import ArenaState
 from arena.tally import REGIMES
+from arena.turnover import new_learner
 from genomes.genes import Genes, init_genes, mutate_genes
 from genomes.species import Genome, Species
 from markets.tape import Tape
@@ -82,9 +83,10 @@ def _found(
         keys = jax.vmap(lambda seed, own: folded(seed, 0, Purpose.FOUNDER, own))(seeds, ids)
         pairs = jax.vmap(jax.vmap(lambda key: jax.random.split(key)))(keys)
         genes = _genes(plan, pairs[..., 1], beside[index])
+        genome = _brains(setup.species, pairs[..., 0], genes.mutation, seen, market, island, brains[index])
         populations.append(
             Population(
-                genome=_brains(setup.species, pairs[..., 0], genes.mutation, seen, market, island, brains[index]),
+                genome=genome,
                 genes=genes,
                 id=ids,
                 born=jnp.zeros(batch, jnp.int32),
@@ -92,6 +94,7 @@ def _found(
                 memory=forget(batch, plan.settings.scars.memory.moments, plan.features),
                 reputation=Reputation.new(batch, REGIMES),
                 standing=Standing.new(batch, CASES),
+                learner=new_learner(setup.species, genome, plan.settings.learning),
             )
         )
     samples = tuple(

@@ -218,6 +218,8 @@ def _generation(own: SpeciesRecord, species: str, generation: int) -> pl.DataFra
         diversity=summary.diversity,
         epsilon=summary.epsilon,
         trust=summary.trust,
+        loss=summary.loss,
+        td_error=summary.td_error,
         births=summary.births,
         deaths=(own.death > 0).sum(1),
         scars=own.scars.made.sum(1),

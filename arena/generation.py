@@ -13,6 +13,7 @@ from jax import lax
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float, UInt8
 
+from agents.learning import Lesson
 from agents.observation import input_quantiles
 from agents.population import Population
 from agents.trust import observe, trust
@@ -21,6 +22,7 @@ from arena.episodes import draw
 from arena.fitness import Stats, by_group, case_scores, excess_return, harm, judge, overall, shrunk, summarise
 from arena.founding import layout
 from arena.keys import Purpose, fold
+from arena.life import Chances, Learned, draw_chances, judged_windows, live
 from arena.migration import migrate
 from arena.plan import Plan
 from arena.records import GenerationRecord, SpeciesRecord, Summary
@@ -143,7 +145,7 @@ def _generation(
         key = fold(seed, now, Purpose.EPISODES, island % plan.islands)
         first = draw(key, tape.train, market, plan.settings.episodes.episodes)
         judged = [
-            _judge_species(plan, index, population, first, tape, market, seen, seed, now)
+            _judge_species(plan, index, population, first, tape, market, seen, seed, now, island % plan.islands)
             for index, population in enumerate(populations)
         ]
         return tuple(population for population, _ in judged), tuple(verdict for _, verdict in judged)
@@ -221,21 +223,34 @@ def _judge_species(
     seen: Quantiles,
     seed: Array,
     now: Array,
+    island: Array,
 ) -> tuple[Population, _Judged]:
     """Judge one species on one island: training, standing, trust, scars, deaths, and validation of the best."""
     settings, setup = plan.settings, plan.rollouts[index]
     bars = settings.episodes.bars
     market = window(tape, first, bars, setup.species.context)
     trader = _trader(plan, population)
-    verdict, valid = _judge_agents(plan, setup, trader, market, first, tape)
+    chances = None
+    if settings.learning.enabled:
+        size = (bars, first.shape[0], market.gain.shape[-1])
+        chances = draw_chances(seed, now, island, setup, settings.learning, *size)
+    (verdict, learned), valid = _judge_agents(
+        plan, setup, trader, population, market, first, tape, chances, tape.scale[own]
+    )
+    first = first[judged_windows(settings.episodes.episodes, settings.learning)]
+    if learned is not None:
+        population = population._replace(
+            genome=learned.genome, learner=population.learner._replace(optimiser=learned.optimiser)
+        )
+        trader = trader._replace(genome=learned.genome)
     standing = judge(population.standing, verdict.scores, valid, verdict.stats.trades[:, -1], settings.fitness)
     reputation = population.reputation
     if settings.trust.enabled:
         reputation = observe(reputation, verdict.excess, settings.trust)
-    judged = population._replace(standing=standing, reputation=reputation)
+    judging = population._replace(standing=standing, reputation=reputation)
     won = verdict.stats.log_return[:, -1] > 0
     scarred, scars = scar(
-        judged,
+        judging,
         trader,
         verdict.severity,
         verdict.cause,
@@ -265,7 +280,7 @@ def _judge_species(
         stats=verdict.stats,
         trust=after.trust,
         scores=scores,
-        death=deaths(judged, scores, ruined, now, settings.turnover),
+        death=deaths(judging, scores, ruined, now, settings.turnover),
         scars=scars,
         tried=population.id[tried],
         tried_stats=tried_stats,
@@ -273,7 +288,14 @@ def _judge_species(
         tried_trust=pick.trust,
         tried_for=tried_for,
         traders=pick,
-        summary=_summary(verdict.stats, scarred, after.trust, jax.vmap(setup.species.distance)(*both).mean(), now),
+        summary=_summary(
+            verdict.stats,
+            scarred,
+            after.trust,
+            jax.vmap(setup.species.distance)(*both).mean(),
+            None if learned is None else learned.lesson,
+            now,
+        ),
     )
 
 
@@ -285,25 +307,40 @@ def _trader(plan: Plan, population: Population) -> Trader:
 
 
 def _judge_agents(
-    plan: Plan, setup: Rollout, trader: Trader, market: MarketWindow, first: Array, tape: Tape
-) -> tuple[_Verdict, Array]:
-    """Roll out all agents of an island, block after block; and which cases count."""
+    plan: Plan,
+    setup: Rollout,
+    trader: Trader,
+    population: Population,
+    market: MarketWindow,
+    first: Array,
+    tape: Tape,
+    chances: Chances | None,
+    scale: Array,
+) -> tuple[tuple[_Verdict, Learned | None], Array]:
+    """Roll out all agents of an island, block after block, learning where they do; and which cases count."""
     settings = plan.settings
     rules = rules_at(setup.rules, tape, first)
-    groups = groups_of(market.regime)
+    counted = judged_windows(settings.episodes.episodes, settings.learning)
+    groups = groups_of(market.regime[:, counted])
     bars = groups.sum(1)
-    gain = jnp.einsum("gte,tei->gei", groups, market.gain)
+    gain = jnp.einsum("gte,tei->gei", groups, market.gain[:, counted])
 
-    def one(block: Trader) -> tuple[_Verdict, Array]:
-        tally, _ = roll_out(setup, block, market, rules)
+    def one(block: tuple[Trader, Array, Any]) -> tuple[tuple[_Verdict, Learned | None], Array]:
+        trader, epsilon, optimiser = block
+        learned = None
+        if chances is None:
+            tally, _ = roll_out(setup, trader, market, rules)
+        else:
+            tally, learned = live(setup, trader, epsilon, optimiser, market, rules, settings.learning, chances, scale)
         scores, valid = case_scores(tally, bars, settings.fitness)
         severity, cause = harm(tally, settings.scars.drawdown)
         excess = excess_return(tally, gain, bars, settings.trust.block)
-        return _Verdict(summarise(tally), scores, excess, severity, cause), valid
+        return (_Verdict(summarise(tally), scores, excess, severity, cause), learned), valid
 
-    blocks = jax.tree.map(lambda x: x.reshape(plan.slots // plan.block, plan.block, *x.shape[1:]), trader)
-    verdict, valid = lax.map(one, blocks)
-    joined: _Verdict = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), verdict)
+    agents = (trader, population.epsilon, population.learner.optimiser)
+    blocks = jax.tree.map(lambda x: x.reshape(plan.slots // plan.block, plan.block, *x.shape[1:]), agents)
+    found, valid = lax.map(one, blocks)
+    joined: tuple[_Verdict, Learned | None] = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), found)
     return joined, valid[0]
 
 
@@ -351,7 +388,9 @@ def _tickets(plan: Plan, believed: Array) -> Array:
     return plan.settings.trust.floor + believed.mean(-1)
 
 
-def _summary(stats: Stats, population: Population, believed: Array, diversity: Array, now: Array) -> Summary:
+def _summary(
+    stats: Stats, population: Population, believed: Array, diversity: Array, lesson: Lesson | None, now: Array
+) -> Summary:
     """One island's summary; migrants are counted later."""
     per_bar = stats.log_return[:, -1] / jnp.maximum(stats.bars[:, -1], 1.0)
     return Summary(
@@ -360,6 +399,8 @@ def _summary(stats: Stats, population: Population, believed: Array, diversity: A
         diversity=diversity,
         epsilon=population.epsilon.mean(),
         trust=believed.mean(),
+        loss=jnp.full((), jnp.nan) if lesson is None else lesson.loss.mean(),
+        td_error=jnp.full((), jnp.nan) if lesson is None else lesson.td_error.mean(),
         births=(population.born == now).sum(dtype=jnp.int32),
         migrants=jnp.zeros((), jnp.int32),
     )

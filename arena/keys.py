@@ -20,6 +20,8 @@ class Purpose(enum.IntEnum):
     BIRTH = 2
     SCAR = 3
     DIVERSITY = 4
+    EXPLORATION = 5
+    REPLAY = 6
 
 
 def fold(seed: Array, generation: Array | int, purpose: Purpose, identity: Array | int = 0) -> PRNGKeyArray:

@@ -107,7 +107,9 @@ def make_plan(settings: Settings, features: int) -> Plan:
         species = make_species(name, own, shape)
         memory, seen = settings.scars.memory, settings.observation.account
         rollouts.append(Rollout(species, settings.broker, memory, settings.trust, chunk, evolution.stops, seen))
-        breeders.append(Breeder(species, settings.genes, settings.selection, settings.turnover, settings.scars))
+        breeders.append(
+            Breeder(species, settings.genes, settings.selection, settings.turnover, settings.scars, settings.learning)
+        )
     return Plan(
         settings=settings,
         names=tuple(settings.species),

@@ -22,6 +22,10 @@ class Summary(NamedTuple):
     """Mean distance of random pairs of genomes."""
     epsilon: Float[Array, "*islands"]
     trust: Float[Array, "*islands"]
+    loss: Float[Array, "*islands"]
+    """Mean Huber loss of the generation's updates, over agents; NaN where nobody learns."""
+    td_error: Float[Array, "*islands"]
+    """Mean absolute temporal difference, in deviations of a bar's return; NaN where nobody learns."""
     births: Int32[Array, "*islands"]
     """Agents judged for the first time."""
     migrants: Int32[Array, "*islands"]

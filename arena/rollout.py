@@ -6,12 +6,13 @@ episodes the second, so weights are read once for many episodes; instruments sha
 """
 
 import dataclasses
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int32
+from jaxtyping import Array, Bool, Float, Int32
 
 from agents.decision import direction, order
 from agents.memory import Memory, MemorySettings, caution
@@ -25,7 +26,24 @@ from markets.broker import open_account, step
 from markets.rules import BrokerRules
 from markets.tape import MarketWindow
 
-__all__ = ["Acting", "Foreseen", "Rollout", "Step", "Trace", "Trader", "act", "begin", "foresee", "roll_out"]
+__all__ = [
+    "Acting",
+    "Foreseen",
+    "Rollout",
+    "Step",
+    "Stray",
+    "Stretch",
+    "Trace",
+    "Trader",
+    "act",
+    "begin",
+    "foresee",
+    "play",
+    "roll_out",
+    "start",
+]
+
+Kept = TypeVar("Kept")
 
 
 class Trader(NamedTuple):
@@ -91,6 +109,17 @@ class Step(NamedTuple):
     wanted: Float[Array, "agents episodes instruments"]
     ask: Order
     outcome: Outcome
+    alive: Bool[Array, "agents episodes"]
+    """Whether there was an account to decide for."""
+
+
+class Stray(NamedTuple):
+    """Random actions, leaves [bars, …] but for ε: where the chance is below its ε, an agent acts as it says here."""
+
+    epsilon: Float[Array, "agents"]
+    chance: Float[Array, "*bars episodes instruments"]
+    """Uniform in [0, 1); 1 where nobody strays."""
+    direction: Float[Array, "*bars episodes instruments"]
 
 
 class Foreseen(NamedTuple):
@@ -100,7 +129,9 @@ class Foreseen(NamedTuple):
     factor: Float[Array, "bars agents episodes #instruments"]
 
 
-class _Carry(NamedTuple):
+class Stretch(NamedTuple):
+    """Where a roll-out stands between two bars."""
+
     acting: Acting
     tally: Tally
 
@@ -132,7 +163,14 @@ def foresee(
 
 
 def act(
-    setup: Rollout, trader: Trader, before: Acting, now: Foreseen, atr: Array, bar: Bar, rules: BrokerRules
+    setup: Rollout,
+    trader: Trader,
+    before: Acting,
+    now: Foreseen,
+    atr: Array,
+    bar: Bar,
+    rules: BrokerRules,
+    stray: Stray | None = None,
 ) -> tuple[Acting, Step]:
     """Observe, decide and meet the next bar.
 
@@ -144,6 +182,7 @@ def act(
         atr: at the decision [episodes, instruments].
         bar: that the order meets.
         rules: of the broker in each episode.
+        stray: random actions of this bar, where any are taken.
     """
     account, species = before.account, setup.species
     agents, episodes, instruments = account.units.shape
@@ -152,13 +191,15 @@ def act(
         trader.genome, now.code, view.reshape(agents, episodes * instruments, -1), before.brain
     )
     wanted = direction(values, species.shape.actions).reshape(agents, episodes, instruments)
+    if stray is not None:
+        wanted = jnp.where(stray.chance < stray.epsilon[:, None, None], stray.direction, wanted)
     ask = order(wanted, account.units, now.factor, atr, trader.genes, stops=setup.stops)
     outcome = step(account, ask, bar, rules)
     after = outcome.account
     turned = jnp.sign(after.units) != jnp.sign(account.units)
     held = jnp.where(after.units == 0, 0.0, jnp.where(turned | outcome.closed.opened, 1.0, before.held + 1.0))
     peak = jnp.maximum(before.peak, after.equity)
-    return Acting(after, brain, peak, held), Step(view, wanted, ask, outcome)
+    return Acting(after, brain, peak, held), Step(view, wanted, ask, outcome, account.alive)
 
 
 def roll_out(
@@ -176,33 +217,71 @@ def roll_out(
     Returns:
         The tally, and the trace where it was asked for.
     """
-    bars, episodes = market.regime.shape
-    instruments = market.gain.shape[-1]
-    agents = trader.genes.size.shape[0]
-    species, chunk = setup.species, setup.chunk
+    begun = start(setup, trader, market, rules)
+    end, kept = play(setup, trader, begun, market, rules, lambda step: _trace_of(step) if trace else None)
+    return end.tally, kept
 
-    def bar_step(carry: _Carry, now: tuple[Foreseen, Array, Array, Bar]) -> tuple[_Carry, Trace | None]:
-        foreseen, regime, atr, bar = now
+
+def start(setup: Rollout, trader: Trader, market: MarketWindow, rules: BrokerRules) -> Stretch:
+    """Fresh accounts and an empty tally, before the first bar of some windows; see `roll_out`."""
+    episodes, instruments = market.regime.shape[1], market.gain.shape[-1]
+    agents = trader.genes.size.shape[0]
+    return Stretch(begin(setup, rules, agents, episodes, instruments), empty_tally(agents, episodes, instruments))
+
+
+def play(
+    setup: Rollout,
+    trader: Trader,
+    before: Stretch,
+    market: MarketWindow,
+    rules: BrokerRules,
+    keep: Callable[[Step], Kept],
+    stray: Stray | None = None,
+) -> tuple[Stretch, Kept]:
+    """Let a block of agents go on trading, over all bars of these windows.
+
+    Args:
+        setup: what is static; its chunk divides the bars.
+        trader: the agents, leaves [agents, …].
+        before: where they stand.
+        market: the bars.
+        rules: of the broker in each episode.
+        keep: what is wanted of each bar.
+        stray: random actions, where any are taken.
+
+    Returns:
+        Where they stand after the last bar, and what was kept, leaves [bars, …].
+    """
+    bars, chunk, context = market.regime.shape[0], setup.chunk, setup.species.context
+
+    def bar_step(carry: Stretch, now: tuple[Foreseen, Array, Array, Bar, Any]) -> tuple[Stretch, Kept]:
+        foreseen, regime, atr, bar, chances = now
         account = carry.acting.account
-        acting, (view, wanted, _, outcome) = act(setup, trader, carry.acting, foreseen, atr, bar, rules)
+        strays = None if stray is None else Stray(stray.epsilon, *chances)
+        acting, step = act(setup, trader, carry.acting, foreseen, atr, bar, rules, strays)
+        outcome = step.outcome
         # Held over the bar is what its open left, even if a stop or the end closed it before the bar was over.
         over = account.units + outcome.fills.units[0] + outcome.fills.units[1]
         exposure = over * bar.decision_close / jnp.maximum(account.equity, 1e-6 * setup.rules.cash)[..., None]
         tally = count_bar(carry.tally, outcome, groups_of(regime), account.alive.astype(jnp.float32), exposure)
-        after = outcome.account
-        kept = Trace(after.equity, after.units, wanted, view) if trace else None
-        return _Carry(acting, tally), kept
+        return Stretch(acting, tally), keep(step)
 
-    def chunk_step(carry: _Carry, now: tuple[Array, Any]) -> tuple[_Carry, Trace | None]:
-        first, (regime, atr, bar) = now
-        features = lax.dynamic_slice_in_dim(market.features, first, species.context + chunk)
-        return lax.scan(bar_step, carry, (foresee(setup, trader, features, regime), regime, atr, bar))
+    def chunk_step(carry: Stretch, now: tuple[Array, Any]) -> tuple[Stretch, Kept]:
+        first, (regime, atr, bar, chances) = now
+        features = lax.dynamic_slice_in_dim(market.features, first, context + chunk)
+        return lax.scan(bar_step, carry, (foresee(setup, trader, features, regime), regime, atr, bar, chances))
 
-    start = _Carry(begin(setup, rules, agents, episodes, instruments), empty_tally(agents, episodes, instruments))
     chunks = bars // chunk
-    parts = jax.tree.map(lambda x: x.reshape(chunks, chunk, *x.shape[1:]), (market.regime, market.atr, market.bar))
-    end, kept = lax.scan(chunk_step, start, (jnp.arange(chunks) * chunk, parts))
-    return end.tally, jax.tree.map(lambda x: x.reshape(bars, *x.shape[2:]), kept)
+    chances = None if stray is None else (stray.chance, stray.direction)
+    by_bar = (market.regime, market.atr, market.bar, chances)
+    parts = jax.tree.map(lambda x: x.reshape(chunks, chunk, *x.shape[1:]), by_bar)
+    end, kept = lax.scan(chunk_step, before, (jnp.arange(chunks) * chunk, parts))
+    return end, jax.tree.map(lambda x: x.reshape(bars, *x.shape[2:]), kept)
+
+
+def _trace_of(step: Step) -> Trace:
+    after = step.outcome.account
+    return Trace(after.equity, after.units, step.wanted, step.view)
 
 
 def _exposure_factor(setup: Rollout, trader: Trader, features: Array, regime: Array) -> Array:

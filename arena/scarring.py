@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int32, UInt8
 
 from agents.exploration import ExplorationSettings, adapt
+from agents.learning import forget_moments
 from agents.memory import remember
 from agents.population import Population
 from agents.scars import Scars, ScarSettings
@@ -89,7 +90,7 @@ def scar(
     onset, looked, activity = jax.vmap(look_back)(slot, chosen)
     row = first[chosen] + onset.astype(jnp.int32)
     units = jnp.zeros((count, setup.species.units))
-    genome = population.genome
+    genome, learner = population.genome, population.learner
 
     if settings.enabled and settings.damage:
 
@@ -105,6 +106,10 @@ def scar(
             return old.at[slot].set(jnp.where(keep, new, old[slot]))
 
         genome = jax.tree.map(put, genome, damaged)
+        if learner.optimiser:
+            learner = learner._replace(
+                optimiser=forget_moments(setup.species, learner.optimiser, population.genome, genome)
+            )
 
     scarred = jnp.zeros(slots, bool).at[slot].set(made)
     felt = jnp.zeros(slots).at[slot].set(jnp.where(made, depth, 0.0))
@@ -133,5 +138,5 @@ def scar(
         severity=depth,
         units=units,
     )
-    after = population._replace(genome=genome, memory=memory, reputation=reputation, epsilon=epsilon)
+    after = population._replace(genome=genome, learner=learner, memory=memory, reputation=reputation, epsilon=epsilon)
     return after, scars

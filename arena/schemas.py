@@ -61,6 +61,8 @@ TABLES: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
         "diversity": pl.Float32,
         "epsilon": pl.Float32,
         "trust": pl.Float32,
+        "loss": pl.Float32,
+        "td_error": pl.Float32,
         "births": pl.UInt32,
         "deaths": pl.UInt32,
         "scars": pl.UInt32,

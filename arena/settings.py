@@ -5,12 +5,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from agents.exploration import ExplorationSettings
+from agents.learning import LearningSettings
 from agents.observation import ObservationSettings
 from agents.scars import ScarSettings
 from agents.trust import TrustSettings
 from arena.archive import ArchiveSettings
 from arena.episodes import EpisodeSettings
 from arena.fitness import FitnessSettings
+from arena.life import between_updates, explored
 from arena.migration import MigrationSettings
 from arena.selection import SelectionSettings
 from arena.turnover import TurnoverSettings
@@ -114,6 +116,7 @@ class Settings:
     fitness: FitnessSettings = setting(factory=FitnessSettings)
     scars: ScarSettings = setting(factory=ScarSettings)
     trust: TrustSettings = setting(factory=TrustSettings)
+    learning: LearningSettings = setting(factory=LearningSettings)
     exploration: ExplorationSettings = setting(factory=ExplorationSettings)
     selection: SelectionSettings = setting(factory=SelectionSettings)
     turnover: TurnoverSettings = setting(factory=TurnoverSettings)
@@ -141,6 +144,7 @@ class Settings:
             for key in own:
                 if key not in allowed:
                     yield f"costs.{symbol}.{key}: cannot differ by symbol; these can: {', '.join(allowed)}"
+        yield from self._learning_problems()
         born = self.evolution.agents * self.evolution.replicates * max(len(self.species), 1)
         if born * (1 + self.evolution.generations) >= 2**32 - 1:
             yield (
@@ -148,6 +152,23 @@ class Settings:
                 "than 2^32 ids; fewer agents or generations"
             )
         del where
+
+    def _learning_problems(self) -> Iterator[str]:
+        """What learning and episodes cannot mean together."""
+        own, episodes = self.learning, self.episodes
+        if not own.enabled:
+            return
+        every = between_updates(episodes.bars, own)
+        if own.steps >= every:
+            yield (
+                f"learning.steps: {own.steps} bars must be fewer than the {every} between updates "
+                f"(learning.every = {own.every}, brought down to a divisor of episodes.bars = {episodes.bars})"
+            )
+        if own.explored > 0 and not explored(episodes.episodes, own).any():
+            yield (
+                f"episodes.episodes: {episodes.episodes} windows leave none to explore in beside those judged; "
+                "give 4 or more, or learning.explored=0"
+            )
 
 
 def _species(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,11 +7,13 @@ and, last, all of them together. Bars of unknown regime count nowhere. A tally l
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int32
+from numpy.typing import NDArray
 
 from markets.account import Outcome
 
-__all__ = ["GROUPS", "REGIMES", "Tally", "count_bar", "empty_tally", "groups_of"]
+__all__ = ["GROUPS", "REGIMES", "Tally", "count_bar", "empty_tally", "groups_of", "of_windows"]
 
 REGIMES = 4
 """Scored regimes: `markets.regimes.REGIMES` without `unknown`."""
@@ -70,6 +72,15 @@ def empty_tally(agents: int, episodes: int, instruments: int) -> Tally:
         liquidated=flag,
         ruined=flag,
     )
+
+
+def of_windows(tally: Tally, windows: NDArray[np.intp]) -> Tally:
+    """The tally of some of its windows."""
+
+    def some(name: str, leaf: Array) -> Array:
+        return leaf[..., windows, :] if name in ("exposure", "entry") else leaf[..., windows]
+
+    return Tally(**{name: some(name, leaf) for name, leaf in tally._asdict().items()})
 
 
 def groups_of(regime: Int32[Array, "*bars"]) -> Float[Array, "groups *bars"]:

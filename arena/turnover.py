@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int32, UInt8, UInt32
 
+from agents.learning import LearningSettings, new_optimiser
 from agents.memory import forget
-from agents.population import NOBODY, Population, Standing
+from agents.population import NOBODY, Learner, Population, Standing
 from agents.scars import ScarSettings
 from agents.trust import Reputation
 from arena.keys import Purpose, folded
@@ -21,7 +22,7 @@ from arena.selection import SelectionSettings, choose_parents
 from genomes.genes import Genes, GeneSettings, crossover_genes, mutate_genes
 from genomes.species import Genome, Quantiles, Species
 
-__all__ = ["BROOD", "DEATHS", "OPERATORS", "Births", "Breeder", "TurnoverSettings", "breed", "deaths"]
+__all__ = ["BROOD", "DEATHS", "OPERATORS", "Births", "Breeder", "TurnoverSettings", "breed", "deaths", "new_learner"]
 
 DEATHS = ("alive", "culled", "ruined", "aged")
 """Why an agent died; `deaths` indexes it."""
@@ -61,6 +62,7 @@ class Breeder:
     selection: SelectionSettings
     turnover: TurnoverSettings
     scars: ScarSettings
+    learning: LearningSettings = dataclasses.field(default_factory=LearningSettings)
 
 
 class Births(NamedTuple):
@@ -72,6 +74,14 @@ class Births(NamedTuple):
     second_parent: UInt32[Array, "slots"]
     operator: UInt8[Array, "slots"]
     strength: Float[Array, "slots"]
+
+
+def new_learner(species: Species, genome: Genome, settings: LearningSettings) -> Learner:
+    """What agents with these brains begin to learn with; leaves as the brains'."""
+    return Learner(
+        optimiser=new_optimiser(species, genome) if settings.enabled else (),
+        birth=genome if settings.inheritance == "baldwinian" else (),
+    )
 
 
 def deaths(
@@ -144,14 +154,15 @@ def breed(
     idle = population.standing.trades == 0
     may_be_idle = jnp.cumsum(freed) - 1 < jnp.floor(breeder.selection.idle * freed.sum())
     keys = jax.vmap(lambda key: jax.random.split(key, 7))(folded(seed, generation, Purpose.BIRTH, ids))
+    brains = population.learner.birth if breeder.learning.inheritance == "baldwinian" else population.genome
     chosen = choose_parents(
         keys[:, :2].T.reshape(-1), scores, ~freed, idle, weight, jnp.tile(may_be_idle, 2), breeder.selection
     )
     first, second = chosen[:slots], chosen[slots:]
 
     def child(a: Array, b: Array, keys: Array) -> tuple[Genome, Genes, Array]:
-        own = jax.tree.map(lambda x: x[a], (population.genome, population.genes))
-        other = jax.tree.map(lambda x: x[b], (population.genome, population.genes))
+        own = jax.tree.map(lambda x: x[a], (brains, population.genes))
+        other = jax.tree.map(lambda x: x[b], (brains, population.genes))
         two = jax.random.bernoulli(keys[0], settings.crossover) & (a != b)
         mixed = (
             breeder.species.crossover(keys[1], own[0], other[0]),
@@ -175,6 +186,7 @@ def breed(
         memory=forget((slots,), moments, width) if breeder.scars.inherit == "none" else inherited,
         reputation=Reputation.new((slots,), population.reputation.success.shape[-1]),
         standing=Standing.new((slots,), scores.shape[1]),
+        learner=new_learner(breeder.species, genome, breeder.learning),
     )
     births = Births(
         born=freed,

@@ -111,6 +111,7 @@ class ForestSpecies:
     shape: Shape
     name: str = "forest"
     context: int = 0
+    sparse: bool = True
 
     @property
     def products(self) -> int:

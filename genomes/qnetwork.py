@@ -73,6 +73,7 @@ class QNetwork:
     shape: Shape
     name: str = "qnetwork"
     context: int = 0
+    sparse: bool = False
 
     @property
     def products(self) -> int:

@@ -98,6 +98,10 @@ class Species(Protocol):
     def units(self) -> int:
         """How many units can be damaged: hidden units of a network, trees of a forest."""
 
+    @property
+    def sparse(self) -> bool:
+        """Whether learning moves only the numbers that had a say in what it learns from, as the leaves of trees."""
+
     def init(self, key: PRNGKeyArray, quantiles: Quantiles) -> Genome:
         """A founder."""
 

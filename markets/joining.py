@@ -54,6 +54,7 @@ def join(markets: Sequence[Market]) -> Market:
         train=train,
         validation=jnp.asarray(placed([np.asarray(tape.validation[0]) for tape in tapes])),
         quantiles=rows("quantiles"),
+        scale=rows("scale"),
     )
     segments = [
         dataclasses.replace(

@@ -185,6 +185,7 @@ def prepare(
         train=_strata(np.concatenate(train), regime, windows.stratum),
         validation=jnp.asarray(spaced(np.concatenate(validation), windows.validation)[None]),
         quantiles=_quantiles(scaled[training & ready]),
+        scale=_scale(seen, parts),
     )
     spread = max(float(np.max(bars.ask - bars.bid)) for bars in quoted)
     return Market(
@@ -279,6 +280,18 @@ def _quantiles(seen: NDArray[np.float32]) -> jnp.ndarray:
         return jnp.zeros((1, width, _POINTS), jnp.float32)
     flat = np.sort(seen.reshape(-1, width), axis=0)
     return jnp.asarray(flat[np.linspace(0, len(flat) - 1, _POINTS).round().astype(int)].T[None])
+
+
+def _scale(groups: Sequence[Sequence[Bars]], parts: Sequence[Split]) -> jnp.ndarray:
+    """Root mean square log return of a bar on training rows [1]; 1 where there are none, or nothing moves."""
+    steps = [
+        np.diff(np.log(bars.mid[rows.train.start : rows.train.stop, CLOSE]))
+        for group, rows in zip(groups, parts, strict=True)
+        for bars in group
+    ]
+    square = np.square(np.concatenate(steps))
+    scale = np.sqrt(square.mean()) if square.any() else 1.0
+    return jnp.asarray([scale], jnp.float32)
 
 
 def _inside(rows: range, length: int) -> NDArray[np.bool_]:

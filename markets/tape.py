@@ -55,6 +55,8 @@ class Tape(NamedTuple):
     """First rows of the fixed validation windows."""
     quantiles: Float[Array, "markets features points"]
     """Values of each feature on training rows at evenly spaced ranks, from the smallest to the largest."""
+    scale: Float[Array, "markets"]
+    """Root mean square log return of a bar, from mid close to mid close on training rows; rewards are counted in it."""
 
 
 class MarketWindow(NamedTuple):

@@ -60,7 +60,7 @@ def record(seed: int = 0) -> GenerationRecord:
         tried=np.asarray([[12, 12], [13, 15]], np.uint32),
         validation=stats(rng, ISLANDS, TRIED),
         tried_trust=rng.uniform(0, 1, (ISLANDS, TRIED, REGIMES)).astype(np.float32),
-        summary=Summary(island, island, island, island, island, whole, whole),
+        summary=Summary(island, island, island, island, island, island, island, whole, whole),
     )
     improved = np.asarray([[True, False, False, False, True]])
     gained = Improvement(

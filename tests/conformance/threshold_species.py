@@ -44,6 +44,7 @@ class Threshold:
     shape: Shape
     name: str = "threshold"
     context: int = 2
+    sparse: bool = False
     units: int = 1
     products: int = 0
     work: float = 100.0
