@@ -25,6 +25,7 @@ from arena.fitness import case_scores, summarise
 from arena.founding import found, spread
 from arena.generation import make_generation
 from arena.keys import Purpose, fold
+from arena.life import between_updates
 from arena.plan import make_plan
 from arena.records import GenerationRecord
 from arena.rollout import Trader, roll_out
@@ -153,14 +154,15 @@ class World:
     Attributes:
         size: of it.
         species: what lives in it.
+        learning: what children inherit of what agents learned; `none` where they do not learn.
         settings: a default run's, but for its size, species and `CHARGES`.
         market: made-up bars without an edge, with all features and regimes.
         plan: over all devices.
         state: founders, then what the generations made of them.
     """
 
-    def __init__(self, size: Size, species: str = "qnetwork") -> None:
-        self.size, self.species = size, species
+    def __init__(self, size: Size, species: str = "qnetwork", learning: str = "none") -> None:
+        self.size, self.species, self.learning = size, species, learning
         self.settings = Settings.build(
             {
                 "seed": _SEED,
@@ -168,6 +170,7 @@ class World:
                 "species": {species: {}},
                 "episodes": {"episodes": size.episodes, "bars": size.bars},
                 "evolution": {"agents": size.agents, "islands": size.islands},
+                "learning": {"inheritance": learning},
             }
         )
         self.market = _market(self.settings)
@@ -178,8 +181,17 @@ class World:
 
     @property
     def flops(self) -> int:
-        """Of the brain's matrix products for one agent and bar; 0 where it has none."""
-        return self.plan.rollouts[0].species.products
+        """Of the brain's matrix products for one agent and bar, those of its updates shared out; 0 without any."""
+        own, episodes = self.settings.learning, self.settings.episodes
+        if not own.enabled:
+            return self.plan.rollouts[0].species.products
+        between = between_updates(episodes.bars, own) * episodes.episodes
+        return self.plan.rollouts[0].species.products + self.update_products // between
+
+    @property
+    def update_products(self) -> int:
+        """Of one update: the brain at both ends of a transition, its target at one, and the gradient of its weights."""
+        return 4 * self.plan.rollouts[0].species.products * self.settings.learning.batch
 
     def compile(self) -> None:
         """Compile the generation, once."""

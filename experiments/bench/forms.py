@@ -9,11 +9,12 @@ import jax
 
 from arena.bench import Measurement, Size
 from experiments.bench.latency import QUANTILES, Waits
+from experiments.bench.learning import Updates
 from experiments.bench.lineage import Measured
 from experiments.bench.rows import Rows
 from experiments.hardware.machine import cores
 
-__all__ = ["form", "latency_form", "lineage_form", "machine", "rows_form"]
+__all__ = ["form", "latency_form", "lineage_form", "machine", "rows_form", "updates_form"]
 
 
 def form(name: str, species: str | None, size: Size, found: Measurement, gflops: float) -> dict[str, Any]:
@@ -42,6 +43,12 @@ def rows_form(name: str, rows: Rows) -> dict[str, Any]:
     rate = row["agent_bars_per_second"]
     row |= {"agent_bars_per_second": None, "rows_per_second": rate, "outputs": rows.outputs}
     return row | ({"tried": dict(rows.tried)} if rows.tried else {})
+
+
+def updates_form(name: str, species: str, updates: Updates, gflops: float) -> dict[str, Any]:
+    """A result in the form of all others, whose rate is of updates; nobody trades."""
+    row = form(name, species, Size(updates.agents, 1, updates.batch), updates.found, gflops)
+    return row | {"agent_bars_per_second": None, "updates_per_second": row["agent_bars_per_second"]}
 
 
 def lineage_form(name: str, measured: Measured) -> dict[str, Any]:

@@ -20,8 +20,9 @@ from arena.bench import CHARGES, Measurement, Size, World, matrix_gflops, measur
 from arena.frames import founder_frame
 from arena.records import GenerationRecord
 from arena.state import ArenaState
-from experiments.bench.forms import form, latency_form, lineage_form, machine, rows_form
+from experiments.bench.forms import form, latency_form, lineage_form, machine, rows_form, updates_form
 from experiments.bench.latency import LATENCY, measure_latency
+from experiments.bench.learning import measure_updates
 from experiments.bench.lineage import FULL_LINEAGES, LINEAGE, QUICK_LINEAGES, Lineages, measure_lineage
 from experiments.bench.names import NAMES, OPTIONAL, SCALED
 from experiments.bench.novices import novice_bundle
@@ -113,11 +114,11 @@ def measure(
     progress("matrix product")
     gflops = matrix_gflops(scale.matrix if jax.default_backend() == "cpu" else 2 * scale.matrix)
     results = []
-    for species, ending, size, named in _worlds(scale):
+    for species, ending, learning, size, named in _worlds(scale):
         mine = [name for name in named if f"{name}{ending}" in wanted]
         if not mine:
             continue
-        world = World(size, species)
+        world = World(size, species, learning)
         for name in mine:
             progress(f"{name}{ending}")
             found = _WORLDLY[name](world, repeat)
@@ -137,6 +138,10 @@ def measure(
     for name in (name for name in _ROWS if name in wanted):
         progress(name)
         results.append(rows_form(name, _ROWS[name](scale.rows, repeat)))
+    for name in (name for name in _UPDATES if name in wanted):
+        progress(name)
+        species = _UPDATES[name]
+        results.append(updates_form(name, species, measure_updates(species, scale.base, repeat), gflops))
     for name in (name for name in LINEAGE if name in wanted):
         progress(name)
         results.append(lineage_form(name, measure_lineage(name, scale.lineages, repeat)))
@@ -282,7 +287,11 @@ _WORLDLY: dict[str, Callable[[World, int], Measurement]] = {
     "generation_recorded": measure_recorded,
     "forest_judging": measure_judging,
     "forest_all_on": World.measure_generation,
+    "qnetwork_learning": World.measure_generation,
+    "forest_learning": World.measure_generation,
 }
+
+_UPDATES = {"qnetwork_updates": "qnetwork", "forest_updates": "forest"}
 
 _ROWS: dict[str, Callable[[RowSize, int], Rows]] = {
     "forest_rows_oblivious": functools.partial(measure_forests, "oblivious"),
@@ -292,11 +301,13 @@ _ROWS: dict[str, Callable[[RowSize, int], Rows]] = {
 }
 
 
-def _worlds(scale: Scale) -> Iterator[tuple[str, str, Size, tuple[str, ...]]]:
-    """Species, ending of the names, size, and the results that one world gives."""
-    yield "qnetwork", "", scale.base, NAMES[:3]
-    yield "qnetwork", "_large", scale.large, NAMES[:3]
-    yield "forest", "", scale.base, ("forest_judging", "forest_all_on")
+def _worlds(scale: Scale) -> Iterator[tuple[str, str, str, Size, tuple[str, ...]]]:
+    """Species, ending of the names, what is inherited of what is learned, size, and the results of that world."""
+    yield "qnetwork", "", "none", scale.base, NAMES[:3]
+    yield "qnetwork", "_large", "none", scale.large, NAMES[:3]
+    yield "forest", "", "none", scale.base, ("forest_judging", "forest_all_on")
+    yield "qnetwork", "", "lamarckian", scale.base, ("qnetwork_learning",)
+    yield "forest", "", "lamarckian", scale.base, ("forest_learning",)
 
 
 def _latencies(

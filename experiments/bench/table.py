@@ -15,8 +15,9 @@ def show(found: dict[str, Any]) -> None:
     machine = found["machine"]
     lineages = [row for row in found["results"] if "agents_per_second" in row]
     rows = [row for row in found["results"] if "rows_per_second" in row]
+    updates = [row for row in found["results"] if "updates_per_second" in row]
     waits = [row for row in found["results"] if "microseconds" in row]
-    worlds = [row for row in found["results"] if row not in (*rows, *lineages, *waits)]
+    worlds = [row for row in found["results"] if row not in (*rows, *lineages, *updates, *waits)]
     scaled = any("peak_bytes" in row for row in worlds)
     table = Table(box=None, pad_edge=False)
     table.add_column("")
@@ -33,6 +34,8 @@ def show(found: dict[str, Any]) -> None:
         console.print(table)
     if rows:
         console.print(_rows_table(rows))
+    if updates:
+        console.print(_updates_table(updates))
     if lineages:
         console.print(_lineage_table(lineages))
     if waits:
@@ -42,7 +45,7 @@ def show(found: dict[str, Any]) -> None:
     for row in worlds:
         if "recording_share" in row:
             say(f"{row['name']}: recording and checkpoints take {row['recording_share']:.1%}")
-    for line in _comparisons(rows):
+    for line in (*_learning_shares(worlds), *_comparisons(rows)):
         say(line)
 
 
@@ -56,6 +59,29 @@ def _rows_table(rows: list[dict[str, Any]]) -> Table:
         counts = (f"{row[key]:,}" for key in ("agents", "outputs", "bars"))
         table.add_row(row["name"], *counts, f"{row['rows_per_second'] / 1e6:.2f}", _spread(row)[0])
     return table
+
+
+def _updates_table(rows: list[dict[str, Any]]) -> Table:
+    """What is counted in updates: agents, transitions of one, updates a second."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    for title in ("agents", "batch", "K updates/s", "from – to", "of matrix"):
+        table.add_column(title, justify="right")
+    for row in rows:
+        counts = (f"{row[key]:,}" for key in ("agents", "bars"))
+        rate, least, most = (f"{row[key] / 1e3:.1f}" for key in ("updates_per_second", "least", "most"))
+        share = f"{row['matrix_share']:.0%}" if row["matrix_share"] else "–"
+        table.add_row(row["name"], *counts, rate, f"{least} – {most}", share)
+    return table
+
+
+def _learning_shares(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """What speed is left with learning on, where both were measured."""
+    rates = {row["name"]: row["agent_bars_per_second"] for row in rows}
+    for species in ("qnetwork", "forest"):
+        learning, without = rates.get(f"{species}_learning"), rates.get(f"{species}_all_on")
+        if learning and without:
+            yield f"{species}: learning keeps {learning / without:.0%} of the speed without"
 
 
 def _lineage_table(rows: list[dict[str, Any]]) -> Table:

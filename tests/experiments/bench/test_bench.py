@@ -15,6 +15,7 @@ from arena.bench import Measurement, Size, World, matrix_gflops, measure_judging
 from arena.records import GenerationRecord
 from experiments.bench import latency, results, rows, table
 from experiments.bench.latency import Waits
+from experiments.bench.learning import Updates
 from experiments.bench.lineage import FULL_LINEAGES, Lineages, Measured
 from experiments.bench.names import NAMES, OPTIONAL
 from experiments.bench.rows import Rows, RowSize, measure_forests
@@ -124,6 +125,7 @@ def test_libraries_are_measured_only_where_they_are(monkeypatch: pytest.MonkeyPa
         results, "_ROWS", dict.fromkeys(results._ROWS, lambda *_: Rows(1, 1, Measurement(1, (1.0,), 1.0)))
     )
     monkeypatch.setattr(results, "recording_share", lambda *_: 0.1)
+    monkeypatch.setattr(results, "measure_updates", lambda *_: Updates(1, 64, Measurement(1, (1.0,), 1.0)))
     monkeypatch.setattr(results, "measure_lineage", lambda *_: Measured(1, (1.0,), 1.0, {}, None))
     monkeypatch.setattr(results, "novice_bundle", lambda *_: None)
     monkeypatch.setattr(
@@ -162,6 +164,33 @@ def test_rows_have_a_rate_of_their_own_and_the_last_lines_compare(
     assert "forests: 20.2 × LightGBM oblivious, 13.0 × ordinary" in lines
     assert all(any(line.startswith(name) for line in lines) for name in wanted)
     assert all(len(line) <= 80 for line in lines if "cores" not in line)
+
+
+def test_updates_have_a_rate_of_their_own_and_the_last_lines_compare(capsys: pytest.CaptureFixture[str]) -> None:
+    wanted = ("forest_all_on", "forest_learning", "forest_updates", "qnetwork_updates")
+    found = results.measure(TINY, only=wanted[2:], repeat=2)
+    for row, name in zip(found["results"], ("qnetwork_updates", "forest_updates"), strict=True):
+        assert set(row) == ROW | {"updates_per_second"}
+        assert (row["name"], row["agents"], row["bars"], row["agent_bars_per_second"]) == (name, 64, 64, None)
+        assert 0 < row["least"] <= row["updates_per_second"] <= row["most"]
+    products = 2 * (24 * 32 + 4 * 32 + 32 * 32 + 32 * 3)
+    share = 4 * 64 * products * found["results"][0]["updates_per_second"] / (found["matrix_gflops"] * 1e9)
+    assert found["results"][0]["matrix_share"] == pytest.approx(share)
+    assert found["results"][1]["matrix_share"] is None
+    plain = found["results"][0] | {"agent_bars_per_second": 8e6, "name": "forest_all_on"}
+    del plain["updates_per_second"]
+    found["results"] += [plain, plain | {"agent_bars_per_second": 5e6, "name": "forest_learning"}]
+    table.show(found)
+    lines = capsys.readouterr().out.splitlines()
+    assert "forest: learning keeps 62% of the speed without" in lines
+    assert all(any(line.startswith(name) for line in lines) for name in wanted)
+    assert all(len(line) <= 80 for line in lines if "cores" not in line)
+
+
+def test_a_world_that_learns_counts_the_products_of_its_updates() -> None:
+    plain, learning = (World(Size(64, 4, 32), "qnetwork", inheritance) for inheritance in ("none", "lamarckian"))
+    assert learning.flops - plain.flops == 4 * 64 * plain.flops // (16 * 4)
+    assert learning.state.populations[0].learner.optimiser
 
 
 def test_lineages_are_measured_in_processes_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
