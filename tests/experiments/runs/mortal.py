@@ -1,9 +1,9 @@
 """A process that lets `arena` commands live and die: each runs in a child of its own, killed with SIGKILL when told so.
 
-Started as a script by test_kills.py. What costs seconds is done once: modules are imported before the first child is
-forked (and nothing of JAX is started, which would not survive a fork), and the compiled generation is handed from child
-to child as a file. Nothing in the packages knows of this: a child sees what it writes through Python's audit events and
-through `Path.write_*`, and kills itself at the event it was given.
+Started as a script by test_kills.py. What costs seconds is done once: modules are imported and the market is solved
+before the first child is forked (and nothing of JAX is started, which would not survive a fork), and the compiled
+generation is handed from child to child as a file. Nothing in the packages knows of this: a child sees what it writes
+through Python's audit events and through `Path.write_*`, and kills itself at the event it was given.
 
 One request a line on standard input, one answer a line on standard output, both JSON.
 """
@@ -25,10 +25,15 @@ import jax
 from jax.experimental import serialize_executable
 from plainly import plainly
 
+import experiments.commands.evolve
+import experiments.commands.resume  # noqa: F401
 from arena.api import Arena
 from experiments.cli import main
+from experiments.configuration.compose import compose
+from experiments.configuration.study import make_study
 from experiments.runs import job
 from experiments.runs.files import TEMPORARY
+from markets.source import supply
 
 _PATIENCE = 600.0  # seconds, the first compilation included
 _STAMP = re.compile(rf"{re.escape(TEMPORARY)}\d+-")
@@ -163,8 +168,14 @@ def answer(request: dict[str, Any], said: Path) -> dict[str, Any]:
     return {"code": code, "said": said.read_text()}
 
 
+def make_ready(words: list[str]) -> None:
+    """What every child of that study would do anew: Hydra's grammar is read, and θ of the market is found."""
+    supply(make_study(compose(words)).market, 0)
+
+
 if __name__ == "__main__":
     home = Path(sys.argv[1])
+    make_ready(sys.argv[2:])
     hand_on_compiled(home / "compiled")
     job.standings_lines = lambda *args: []  # the table at the end costs seconds and is no part of this
     job.standings = lambda *args: None

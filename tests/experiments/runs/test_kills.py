@@ -1,9 +1,9 @@
 """Runs that are killed again and again, at random and at named moments inside every kind of write, and gone on with
 each time, end with the very rows of a run that nobody disturbed.
 
-Every kill is a real SIGKILL of a process (see mortal.py). Some fifty of them happen in each test session; a longer soak
-runs with `-m soak`, ARENA_SOAK_KILLS kills of it. Random moments are drawn anew each time: a failure shows the seed,
-and ARENA_KILL_SEED brings it back.
+Every kill is a real SIGKILL of a process (see mortal.py). Some twenty of them happen in each test session, one at
+each kind of moment; the other moments that have names, and ARENA_SOAK_KILLS at random, run with `-m soak`. Random
+moments are drawn anew each time: a failure shows the seed, and ARENA_KILL_SEED brings it back.
 """
 
 import itertools
@@ -32,23 +32,21 @@ pytestmark = [
 ]
 
 GENERATIONS = 12
-KILLS = 4  # at random, for each of the tests that do
+KILLS = 2  # at random, for each of the tests that do
 KILLED = -int(signal.SIGKILL)
 PART = r"^\d{8}-\d{8}-0\.parquet$"
 CHECKPOINT = r"^checkpoints/\d{8}\.safetensors$"
 GENOME = r"^genomes/\d+(-\d+)?\.safetensors$"
 
-BEGINNING = (
+MANY = (
+    # Of a run that has made nothing yet.
     ("begin", "^config.yaml$", 0),
     ("half", "^config.yaml$", 0),
     ("rename", "^config.yaml$", 0),
     ("half", "^manifest.json$", 0),
     ("rename", "^manifest.json$", 0),
     ("remove", f"^{TEMPORARY}", 0),  # going on clears what the life before left
-)
-"""Moments of a run that has made nothing yet, in an order in which each is reached."""
-
-MIDDLE = (
+    # Of a run on its way: a part every generation, a checkpoint every second, one of them kept.
     ("half", GENOME, 0),
     ("remove", f"^genomes/{TEMPORARY}", 0),
     ("rename", GENOME, 2),
@@ -67,15 +65,18 @@ MIDDLE = (
     ("half", PART, 11),
     ("begin", CHECKPOINT, 1),
     ("half", "^manifest.json$", 0),  # a session begins
-)
-"""Moments of a run on its way: a part every generation, a checkpoint every second, one of them kept."""
-
-END = (
+    # Of its end.
     ("half", r"^lineage\.parquet$", 0),
     ("rename", r"^lineage\.parquet$", 0),
     ("half", "^manifest.json$", 1),  # the second time it is written in a session: finished
     ("rename", "^manifest.json$", 1),
 )
+"""All moments that have names, in an order in which each is reached."""
+
+ALIKE = {1, 4, 6, 7, 14, 17, 18, 21, 22, 23, 24, 27}
+"""Numbers of those whose kind another one has too; they are left to the soak."""
+
+FEW = tuple(moment for number, moment in enumerate(MANY) if number not in ALIKE)
 
 
 class Mortals:
@@ -88,7 +89,7 @@ class Mortals:
 
     def __init__(self, home: Path, cache: Path) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("mortal.py")), str(home)],
+            [sys.executable, str(Path(__file__).with_name("mortal.py")), str(home), *SMALL],
             env={
                 **os.environ,
                 "JAX_COMPILATION_CACHE_DIR": str(cache),
@@ -182,12 +183,15 @@ def assert_undisturbed(run: Run, undisturbed: RunDirectory) -> None:
     assert set(left) <= {".lock"}  # which locks nothing once its holder is gone
 
 
-def test_a_kill_at_each_named_moment_costs_no_row(mortals: Mortals, undisturbed: RunDirectory, tmp_path: Path) -> None:
+@pytest.mark.parametrize("moments", [FEW, pytest.param(MANY, marks=pytest.mark.soak)], ids=["few", "many"])
+def test_a_kill_at_each_named_moment_costs_no_row(
+    moments: tuple[tuple[str, str, int], ...], mortals: Mortals, undisturbed: RunDirectory, tmp_path: Path
+) -> None:
     run = Run(mortals, tmp_path, "record.flush=1", "record.checkpoint=2", "record.keep=1")
-    for event in (*BEGINNING, *MIDDLE, *END):
+    for event in moments:
         assert run.live(event=event), f"{event} was not reached"
     assert not run.live()
-    assert run.kills == len(BEGINNING) + len(MIDDLE) + len(END)
+    assert run.kills == len(moments)
     assert_undisturbed(run, undisturbed)
 
 
