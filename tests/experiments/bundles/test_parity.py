@@ -1,7 +1,8 @@
 """Arena, runner and ONNX model are one champion: on real bars where there are some, on made-up ones always.
 
 `parity.compare` counts; here is what the counts must be. Champions are random ones, whose weights are wide enough to
-trade often, on 10,000 bars of each symbol with the default features; and evolved ones on the bars of their own run.
+trade often, on 10,000 bars of each symbol with the default features: a network on every other symbol, a forest on the
+rest, both on all in the soak; and evolved ones on the bars of their own run.
 Bars of all symbols are as many, so that they share compiled programs.
 """
 
@@ -31,6 +32,7 @@ from markets.synthetic import SyntheticSettings, simulate
 
 DECISIONS = 10_000
 FILES = ("fx/EURUSD_H1_bidask", "fx/XAUUSD_H1_bidask", "crypto/BTCUSD_H2", "equity/SPY_H1")
+SPECIES = ("qnetwork", "forest")
 RULES = BrokerRules(commission=5e-5, slippage=1e-5, max_leverage=2.0, maintenance=0.02)
 
 
@@ -69,7 +71,7 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-@pytest.fixture(scope="module", params=["qnetwork", "forest"])
+@pytest.fixture(scope="module")
 def champion(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return random_bundle(tmp_path_factory.mktemp("parity"), request.param)
 
@@ -86,7 +88,15 @@ def _agree(found: Parity) -> None:
     assert found.broker <= 1e-9
 
 
-@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize(
+    ("champion", "file"),
+    [
+        pytest.param(species, file, marks=[pytest.mark.soak] if (other + number) % 2 else [])
+        for other, species in enumerate(SPECIES)
+        for number, file in enumerate(FILES)
+    ],
+    indirect=["champion"],
+)
 def test_on_real_bars(champion: Path, file: str, shared_data: Path) -> None:
     pytest.importorskip("onnxruntime", reason="no onnxruntime: pip install '.[live]'")
     path = shared_data / f"{file}.parquet"
@@ -98,6 +108,7 @@ def test_on_real_bars(champion: Path, file: str, shared_data: Path) -> None:
     _agree(found)
 
 
+@pytest.mark.parametrize("champion", SPECIES, indirect=True)
 def test_on_made_up_bars(champion: Path) -> None:
     pytest.importorskip("onnxruntime", reason="no onnxruntime: pip install '.[live]'")
     found = compare(champion, simulate(SyntheticSettings(bars=547 + DECISIONS + 1, symbols=1), 9)[0])
@@ -106,7 +117,7 @@ def test_on_made_up_bars(champion: Path) -> None:
     _agree(found)
 
 
-@pytest.mark.parametrize("species", ["qnetwork", "forest"])
+@pytest.mark.parametrize("species", SPECIES)
 def test_of_evolved_champions(species: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
     pytest.importorskip("onnxruntime", reason="no onnxruntime: pip install '.[live]'")
     bundle = small_bundle(tmp_path_factory, species)
