@@ -87,7 +87,8 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt
 
 comma := ,
 
-# $(call install,WHAT): make or mend .venv, then install WHAT into it at the versions of constraints.txt.
+# $(call install,WHAT): make or mend .venv, then install WHAT into it at the versions of constraints.txt. Byte code is
+# made of what is imported when it first is, not of everything beforehand, most of which never is.
 define install
 if ! $(BIN)/python -c 'import pip' 2>/dev/null; then \
 	for candidate in $(CANDIDATES); do \
@@ -99,5 +100,5 @@ if ! $(BIN)/python -c 'import pip' 2>/dev/null; then \
 	"$$found" -m venv --clear $(VENV) || exit 1; \
 fi; \
 echo "installing into $(VENV) (once; this takes a few minutes)" >&2; \
-$(PIP) install -qq --constraint constraints.txt --editable '$(1)'
+$(PIP) install -qq --no-compile --constraint constraints.txt --editable '$(1)'
 endef
