@@ -1,6 +1,6 @@
 """Exploration: ε rises with losses and scars, falls with wins.
 
-Random actions are taken in training episodes only, and only where agents learn inside their life; judging is greedy.
+Random actions are taken in explored windows only, and only where agents learn inside their life; judging is greedy.
 """
 
 import dataclasses

@@ -54,7 +54,7 @@ class Population(NamedTuple):
     born: Int32[Array, "*batch"]
     """Generation of birth."""
     epsilon: Float[Array, "*batch"]
-    """ε: share of random actions in training episodes, where learning is on."""
+    """ε: share of random actions in explored windows, where learning is on."""
     memory: Memory
     reputation: Reputation
     standing: Standing

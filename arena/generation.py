@@ -340,7 +340,7 @@ def _judge_agents(
     agents = (trader, population.epsilon, population.learner.optimiser)
     blocks = jax.tree.map(lambda x: x.reshape(plan.slots // plan.block, plan.block, *x.shape[1:]), agents)
     found, valid = lax.map(one, blocks)
-    joined: tuple[_Verdict, Learned | None] = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), found)
+    joined: tuple[_Verdict, Learned | None] = jax.tree.map(lambda x: x.reshape(plan.slots, *x.shape[2:]), found)
     return joined, valid[0]
 
 

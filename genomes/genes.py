@@ -28,7 +28,7 @@ class Genes(NamedTuple):
     take_profit: Float[Array, "*batch"]
     """Take-profit distance in ATR."""
     exploration: Float[Array, "*batch"]
-    """ε at birth: share of random actions in training episodes."""
+    """ε at birth: share of random actions in explored windows."""
     learning_rate: Float[Array, "*batch"]
     discount: Float[Array, "*batch"]
     mutation: Float[Array, "*batch"]
