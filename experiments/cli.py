@@ -61,6 +61,9 @@ COMMANDS = (
     Command(
         "founders", "experiments.commands.founders", "show whether founders from other libraries help on unseen bars"
     ),
+    Command(
+        "learning", "experiments.commands.learning", "show what learning inside a life and evolution add to each other"
+    ),
     Command("bench", "experiments.commands.bench", "measure how fast this machine turns worlds"),
 )
 
