@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from genomes.species import Genome, Species, genome_form
+from genomes.species import Asked, Asking, Genome, Species, genome_form
 from markets.settings import setting
 
 __all__ = [
@@ -119,16 +119,14 @@ def action_values(
         features: the species' context of history, then the bar.
         view: the account at that bar.
     """
-    code = jax.tree.map(lambda leaf: leaf[0], species.encode(genome, features))
-    values, _ = species.values(genome, code, view, species.initial_carry(view.shape[0]))
-    return values
+    return _answered(species, genome, _asked(species, genome, features, view))
 
 
 def targets(species: Species, genome: Genome, target: Genome, batch: Batch) -> Float[Array, "rows"]:
     """What the brain should have said: r + γⁿ·Q_target(s', argmax_a Q(s', a)); it chooses, its target judges."""
-    chosen = jnp.argmax(action_values(species, genome, batch.later, batch.later_view), axis=-1)
-    worth = action_values(species, target, batch.later, batch.later_view)
-    return batch.reward + batch.discount * _taken(worth, chosen)
+    later = _asked(species, genome, batch.later, batch.later_view)
+    chosen = jnp.argmax(_answered(species, genome, later), axis=-1)
+    return batch.reward + batch.discount * _taken(_answered(species, target, later), chosen)
 
 
 def loss(
@@ -202,6 +200,21 @@ def forget_moments(species: Species, optimiser: Optimiser, before: Genome, after
         return [jnp.where(hit, 0.0, moment) for hit, moment in zip(changed, moments, strict=True)]
 
     return optimiser._replace(mu=zeroed(optimiser.mu), nu=zeroed(optimiser.nu))
+
+
+def _asked(species: Species, genome: Genome, features: Array, view: Array) -> Asked:
+    """What action values depend on beside what learns: a brain and its target network have it in common."""
+    return species.asked(genome, features, view) if isinstance(species, Asking) else (features, view)
+
+
+def _answered(species: Species, genome: Genome, asked: Asked) -> Float[Array, "rows actions"]:
+    """Action values from there."""
+    if isinstance(species, Asking):
+        return species.answered(genome, asked)
+    features, view = asked
+    code = jax.tree.map(lambda leaf: leaf[0], species.encode(genome, features))
+    values, _ = species.values(genome, code, view, species.initial_carry(view.shape[0]))
+    return values
 
 
 def _taken(values: Float[Array, "rows actions"], action: Int[Array, "rows"]) -> Float[Array, "rows"]:

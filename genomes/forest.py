@@ -8,11 +8,12 @@ ask for the market are worked out beforehand, and only what is left is done bar 
 import dataclasses
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Bool, Float, Int32, PRNGKeyArray
 
 from genomes import tree_variation as vary
@@ -26,9 +27,11 @@ from genomes.trees import (
     answers,
     by_input,
     choose,
+    leaf_of,
     ordered,
     settled,
     threshold_bounds,
+    told,
     turn,
     turns,
 )

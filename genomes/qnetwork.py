@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from genomes.products import few_inputs, product
 from genomes.species import Carry, Quantiles, Shape
 
 __all__ = ["Network", "QNetwork", "Settings", "make"]
@@ -166,10 +167,8 @@ class QNetwork:
         carry: Carry,
     ) -> tuple[Float[Array, "rows actions"], Carry]:
         """Action values of one bar of many episodes."""
-        # The few account inputs are added one by one: this fuses, where a matrix product of depth 4 would not.
-        first = code + sum(account[..., i, None] * genome.account[i] for i in range(self.shape.account))
-        layers = self._hidden(genome, first)
-        return layers[-1] @ genome.output.weight + genome.output.bias, carry
+        layers = self._hidden(genome, code + few_inputs(account, genome.account))
+        return product(layers[-1], genome.output.weight) + genome.output.bias, carry
 
     def activity(
         self, genome: Network, features: Float[Array, "bars rows features"], account: Float[Array, "bars rows account"]
@@ -194,7 +193,7 @@ class QNetwork:
         """Outputs of all hidden layers, from the first layer's sums."""
         layers = [jax.nn.relu(first)]
         for layer in genome.hidden:
-            layers.append(jax.nn.relu(layers[-1] @ layer.weight + layer.bias))
+            layers.append(jax.nn.relu(product(layers[-1], layer.weight) + layer.bias))
         return layers
 
     @property

@@ -13,7 +13,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-__all__ = ["DEFAULT_ACTIONS", "ActionSpace", "Carry", "Code", "Genome", "Quantiles", "Shape", "Species", "genome_form"]
+__all__ = [
+    "DEFAULT_ACTIONS",
+    "ActionSpace",
+    "Asked",
+    "Asking",
+    "Carry",
+    "Code",
+    "Genome",
+    "Quantiles",
+    "Shape",
+    "Species",
+    "genome_form",
+]
 
 Genome = Any
 """A pytree of arrays: one individual's brain, as its species writes it down."""
@@ -23,6 +35,9 @@ Code = Any
 
 Carry = Any
 """A pytree of arrays a recurrent brain hands from bar to bar; `()` where there is none."""
+
+Asked = Any
+"""A pytree of arrays: all that the action values of some rows depend on beside what learning moves."""
 
 
 Quantiles = Float[Array, "inputs points"]
@@ -158,6 +173,23 @@ class Species(Protocol):
 
     def learnable(self, genome: Genome) -> Any:
         """A tree of booleans like the genome: which leaves gradient learning may move."""
+
+
+@runtime_checkable
+class Asking(Protocol):
+    """What a species may give beside, where only part of a brain learns: the other part is then worked out by itself.
+
+    Learning asks the same rows of a brain and of its target network, which differ in what learns alone. For brains
+    without a carry: `answered(genome, asked(genome, features, account))` is what `values` says after `encode`.
+    """
+
+    def asked(
+        self, genome: Genome, features: Float[Array, "history rows features"], account: Float[Array, "rows account"]
+    ) -> Asked:
+        """All that the action values of one bar of many rows depend on, beside the leaves that learning may move."""
+
+    def answered(self, genome: Genome, asked: Asked) -> Float[Array, "rows actions"]:
+        """The action values; only what learning may move is read of the genome."""
 
 
 def genome_form(species: Species) -> Genome:

@@ -19,7 +19,7 @@ import numpy as np
 from jax import lax
 from jax.experimental.layout import Layout as MemoryLayout
 from jax.experimental.layout import with_layout_constraint
-from jaxtyping import Array, Bool, Float, Int32, UInt32
+from jaxtyping import Array, Bool, Float, Int32, Num, UInt32
 from numpy.typing import NDArray
 
 __all__ = [
@@ -30,9 +30,11 @@ __all__ = [
     "answers",
     "by_input",
     "choose",
+    "leaf_of",
     "ordered",
     "settled",
     "threshold_bounds",
+    "told",
     "turn",
     "turns",
 ]
@@ -180,8 +182,8 @@ def answers(layout: Layout, trees: Trees, seen: Int32[Array, "inputs rows"]) -> 
 
 
 def choose(
-    layout: Layout, right: list[Bool[Array, "rows"]], leaf: Float[Array, "leaves actions"]
-) -> list[Float[Array, "rows"]]:
+    layout: Layout, right: list[Bool[Array, "rows"]], leaf: Num[Array, "leaves actions"]
+) -> list[Num[Array, "rows"]]:
     """What each row of one tree is told, action by action, by its turns at all nodes; no turn is a branch."""
     said = []
     for action in range(leaf.shape[-1]):
@@ -195,6 +197,47 @@ def choose(
             ]
         said.append(left[0])
     return said
+
+
+def leaf_of(layout: Layout, right: list[Bool[Array, "rows"]]) -> Int32[Array, "rows"]:
+    """The number of the leaf in which each row of one tree ends, by its turns at all nodes."""
+    if layout.oblivious:
+        bits = [turned.astype(jnp.int32) << (layout.depth - 1 - level) for level, turned in enumerate(right)]
+        return functools.reduce(jnp.bitwise_or, bits)
+    return choose(layout, right, jnp.arange(layout.leaves, dtype=jnp.int32)[:, None])[0]
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def told(
+    layout: Layout, leaf: Float[Array, "trees leaves actions"], place: Int32[Array, "trees rows"]
+) -> Float[Array, "actions rows"]:
+    """What rows that end in these leaves are told by all trees together; leaves can be learned through it.
+
+    Autodiff would turn every choice on the way to a leaf around. The gradient of a leaf is simply the sum over the rows
+    that ended in it, for all leaves one product with who ended where.
+    """
+    bits = dataclasses.replace(layout, oblivious=True)
+
+    def tree(leaf: Array, place: Array) -> Array:
+        right = [(place >> (layout.depth - 1 - level)) & 1 == 1 for level in range(layout.depth)]
+        return jnp.stack(choose(bits, right, leaf))
+
+    said: Array = jax.vmap(tree)(leaf, place).sum(0)
+    return said
+
+
+def _told_forward(layout: Layout, leaf: Array, place: Array) -> tuple[Array, Array]:
+    return told(layout, leaf, place), place
+
+
+def _told_backward(layout: Layout, place: Array, slope: Float[Array, "actions rows"]) -> tuple[Array, None]:
+    trees, rows = place.shape
+    ended = place[:, None] == jnp.arange(layout.leaves, dtype=jnp.int32)[:, None]
+    of_leaf = ended.reshape(trees * layout.leaves, rows).astype(slope.dtype) @ slope.T
+    return of_leaf.reshape(trees, layout.leaves, -1), None
+
+
+told.defvjp(_told_forward, _told_backward)
 
 
 def threshold_bounds(trees: Trees) -> tuple[Int32[Array, "*nodes"], UInt32[Array, "*nodes"]]:
