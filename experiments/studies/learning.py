@@ -46,7 +46,7 @@ ARMS: Mapping[str, tuple[str, ...]] = {
 """What makes each arm. In `learning` nobody is culled and so nobody is born: founders learn from the first generation
 to the last. Lamarckian and Baldwinian are both at once."""
 
-_OWN = ("record.fitness=archive", "scars=none", "evolution.agents=256")
+_OWN = ("record.fitness=archive", "scars=none", "evolution.agents=128", "evolution.islands=2")
 """What all arms share before the user's own overrides. Scars are a question of their own, and are left out."""
 
 _OWN_KEYS = {

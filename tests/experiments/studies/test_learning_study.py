@@ -145,7 +145,7 @@ def test_what_would_run_can_be_looked_at_first(tmp_path: Path) -> None:
         assert set(config["species"]) - {"founders"} == {"forest"}
         assert config["species"]["forest"]["depth"] == 3
         assert config["evolution"]["replicates"] == 16
-        assert config["evolution"]["agents"] == 256
+        assert config["evolution"]["agents"] == 128
         assert config["market"]["edge"] == 8.0
         assert config["scars"]["enabled"] is True
     assert not (tmp_path / "runs").exists()
