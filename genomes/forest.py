@@ -221,6 +221,34 @@ class ForestSpecies:
             total = [own + more for own, more in zip(total, said, strict=True)]
         return jnp.stack(total, axis=-1), carry
 
+    def asked(
+        self, genome: Forest, features: Float[Array, "bars rows features"], account: Float[Array, "rows account"]
+    ) -> Int32[Array, "trees rows"]:
+        """The leaf of each tree, those of the market first, in which each row ends."""
+        market, own, first = by_input(features), by_input(account), self.shape.features
+
+        def ends(trees: Trees, value: Callable[[Array], Array]) -> Array:
+            def tree(feature: Array, threshold: Array, span: Array) -> Array:
+                right = [turn(value(feature[n]), threshold[n], span[n]) for n in range(self.layout.nodes)]
+                return leaf_of(self.layout, right)
+
+            place: Array = jax.vmap(tree)(trees.feature, *threshold_bounds(trees))
+            return place
+
+        def seen(feature: Array) -> Array:
+            of_market = market[self._of_market(feature)]
+            return jnp.where(feature >= first, own[jnp.maximum(feature - first, 0)], of_market)
+
+        both = [ends(genome.market, lambda feature: market[feature]), ends(genome.state, seen)]
+        # Kept: the compiler would rather ask all questions again wherever the answer is used.
+        places: Array = lax.optimization_barrier(jnp.concatenate(both))
+        return places
+
+    def answered(self, genome: Forest, asked: Int32[Array, "trees rows"]) -> Float[Array, "rows actions"]:
+        """What the leaves say in which rows end; only leaves and bias are read."""
+        leaf = jnp.concatenate([genome.market.leaf, genome.state.leaf])
+        return (told(self.layout, leaf, asked) + genome.bias[:, None]).T
+
     def activity(
         self, genome: Forest, features: Float[Array, "bars rows features"], account: Float[Array, "bars rows account"]
     ) -> Float[Array, "bars rows units"]:
