@@ -62,8 +62,8 @@ def test_seeds_are_paired_wherever_their_rows_stand() -> None:
     ("lamarckian", "over", "under"),
     [
         (CLEAR["lamarckian"], "better than evolution alone", "better than learning alone"),
-        ([1.1, 0.8, 1.3, 1.0], "not to be told from evolution alone", "better than learning alone"),
-        ([0.3, 0.3, 0.4, 0.2], "worse than evolution alone", "not to be told from learning alone"),
+        ([1.1, 0.7, 1.2, 1.0], "not to be told from evolution alone", "better than learning alone"),
+        ([0.3, 0.3, 0.3, 0.2], "worse than evolution alone", "not to be told from learning alone"),
         ([-0.4, -0.2, -0.3, -0.5], "worse than evolution alone", "worse than learning alone"),
     ],
 )
