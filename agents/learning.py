@@ -183,7 +183,7 @@ def update(
     own = _learnable(species, genome)
     (value, error), gradient = jax.value_and_grad(lost, has_aux=True)(own)
     lesson = Lesson(value, jnp.sum(jnp.abs(error) * batch.weight) / jnp.maximum(batch.weight.sum(), 1.0))
-    norm = optax.global_norm(gradient)
+    norm = jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in gradient))
     gradient = [leaf * jnp.minimum(1.0, settings.clip / jnp.maximum(norm, _TINY)) for leaf in gradient]
     step, moved = _ADAM.update(gradient, optimiser)
     if species.sparse:
