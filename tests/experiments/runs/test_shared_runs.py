@@ -42,7 +42,7 @@ FORESTS = (
     "archive.candidates=1",
 )
 
-pytestmark = [pytest.mark.usefixtures("plain", "cache", "no_table"), pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.usefixtures("plain", "cache", "no_table"), pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 Pair = tuple[subprocess.Popen[str], subprocess.Popen[str]]
@@ -87,11 +87,11 @@ def end(pair: Pair) -> list[tuple[int, str, str]]:
     return [(each.returncode, *own) for each, own in zip(pair, said, strict=True)]
 
 
-def await_generation(pair: Pair) -> None:
-    """Wait until a generation is on record."""
+def await_generation(pair: Pair, number: int) -> None:
+    """Wait until that generation is on record."""
     assert pair[0].stdout is not None
     for line in pair[0].stdout:
-        if line.startswith("     0  "):
+        if line.startswith(f"{number:6d}  "):
             return
     raise AssertionError(end(pair))
 
@@ -122,31 +122,42 @@ def assert_same_state(first: RunDirectory, second: RunDirectory) -> None:
 def test_two_processes_make_the_run_that_one_makes_and_either_goes_on_with_the_others(
     cache: Path, tmp_path: Path
 ) -> None:
-    pair = start(cache, tmp_path / "two", ENDLESS)
-    await_generation(pair)
-    pair[1].send_signal(signal.SIGINT)  # one that is asked to stop stops both
-    (code, said, _), (other_code, other_said, other_complaint) = end(pair)
-    assert (code, other_code) == (130, 130)
-    assert (other_said, other_complaint) == ("", "")
-    assert "Gloo" not in said
+    pair = start(cache, tmp_path / "two", ENDLESS, "record.flush=1", "record.checkpoint=1")
+    await_generation(pair, 2)
+    pair[1].kill()  # one that is gone ends the other
+    (code, _, complaint), _ = end(pair)
+    assert code == 2
+    assert complaint.splitlines()[-1].startswith("arena: process 1: gone")
+    assert "Traceback" not in complaint
     two = only_run(tmp_path / "two")
     manifest = two.read_manifest()
-    done = manifest["generations"]
     assert manifest["state"] == "interrupted"
     assert manifest["device"] == {"kind": manifest["device"]["kind"], "count": 2, "processes": 2}
 
-    further, last = f"evolution.generations={done + 2}", f"evolution.generations={done + 4}"
-    one, _ = evolve(tmp_path / "one", *WORLD, further)
+    one, _ = evolve(tmp_path / "one", *WORLD, "evolution.generations=2")
     assert one.root.name == two.root.name
-    ((code, said, complaint), (other_code, _, _)) = end(start(cache, tmp_path / "one", last))
-    assert (code, other_code) == (0, 0), complaint
-    assert f"going on after {done + 2} generations" in said
-    assert said.splitlines()[-1] == str(one.root)
-    again, told = evolve(tmp_path / "two", *WORLD, last)
-    assert again.root == two.root
-    assert f"going on after {done} generations" in told
+    pair = start(cache, tmp_path / "one", ENDLESS)
+    await_generation(pair, 2)
+    pair[1].send_signal(signal.SIGINT)  # one that is asked to stop stops both
+    (code, said, complaint), (other_code, other_said, other_complaint) = end(pair)
+    assert (code, other_code) == (130, 130), complaint
+    assert (other_said, other_complaint) == ("", "")
+    assert "Gloo" not in said
+    done = one.read_manifest()["generations"]
+    assert done > 2
+    assert one.read_manifest()["state"] == "interrupted"
 
-    # Every generation was computed by one process here and by two there, but for two of them.
+    path = last_checkpoint(two)
+    assert path is not None
+    kept = int(path.stem)
+    assert kept >= 1
+    last = f"evolution.generations={max(done, kept) + 1}"
+    for run, before in ((one, done), (two, kept)):
+        again, told = evolve(run.root.parent, *WORLD, last)
+        assert again.root == run.root
+        assert f"going on after {before} generations" in told
+
+    # The first `kept` generations were computed by two processes here and the first 2 by one there.
     assert_same(one, two)
     assert_same_state(one, two)
     for run in (one, two):
@@ -179,17 +190,6 @@ def test_two_processes_found_a_run_by_a_saved_model_as_one_does(
     assert {name: leaf.tobytes() for name, leaf in first.items()} == {n: leaf.tobytes() for n, leaf in second.items()}
     assert_same(one, two)
     assert_same_state(one, two)
-
-
-def test_a_process_that_is_killed_ends_the_other_in_one_line(cache: Path, tmp_path: Path) -> None:
-    pair = start(cache, tmp_path, ENDLESS)
-    await_generation(pair)
-    pair[1].kill()
-    (code, _, complaint), _ = end(pair)
-    assert code == 2
-    assert complaint.splitlines()[-1].startswith("arena: process 1: gone")
-    assert "Traceback" not in complaint
-    assert only_run(tmp_path).read_manifest()["state"] == "interrupted"
 
 
 def test_processes_that_differ_end_in_one_line_each_and_leave_nothing(cache: Path, tmp_path: Path) -> None:
