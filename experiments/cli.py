@@ -64,6 +64,7 @@ COMMANDS = (
     Command(
         "learning", "experiments.commands.learning", "show what learning inside a life and evolution add to each other"
     ),
+    Command("scars", "experiments.commands.scars", "show whether scars keep agents from being ruined again"),
     Command("bench", "experiments.commands.bench", "measure how fast this machine turns worlds"),
 )
 

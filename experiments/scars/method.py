@@ -1,0 +1,103 @@
+"""How the experiment was done, in words a trader understands, with the numbers of the very study."""
+
+from collections.abc import Iterator
+
+from experiments.scars.outcomes import BUDGETS, unmatched
+from experiments.scars.results import Findings
+from experiments.scars.worlds import expected
+
+__all__ = ["how", "one_line"]
+
+
+def one_line(text: str) -> str:
+    """A paragraph on one line, however it was wrapped in the source."""
+    return " ".join(text.split())
+
+
+def how(findings: Findings) -> Iterator[str]:
+    """A paragraph each on market, sign, strength, agents, arms and measure."""
+    for paragraph in (_market, _sign, _strength, _agents, _arms, _measure):
+        yield one_line(paragraph(findings))
+
+
+def _market(findings: Findings) -> str:
+    plan, figures = findings.plan, expected()
+    schedule = """There are four kinds of crash, one in every generation. None comes back sooner than after four
+    generations, so the kinds take turns, in an order of each seed's own."""
+    if plan.rare:
+        schedule = """There are four kinds of crash, at most one in a generation; each comes back after 4 to 12
+        generations, drawn, and in about half of the generations there is none."""
+    return f"""
+    **The market** is made up. A bar returns 0.1 % on average, with a deviation of 0.4 %, so it pays to be long; but in
+    {plan.crashes} of a generation's {plan.episodes} windows of {plan.bars} bars the price once opens 30 % lower than it
+    closed, and whoever is long then loses the account, which is closed at 85 % of its start. {schedule}
+    Who is always long makes {figures["long"]:+.3f} log return a window of a generation with a crash, and is ruined in
+    every one; who heeds the sign makes {figures["heeding"]:+.3f} and never is.
+    """
+
+
+def _sign(findings: Findings) -> str:
+    del findings
+    return """
+    **The sign.** In world P each kind of crash announces itself: on the bars 8 to 2 before the gap, eight features of
+    noise lean in a direction of its own. In world N prices are the same, but the signs stand in other windows, or at
+    least 24 bars from any gap: there is nothing to heed, and nothing that scars could teach.
+    """
+
+
+def _strength(findings: Findings) -> str:
+    strength = findings.plan.strength
+    if not findings.pilot.height:
+        return f"**How clear the sign is**, a = {strength:g} deviations of the noise, was given."
+    tried = "; ".join(
+        f"{row['strength']:g}: {row['ruined_second']:.0%}, {row['ruined']:.0%}" for row in findings.pilot.to_dicts()
+    )
+    return f"""
+    **How clear the sign is**, a = {strength:g} deviations of the noise, was set on 8 seeds that are used for nothing
+    else, so that agents without scars are ruined 30 to 70 % of the time when a kind comes for the second time, and R,
+    told below, is nearest to one half (by a, ruined at the second time, and R: {tried}).
+    """
+
+
+def _agents(findings: Findings) -> str:
+    plan = findings.plan
+    learning = """
+    Each generation they play all windows twice: first greedily, which is judged and measured, then with random actions
+    now and then, from which they learn (double Q-learning, an update every 16 bars); children inherit what was learned.
+    """
+    return f"""
+    **The agents** are {plan.agents} networks with {" and ".join(map(str, plan.hidden))} hidden units, over
+    {plan.generations} generations; an account begins anew with each window. {learning if plan.learning else ""} Each
+    generation the {plan.births} last by rank are replaced by children. After a birth, and after a scar that was or
+    would have been made, rank does not kill for {plan.grace} generations. Exposure is all or nothing:
+    long, short or flat. Stops, sizes and trust are off, and a scar does not touch ε.
+    """
+
+
+def _arms(findings: Findings) -> str:
+    plan = findings.plan
+    return f"""
+    **The arms.** Up to {plan.scars} agents a generation can be scarred: those worst hit by a ruin or a drawdown of more
+    than {plan.drawdown:.0%}. *Scars* wipe the units that spoke most during it; severity sets how many. The *sham* does
+    the same to others: for each event of the paired run, to the agent nearest in return of calm windows that was not
+    ruined, as many units in the same layers. *Random units* and *quietest units* wipe as many in the same layers of the
+    worst hit. *Dormant-unit reset* draws anew whatever has fallen silent, and *shrink and perturb* pulls all weights
+    {1 - plan.shrink:.0%} of the way to a new network, both every {plan.every} generations. *Memory only* keeps what the
+    market looked like when the drawdown began, and holds less when it looks so again. *Culling only* lets the worst hit
+    die in place of those last by rank.
+    """
+
+
+def _measure(findings: Findings) -> str:
+    row = findings.runs.row(0, named=True)
+    names = ("agent-bars", "updates", "births")
+    spent = ", ".join(f"{row[key]:,.0f} {name}" for key, name in zip(BUDGETS, names, strict=True))
+    return f"""
+    **The measure**, R, is the share of accounts ruined, over every agent, scarred or not, in every window with a gap,
+    wherever a kind of crash is there for the second time or later. *Selectivity* is 1 less the ratio of the exposure
+    that meets a gap to that at the same bars of windows without one; mere caution has none. Each of
+    {findings.plan.seeds} seeds is played in both worlds under all arms, on the same bars with the same founders.
+    Numbers are interquartile means over seeds, differences are paired by seed, intervals are 95 % from 10,000 joint
+    resamplings of seeds. Every run had the same to spend, as the records show: {spent}. For
+    {unmatched(findings.runs):.1%} of its pair's events the sham found nobody left who was not ruined.
+    """

@@ -1,0 +1,179 @@
+"""Tiny studies run for real: arms do what they say, a cut study goes on to the same bits, devices do not matter."""
+
+import dataclasses
+from pathlib import Path
+
+import jax
+import numpy as np
+import polars as pl
+import pytest
+from plainly import plainly
+from polars.testing import assert_frame_equal
+
+from experiments.scars import study
+from experiments.scars.outcomes import outcomes
+from experiments.scars.plan import ARMS, Arm, ScarPlan
+from experiments.scars.records import KEYS, NO_EVENTS, Run
+from experiments.scars.results import load
+from experiments.scars.running import Engine, Tables, compute, open_folder, read_parts, waves
+from markets.errors import UserError
+
+jax.config.update("jax_num_cpu_devices", 4)
+
+PLAN = ScarPlan(
+    seeds=2,
+    learning=False,  # which takes twice as long to compile; one test below has it on
+    generations=6,
+    agents=12,
+    bars=96,
+    hidden=(6, 4),
+    scars=1,
+    births=1,
+    strength=4.0,
+    batch=4,
+    every=2,
+)
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    """One program for all tests of this module."""
+    with plainly():
+        made = Engine(PLAN, 2)
+        made.run([Run(0, "P", Arm.NONE, 4.0)], NO_EVENTS)  # compiles it
+    return made
+
+
+@pytest.fixture(scope="module")
+def whole(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Tables]:
+    """All runs of the study."""
+    folder = tmp_path_factory.mktemp("whole")
+    for wave in waves(PLAN):
+        tables = compute(engine, wave, folder)
+    return folder, tables
+
+
+class CutError(Exception):
+    """Somebody pulled the plug."""
+
+
+def test_a_cut_study_goes_on_to_the_same_bits(engine: Engine, whole: tuple[Path, Tables], tmp_path: Path) -> None:
+    def pull(done: int, of: int) -> None:
+        if done >= 8:
+            raise CutError
+
+    first, second = waves(PLAN)
+    with pytest.raises(CutError):
+        compute(engine, first, tmp_path, pull)
+    assert len(read_parts(tmp_path).done) == 8
+    (tmp_path / "0002-events.parquet").write_bytes(b"half a part, without its generations")
+    for wave in (first, second):
+        tables = compute(engine, wave, tmp_path)
+    for own, other in zip(tables, whole[1], strict=True):
+        order = [*KEYS, "generation", *(["event"] if "event" in own.columns else [])]
+        assert_frame_equal(own.sort(order), other.sort(order))
+
+
+def test_nothing_is_computed_twice(engine: Engine, whole: tuple[Path, Tables], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Engine, "run", lambda *_: pytest.fail("computed again"))
+    assert compute(engine, waves(PLAN)[0], whole[0]).done == whole[1].done
+
+
+def test_a_sham_without_events_is_the_arm_none(engine: Engine) -> None:
+    nobody = NO_EVENTS
+    runs = [Run(5, "P", Arm.NONE, 4.0), Run(5, "P", Arm.SHAM, 4.0)]
+    generations, events = engine.run(runs, nobody)
+    none, sham = (generations.filter(arm=arm).drop("arm", "offered", "events") for arm in ("none", "sham"))
+    assert_frame_equal(none, sham)
+    assert events.filter(arm="sham").is_empty()
+
+
+def test_arms_of_damage_hit_as_many_units_of_the_same_layers(whole: tuple[Path, Tables]) -> None:
+    """Until the first event arms have lived alike, so it is the same event; only which units are hit differs."""
+    events = whole[1].events
+    layer = np.repeat([0, 1], PLAN.hidden)
+    for seed in (0, 1):
+        first = {
+            arm: events.filter(seed=seed, world="P", arm=arm).sort("generation", "event").row(0, named=True)
+            for arm in ARMS
+        }
+        told = first["scars"]
+        assert len(told["hit"]) == np.ceil(np.float32(told["severity"]) * 0.25 * 10)
+        for arm in ("scars", "permuted", "inverted", "sham"):
+            own = first[arm]
+            assert own["generation"] == told["generation"]
+            assert own["layers"] == told["layers"] == np.bincount(layer[own["hit"]], minlength=2).tolist()
+        assert first["inverted"]["hit"] != told["hit"]
+        assert first["sham"]["id"] != told["id"]
+        for arm in ("none", "dormant", "shrink", "memory", "culling"):
+            assert first[arm]["hit"] == []
+    hit = events.with_columns(own=pl.col("hit").list.len(), asked=pl.col("layers").list.sum())
+    damaging = hit.filter(pl.col("arm").is_in(["scars", "permuted", "inverted", "sham"]))
+    assert (damaging["own"] == damaging["asked"]).all()
+
+
+def test_shams_are_given_their_pairs_events(whole: tuple[Path, Tables]) -> None:
+    pair = whole[1].events.filter(arm="scars").select("seed", "world", "generation", "event", "layers", "severity")
+    sham = whole[1].events.filter(arm="sham").select(pair.columns)
+    assert 0 < sham.height <= pair.height
+    assert sham.join(pair, on=["seed", "world", "generation", "event", "severity"]).height == sham.height
+
+
+def test_arms_differ_from_doing_nothing_once_they_act(whole: tuple[Path, Tables]) -> None:
+    generations = whole[1].generations.filter(world="P").sort("seed", "generation")
+    none = generations.filter(arm="none")
+    for arm in set(ARMS) - {"none"}:
+        own = generations.filter(arm=arm)
+        assert (own["calm"] != none["calm"]).any(), arm
+        begun = own.filter(generation=0).select("calm", "ruined", "before")
+        assert_frame_equal(begun, none.filter(generation=0).select("calm", "ruined", "before"))
+
+
+def test_agents_learn_where_they_may(whole: tuple[Path, Tables]) -> None:
+    run = Run(0, "P", Arm.SCARS, 4.0)
+    with plainly():
+        learned = Engine(dataclasses.replace(PLAN, learning=True), 2).run([run], NO_EVENTS).generations
+    without = whole[1].generations.filter(seed=0, world="P", arm="scars").sort("generation")
+    assert (learned["lost"] > 0).all()
+    assert (without["lost"] == 0).all()
+    assert learned["updates"].unique().to_list() == [12 * 96 // 16]
+    assert (learned["acted"] == 2 * without["acted"]).all()
+    begun = ["ruined", "before", "calm", "events"]  # what is measured comes before what is learned from it
+    assert_frame_equal(learned.head(1).select(begun), without.head(1).select(begun))
+    assert (learned["calm"] != without["calm"]).any()
+
+
+def test_the_same_bits_on_one_device_and_on_two(whole: tuple[Path, Tables]) -> None:
+    runs = [Run(0, "P", Arm.NONE, 4.0), Run(0, "P", Arm.SCARS, 4.0), Run(0, "P", Arm.MEMORY, 4.0)]
+    with plainly():
+        alone = Engine(PLAN, 1).run(runs, NO_EVENTS)
+    names = [ARMS[run.arm] for run in runs]
+    both = whole[1].generations.filter(pl.col("arm").is_in(names), seed=0, world="P")
+    assert_frame_equal(alone.generations.sort("arm", "generation"), both.sort("arm", "generation"))
+
+
+def test_a_study_from_end_to_end(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study, "Engine", lambda *_: engine)
+    found = study.carry_out(PLAN, tmp_path)
+    assert found is not None
+    assert found.runs.height == 2 * 2 * len(ARMS)
+    for name in ("results.parquet", "generations.parquet", "events.parquet", "summary.json", "scars.md"):
+        assert (tmp_path / name).is_file()
+    assert_frame_equal(load(tmp_path).runs, found.runs)
+    assert_frame_equal(outcomes(found.generations), found.runs)
+    text = (tmp_path / "scars.md").read_text(encoding="utf-8")
+    assert "nan" not in text
+    assert ("**Scars help**" in text) == found.verdict.scars_help
+    for picture in ("scars-differences.svg", "scars-ruin.svg"):
+        assert (tmp_path / "images" / picture).read_text(encoding="utf-8").count("<svg") == 1
+
+
+def test_results_of_other_settings_are_not_mixed(tmp_path: Path) -> None:
+    open_folder(tmp_path, PLAN)
+    assert open_folder(tmp_path, dataclasses.replace(PLAN, seeds=9, batch=2)).seeds == 9
+    with pytest.raises(UserError, match="holds results of births=1; name another folder"):
+        open_folder(tmp_path, dataclasses.replace(PLAN, births=2))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match="no study of scars"):
+        open_folder(tmp_path / "other", PLAN)
