@@ -35,9 +35,10 @@ class ObservationSettings:
             yield f"{where}.account: {list(self.account)} names a number twice; name each once"
 
     @property
-    def whole(self) -> bool:
-        """Whether all of them are seen."""
-        return set(self.account) == set(ACCOUNT_VIEW)
+    def places(self) -> tuple[int, ...] | None:
+        """Where the numbers that are seen stand in `ACCOUNT_VIEW`; None where that is all of them."""
+        found = tuple(place for place, name in enumerate(ACCOUNT_VIEW) if name in self.account)
+        return None if len(found) == len(ACCOUNT_VIEW) else found
 
 
 _CLIP = 5.0

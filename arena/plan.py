@@ -99,7 +99,7 @@ def make_plan(settings: Settings, features: int) -> Plan:
     evolution, device = settings.evolution, settings.device
     slots = evolution.agents // evolution.islands
     places = evolution.islands * evolution.replicates
-    shape = Shape(features=features, account=len(ACCOUNT_VIEW))
+    shape = Shape(features=features, account=len(ACCOUNT_VIEW), seen=settings.observation.places)
     chunk = largest_divisor(settings.episodes.bars, device.chunk)
     mesh = _mesh(places, device.count)
     rollouts, breeders = [], []

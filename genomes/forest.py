@@ -280,21 +280,21 @@ class ForestSpecies:
 
     def _grow(self, numbers: Numbers, quantiles: Quantiles) -> Forest:
         """A forest of new trees."""
-        actions, own = len(self.shape.actions), self.shape.account
+        actions, own, seen = len(self.shape.actions), self.shape.account, self.shape.seen
         known = quantiles[: self.shape.features]
         return Forest(
             jnp.zeros(actions),
             vary.grow(numbers, self.layout, self.settings.market_trees, actions, known, 0, self.leaf_scale),
-            vary.grow(numbers, self.layout, self.settings.state_trees, actions, quantiles, own, self.leaf_scale),
+            vary.grow(numbers, self.layout, self.settings.state_trees, actions, quantiles, own, self.leaf_scale, seen),
         )
 
     def _varied(self, numbers: Numbers, trees: Trees, quantiles: Quantiles, own: int, strength: Array) -> Trees:
         """Trees of one kind after all operators but regrowth."""
-        scale = strength * self.leaf_scale
+        scale, seen = strength * self.leaf_scale, self.shape.seen
         trees = vary.graft(numbers, self.layout, trees, self._chance("graft", strength))
-        trees = vary.split(numbers, self.layout, trees, quantiles, own, self._chance("split", strength), scale)
+        trees = vary.split(numbers, self.layout, trees, quantiles, own, self._chance("split", strength), scale, seen)
         trees = vary.prune(numbers, self.layout, trees, self._chance("prune", strength))
-        trees = vary.change_feature(numbers, trees, quantiles, own, self._chance("feature", strength))
+        trees = vary.change_feature(numbers, trees, quantiles, own, self._chance("feature", strength), seen)
         trees = vary.shift(numbers, trees, quantiles, self.settings.shift, strength)
         return vary.stir(numbers, trees, self.settings.leaf, scale)
 

@@ -78,11 +78,13 @@ class Shape:
         features: market features a bar.
         account: numbers of the agent's own account view.
         actions: what it can ask for.
+        seen: places of those numbers of the account view that are shown; None is all. The others are always 0.
     """
 
     features: int
     account: int
     actions: ActionSpace = DEFAULT_ACTIONS
+    seen: tuple[int, ...] | None = None
 
 
 @runtime_checkable

@@ -30,12 +30,22 @@ __all__ = [
 Rate = float | Float[Array, ""]
 """A chance in [0, 1]."""
 
+Seen = tuple[int, ...] | None
+"""Places of the account's numbers that are shown at all; None is all of them."""
+
 _STEP = 0.25
 """A threshold's step at full strength, in rank: a quarter of all values."""
 
 
 def grow(
-    numbers: Numbers, layout: Layout, count: int, actions: int, quantiles: Quantiles, own: int, scale: float
+    numbers: Numbers,
+    layout: Layout,
+    count: int,
+    actions: int,
+    quantiles: Quantiles,
+    own: int,
+    scale: float,
+    seen: Seen = None,
 ) -> Trees:
     """New trees: any inputs, thresholds uniform in rank, normal leaves.
 
@@ -47,9 +57,10 @@ def grow(
         quantiles: of the inputs.
         own: how many inputs at the end are the account's; half of all questions ask for these, where there are any.
         scale: standard deviation of a leaf's values.
+        seen: which of the account's may be asked for.
     """
     shape = (count, layout.nodes)
-    feature = _any_input(numbers, shape, quantiles.shape[0], own)
+    feature = _any_input(numbers, shape, quantiles.shape[0], own, seen)
     return Trees(
         feature=feature,
         threshold=_at_rank(quantiles[feature], numbers.uniform(*shape)),
@@ -67,10 +78,12 @@ def shift(numbers: Numbers, trees: Trees, quantiles: Quantiles, rate: Rate, stre
     return trees._replace(threshold=jnp.where(hit, _at_rank(known, rank), trees.threshold))
 
 
-def change_feature(numbers: Numbers, trees: Trees, quantiles: Quantiles, own: int, chance: Float[Array, ""]) -> Trees:
+def change_feature(
+    numbers: Numbers, trees: Trees, quantiles: Quantiles, own: int, chance: Float[Array, ""], seen: Seen = None
+) -> Trees:
     """Nodes ask a new question, each with that chance: any input, any threshold, either side for missing values."""
     hit = numbers.chance(chance, *trees.feature.shape)
-    return _ask(numbers, trees, hit, quantiles, own)
+    return _ask(numbers, trees, hit, quantiles, own, seen)
 
 
 def graft(numbers: Numbers, layout: Layout, trees: Trees, chance: Float[Array, ""]) -> Trees:
@@ -107,6 +120,7 @@ def split(
     own: int,
     chance: Float[Array, ""],
     scale: Float[Array, ""],
+    seen: Seen = None,
 ) -> Trees:
     """A subtree that is constant asks a question again, in each tree that has one with that chance.
 
@@ -117,7 +131,7 @@ def split(
     node = jnp.argmax(jnp.where(constant, 1.0 + numbers.uniform(*constant.shape), 0.0), axis=1)
     hit = numbers.chance(chance, count) & constant.any(1)
     chosen = hit[:, None] & (node[:, None] == jnp.arange(layout.nodes))
-    asking = _ask(numbers, trees, chosen, quantiles, own)
+    asking = _ask(numbers, trees, chosen, quantiles, own, seen)
     step = scale * numbers.normal(count, 1, trees.leaf.shape[-1])
     right = jnp.asarray(layout.side)[:, jnp.asarray(layout.level)[node]].T
     leaves = hit[:, None] & jnp.asarray(layout.under)[node]
@@ -158,17 +172,21 @@ def mean(first: Float[Array, "*shape"], second: Float[Array, "*shape"]) -> Float
     return jnp.where((first == second) | jnp.isnan(half_way), first, half_way)
 
 
-def _any_input(numbers: Numbers, shape: tuple[int, ...], inputs: int, own: int) -> Int32[Array, "*shape"]:
+def _any_input(numbers: Numbers, shape: tuple[int, ...], inputs: int, own: int, seen: Seen) -> Int32[Array, "*shape"]:
     """Inputs at random; of the account, which is the last `own` of them, every second where it may be asked for."""
     asked = numbers.below(inputs - own, *shape)
-    if not own:
+    count = own if seen is None else min(own, len(seen))
+    if not count:
         return asked
-    return jnp.where(numbers.chance(0.5, *shape), inputs - own + numbers.below(own, *shape), asked)
+    from_account, place = numbers.chance(0.5, *shape), numbers.below(count, *shape)
+    return jnp.where(from_account, inputs - own + (place if seen is None else jnp.asarray(seen)[place]), asked)
 
 
-def _ask(numbers: Numbers, trees: Trees, hit: Bool[Array, "trees nodes"], quantiles: Quantiles, own: int) -> Trees:
+def _ask(
+    numbers: Numbers, trees: Trees, hit: Bool[Array, "trees nodes"], quantiles: Quantiles, own: int, seen: Seen
+) -> Trees:
     """The trees with new questions at the nodes that are hit."""
-    feature = _any_input(numbers, hit.shape, quantiles.shape[0], own)
+    feature = _any_input(numbers, hit.shape, quantiles.shape[0], own, seen)
     threshold = _at_rank(quantiles[feature], numbers.uniform(*hit.shape))
     missing = numbers.chance(0.5, *hit.shape)
     return trees._replace(

@@ -96,6 +96,6 @@ def _ends(steps: Array, start: Array) -> list[tuple[NDArray[np.intp], float]]:
             continue
         members = np.flatnonzero(mutual[first])
         seen[members] = True
-        entered = np.linalg.solve(inside, steps[np.ix_(passing, members)].sum(axis=1)) if len(passing) else 0.0
-        ends.append((members, float(start[members].sum() + start[passing] @ np.atleast_1d(entered))))
+        entered = np.linalg.solve(inside, steps[np.ix_(passing, members)].sum(axis=1))
+        ends.append((members, float(start[members].sum() + start[passing] @ entered)))
     return ends

@@ -68,7 +68,7 @@ def export(
         raise UserError(
             f"{directory.root}: trades a basket; a bundle is of one instrument, so right is market.mode=pool"
         )
-    if not study.settings.observation.whole:
+    if study.settings.observation.places is not None:
         raise UserError(
             f"{directory.root}: observation.account hides numbers of the account from its agents, and a bundle shows a "
             "champion all four; right is observation=all"
