@@ -1,5 +1,6 @@
 """Brains with target networks of their own, and random transitions for them to learn from."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -36,16 +37,21 @@ def learnable_leaves(species: Any, genome: Any) -> list[Any]:
     return [leaf for leaf, learns in zip(jax.tree.leaves(genome), flags, strict=True) if learns]
 
 
+@functools.cache
+def _founder(species: Any) -> Any:
+    return jax.jit(species.init)
+
+
 def pupil(name: str, *, rows: int = 24, features: int = 5, seed: int = 0) -> Pupil:
     """A brain of `BRAINS`, and a target that answers its questions otherwise; some rows end in ruin or are void."""
     species_name, settings = BRAINS[name]
     species = make_species(species_name, settings_class(species_name)(**settings), Shape(features, 4))
     rng = np.random.default_rng(seed)
     quantiles = jnp.asarray(np.sort(rng.normal(size=(features + 4, 17)), axis=1), jnp.float32)
-    genome = jax.jit(species.init)(jax.random.key(seed), quantiles)
+    genome = jax.device_get(_founder(species)(jax.random.key(seed), quantiles))
 
-    def moved(leaf: jax.Array, learns: bool) -> jax.Array:
-        return leaf + jnp.asarray(0.3 * rng.normal(size=leaf.shape), jnp.float32) if learns else leaf
+    def moved(leaf: np.ndarray, learns: bool) -> jax.Array:
+        return jnp.asarray(leaf + np.float32(0.3) * rng.normal(size=leaf.shape).astype(np.float32) if learns else leaf)
 
     own, target = (jax.tree.map(moved, genome, species.learnable(genome)) for _ in range(2))
 
