@@ -28,6 +28,8 @@ __all__ = ["DAMAGING", "Events", "matched", "no_events", "on_schedule", "own_eve
 DAMAGING = (Arm.SCARS, Arm.SHAM, Arm.PERMUTED, Arm.INVERTED)
 """Arms in which an event damages a brain."""
 
+_SECOND = 1e3  # farther than any two returns lie apart
+
 _RANDOM_UNITS, _FRESH, _RESET = 1, 2, 3  # what a key of `Purpose.SCAR` is folded with, beside the damage itself
 
 
@@ -113,25 +115,30 @@ def own_events(
     )
 
 
-def matched(given: Events, population: Population, calm: Float[Array, "slots"], ruined: Bool[Array, "slots"]) -> Events:
+def matched(
+    given: Events, population: Population, calm: Float[Array, "slots"], ruined: Bool[Array, "slots episodes"]
+) -> Events:
     """Another run's events for agents of this one: each for the agent nearest in crash-free fitness that no episode of
-    this generation ruined, and nobody gets two. An event that finds nobody is not made.
+    this generation ruined; where there is none left, for the nearest that the event's own episode did not ruin. Nobody
+    gets two, and an event that finds nobody is not made.
 
     Args:
         given: events of the paired run in this generation.
         population: of this run.
         calm: log return a crash-free window, of its agents.
-        ruined: which of them were ruined in any episode.
+        ruined: which episodes ruined whom.
     """
+    second = jnp.where(ruined.any(1), _SECOND, 0.0)
 
-    def find(taken: Array, wanted: tuple[Array, Array]) -> tuple[Array, tuple[Array, Array]]:
-        made, fitness = wanted
-        far = jnp.where(taken, jnp.inf, jnp.abs(calm - fitness))
+    def find(taken: Array, wanted: tuple[Array, Array, Array]) -> tuple[Array, tuple[Array, Array]]:
+        made, fitness, episode = wanted
+        far = jnp.where(taken | ruined[:, episode], jnp.inf, jnp.abs(calm - fitness) + second)
         slot = jnp.argmin(far).astype(jnp.int32)
         found = made & jnp.isfinite(far[slot])
         return taken.at[slot].set(taken[slot] | found), (slot, found)
 
-    _, (slot, found) = lax.scan(find, ruined, (given.made, given.calm))
+    nobody = jnp.zeros(ruined.shape[0], bool)
+    _, (slot, found) = lax.scan(find, nobody, (given.made, given.calm, given.episode))
     return given._replace(made=found, slot=slot, id=population.id[slot], calm=calm[slot])
 
 
@@ -193,12 +200,14 @@ def treat(
     hits = hits & damaging[:, None]
 
     damaged = jax.vmap(hurt)(events.slot, events.id, hits)
-    genome = jax.tree.map(lambda old, new: old.at[events.slot].set(new), population.genome, damaged)
-    remembers = (arm == Arm.MEMORY) & events.made
+    # What is not made may name a slot that another event hits, so it is put nowhere.
     slots = population.id.shape[0]
+    at = jnp.where(events.made, events.slot, slots)
+    genome = jax.tree.map(lambda old, new: old.at[at].set(new, mode="drop"), population.genome, damaged)
+    remembers = (arm == Arm.MEMORY) & events.made
     moments = jnp.zeros((slots, market.features.shape[-1]))
-    moments = moments.at[events.slot].set(market.features[events.onset, events.episode, 0])
-    felt = jnp.zeros(slots).at[events.slot].set(jnp.where(remembers, events.severity, 0.0))
+    moments = moments.at[at].set(market.features[events.onset, events.episode, 0], mode="drop")
+    felt = jnp.zeros(slots).at[at].set(jnp.where(remembers, events.severity, 0.0), mode="drop")
     treated = _with_genome(parts, population, genome)._replace(
         memory=remember(population.memory, moments, felt, felt > 0)
     )

@@ -110,7 +110,7 @@ def turn(
     cash = parts.rollout.rules.cash
     own = own_events(plan, population, played.severity, played.cause, calm, trace, cash)
     sham = arm == Arm.SHAM
-    theirs = matched(given, population, calm, (played.ruined > 0).any(1))
+    theirs = matched(given, population, calm, played.ruined > 0)
     events: Events = jax.tree.map(lambda x, y: jnp.where(sham, x, y), theirs, own)
     treated, events, hits = treat(
         plan, parts, arm, population, trader.genome, events, market, trace, quantiles, seed, generation
@@ -119,7 +119,8 @@ def turn(
 
     graced = agents.graced
     for each in (own, events):
-        graced = graced.at[each.slot].set(jnp.where(each.made, generation, graced[each.slot]))
+        at = jnp.where(each.made, each.slot, plan.agents)
+        graced = graced.at[at].set(generation, mode="drop")
     scores = shrunk(treated.standing, parts.fitness)
     freed = _freed(plan, parts, arm, treated, scores, own, graced, generation)
     ids = agents.next_id + jnp.cumsum(freed.astype(jnp.uint32)) - 1

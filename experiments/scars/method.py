@@ -15,8 +15,8 @@ def one_line(text: str) -> str:
 
 
 def how(findings: Findings) -> Iterator[str]:
-    """A paragraph each on market, sign, strength, agents, arms and measure."""
-    for paragraph in (_market, _sign, _strength, _agents, _arms, _measure):
+    """A paragraph each on market, sign, strength, agents, arms, measure and choices."""
+    for paragraph in (_market, _sign, _strength, _agents, _arms, _measure, _choices):
         yield one_line(paragraph(findings))
 
 
@@ -100,4 +100,17 @@ def _measure(findings: Findings) -> str:
     Numbers are interquartile means over seeds, differences are paired by seed, intervals are 95 % from 10,000 joint
     resamplings of seeds. Every run had the same to spend, as the records show: {spent}. For
     {unmatched(findings.runs):.1%} of its pair's events the sham found nobody left who was not ruined.
+    """
+
+
+def _choices(findings: Findings) -> str:
+    turns = "" if findings.plan.rare else "`--rare` draws when kinds come back, 4 to 12 generations apart. "
+    return f"""
+    **Choices** that could have been others, made before the results were seen: a ruined account stays closed until its
+    window ends. {turns}The exposure that meets a gap is that of the order decided two bars before, the last one filled
+    in time. The would-be scarred have the grace of the scarred in all arms, else scars would only be culling by another
+    name. Criteria take the ends of two-sided 95 % intervals, equivalence too. Selectivity rises when the interval of
+    its difference lies above 0; the calm return is kept when the ratio of interquartile means is at least 0.9. Rewards
+    are added up over eight bars, as long as a sign stands: on the bar before a gap nothing tells it from any other.
+    Memory reaches {findings.plan.reach:g}, for unrelated bars of this market lie √2 apart.
     """

@@ -169,7 +169,7 @@ def make_parts(plan: ScarPlan, features: int) -> Parts:
     trust = TrustSettings(enabled=False)
     scars = ScarSettings(drawdown=plan.drawdown, count=plan.scars, memory=memory, inherit="memory")
     genes = GeneSettings(size=(1.0, 1.0), stop=(1.0, 1.0), take_profit=(1.0, 1.0))
-    turnover = TurnoverSettings(culled=plan.births / plan.agents, ruined=1.0, grace=plan.grace)
+    turnover = TurnoverSettings(culled=(plan.births + 0.5) / plan.agents, ruined=1.0, grace=plan.grace)
     inheritance: Any = "lamarckian" if plan.learning else "none"
     learning = LearningSettings(inheritance=inheritance, steps=8)
     return Parts(

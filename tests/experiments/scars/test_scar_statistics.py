@@ -11,10 +11,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import trim_mean
 
+from experiments.scars import statistics
 from experiments.scars.plan import ARMS, WORLDS
-from experiments.scars.statistics import Estimate, compare, decide, interquartile_mean
+from experiments.scars.statistics import Comparison, Estimate, decide, interquartile_mean
 
 SEEDS = 16
+
+
+def compare(table: pl.DataFrame, draws: int = 300) -> dict[tuple[str, str], Comparison]:
+    """With few draws, which are enough to tell what these tables are made to show."""
+    return statistics.compare(table, draws=draws)
 
 
 def made_up(
@@ -51,13 +57,13 @@ def test_interquartile_mean_is_scipys(values: np.ndarray) -> None:
 
 def test_interval_agrees_with_arch() -> None:
     table = made_up(ruined={("P", "scars"): 0.4}, noise=0.05)
-    own = compare(table, draws=20_000)["P", "scars"].over["none"]
+    own = compare(table, draws=5_000)["P", "scars"].over["none"]
     by_seed = table.filter(world="P").pivot("arm", index="seed", values="ruined").sort("seed")
     difference = (by_seed["scars"] - by_seed["none"]).to_numpy()
     bootstrap = IIDBootstrap(difference, seed=np.random.default_rng(1))
-    low, high = bootstrap.conf_int(lambda x: trim_mean(x, 0.25), reps=20_000, method="percentile").ravel()
+    low, high = bootstrap.conf_int(lambda x: trim_mean(x, 0.25), reps=5_000, method="percentile").ravel()
     assert own.value == pytest.approx(trim_mean(difference, 0.25))
-    assert (own.low, own.high) == pytest.approx((low, high), abs=0.002)
+    assert (own.low, own.high) == pytest.approx((low, high), abs=0.003)
 
 
 def test_resampling_is_joint_over_arms() -> None:
