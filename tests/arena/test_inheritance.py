@@ -4,6 +4,8 @@ Parents here have learned brains, brains they were born with, and everything els
 told apart. The brain's mutation is switched off, so that what a child has is exactly what it was given.
 """
 
+import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -24,6 +26,7 @@ from arena.scarring import scar
 from arena.selection import SelectionSettings
 from arena.turnover import Births, Breeder, TurnoverSettings, breed, new_learner
 from genomes.genes import GeneSettings
+from genomes.species import Species
 from markets.tape import Tape
 
 pytestmark = pytest.mark.usefixtures("plainly_compiled")
@@ -73,10 +76,11 @@ def learning(world: World, kind: str) -> Population:
     return world.parents._replace(learner=Learner(optimiser, world.birth if kind == "baldwinian" else ()))
 
 
-def turn(world: World, population: Population, kind: str, inherit: str = "memory") -> tuple[Population, Births]:
-    """The arena's own breeding, on the host."""
+@functools.cache
+def breeding(species: Species, kind: str, inherit: str) -> Callable[[Population, Any], tuple[Population, Births]]:
+    """The arena's own, compiled once for each kind."""
     breeder = Breeder(
-        world.setup.species,
+        species,
         GeneSettings(),
         SelectionSettings(pool=4),
         TurnoverSettings(crossover=0.0),
@@ -85,11 +89,18 @@ def turn(world: World, population: Population, kind: str, inherit: str = "memory
     )
     ids = jnp.asarray(np.where(FREED, 200 + np.cumsum(FREED) - 1, 0), jnp.uint32)
     scores = jnp.asarray(np.random.default_rng(3).normal(size=(SLOTS, CASES)), jnp.float32)
-    seen = input_quantiles(world.tape.quantiles[0])
-    run = jax.jit(
-        lambda p: breed(p, scores, jnp.ones(SLOTS), jnp.asarray(FREED), ids, jnp.uint32(0), jnp.int32(6), seen, breeder)
+    run: Callable[[Population, Any], tuple[Population, Births]] = jax.jit(
+        lambda p, seen: breed(
+            p, scores, jnp.ones(SLOTS), jnp.asarray(FREED), ids, jnp.uint32(0), jnp.int32(6), seen, breeder
+        )
     )
-    after, births = jax.device_get(run(population))
+    return run
+
+
+def turn(world: World, population: Population, kind: str, inherit: str = "memory") -> tuple[Population, Births]:
+    """The population and its births after a turn, on the host; who lives on is as he was."""
+    run = breeding(world.setup.species, kind, inherit)
+    after, births = jax.device_get(run(population, input_quantiles(world.tape.quantiles[0])))
     jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[~FREED], b[~FREED]), after, jax.device_get(population))
     return after, births
 
