@@ -193,11 +193,12 @@ def expected(bars: int = 128, episodes: int = 16, crashes: int = 4) -> dict[str,
 
     Returns:
         `long`: of who is always long, whose account is closed on the bar of the gap, by the loss of that bar's open
-        and with that bar's own return; `heeding`: of who is flat on the bars that the sign forbids.
+        and with that bar's own return; `heeding`: of who leaves at the sign's first bar and is back
+        a bar after the gap.
     """
     at = 0.5 * (EARLIEST + LATEST)
     share = crashes / episodes
     calm = DRIFT * bars
     ruined = DRIFT * at + float(np.log(GAP))
-    heeds = DRIFT * (bars - (FIRST_SIGN - LAST_SIGN + 1))
+    heeds = DRIFT * (bars - FIRST_SIGN)
     return {"long": (1 - share) * calm + share * ruined, "heeding": (1 - share) * calm + share * heeds}

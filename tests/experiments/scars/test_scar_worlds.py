@@ -129,8 +129,12 @@ def test_best_and_naive_play_earn_the_closed_form(heeds: bool, player: str, ruin
     falls = np.where(np.arange(1, 129) == gap[..., None], np.log(GAP), 0.0)
     after = np.cumsum(returns + falls, -1)
     begun = np.zeros((*gap.shape, 1))
+    # Units are counted at the close before the gap: who is to hold all of his money again comes back a bar later.
+    noise = np.zeros_like(world.noise)
+    for generation, episode in zip(*np.nonzero(gap >= 0), strict=True):
+        noise[generation, episode, gap[generation, episode] - 1] = world.lean[world.kind[generation]]
     quiet: dict[str, Any] = {
-        "noise": np.zeros_like(world.noise),
+        "noise": noise,
         "close": np.exp(np.concatenate([begun, after], -1)).astype(np.float32),
         "opening": np.exp(np.concatenate([begun, after - returns], -1)).astype(np.float32),
     }
