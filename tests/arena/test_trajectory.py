@@ -39,6 +39,8 @@ class Lived(NamedTuple):
     batch: Any
     """Leaves [updates, bars · episodes, agents, …]; of the market without agents."""
     chances: Chances
+    drawn: Chances
+    """As a generation has them; `chances` are these with places of our own."""
     trader: Trader
     market: Any
     first: np.ndarray
@@ -100,7 +102,7 @@ def lived() -> Lived:
         _, learned = jax.jit(whole)(trader, played, chances)
     count, batches = jax.device_get(learned.optimiser)
     assert (count == UPDATES).all()
-    return Lived(batches, chances, trader, played, first, tape, settings.broker)
+    return Lived(batches, chances, drawn, trader, played, first, tape, settings.broker)
 
 
 def _of(lived: Lived, leaf: Any, agent: int, episode: int, update: int = UPDATES - 1) -> np.ndarray:
@@ -185,6 +187,14 @@ def test_the_market_of_a_transition_is_that_of_its_bars(lived: Lived) -> None:
         for agent in range(AGENTS):
             for leaf, later in ((lived.batch.features, 0), (lived.batch.later, STEPS)):
                 np.testing.assert_array_equal(leaf[agent, update, 0], features[lived.first[row] + bar + later])
+
+
+def test_updates_draw_from_all_that_has_happened_and_nothing_else(lived: Lived) -> None:
+    bar, row = np.asarray(lived.drawn.bar), np.asarray(lived.drawn.row)
+    for update in range(UPDATES):
+        latest = EVERY * (update + 1) - 1 - STEPS
+        assert set(bar[update]) == set(range(latest + 1)), "the bar n bars on has been decided at"
+        assert set(row[update]) == set(range(EPISODES))
 
 
 def test_what_has_happened_stays_as_it_was(lived: Lived) -> None:
