@@ -50,7 +50,8 @@ def _strength(findings: Findings) -> str:
     if not findings.pilot.height:
         return f"**How clear the sign is**, a = {strength:g} deviations of the noise, was given."
     tried = "; ".join(
-        f"{row['strength']:g}: {row['ruined_second']:.0%}, {row['ruined']:.0%}" for row in findings.pilot.to_dicts()
+        f"{row['strength']:g}: {100 * row['ruined_second']:.0f} %, {100 * row['ruined']:.0f} %"
+        for row in findings.pilot.to_dicts()
     )
     return f"""
     **How clear the sign is**, a = {strength:g} deviations of the noise, was set on 8 seeds that are used for nothing
@@ -78,11 +79,11 @@ def _arms(findings: Findings) -> str:
     plan = findings.plan
     return f"""
     **The arms.** Up to {plan.scars} agents a generation can be scarred: those worst hit by a ruin or a drawdown of more
-    than {plan.drawdown:.0%}. *Scars* wipe the units that spoke most during it; severity sets how many. The *sham* does
+    than {100 * plan.drawdown:.0f} %. *Scars* wipe the units that spoke most during it; severity sets how many. The *sham* does
     the same to others: for each event of the paired run, to the agent nearest in return of calm windows that was not
     ruined, as many units in the same layers. *Random units* and *quietest units* wipe as many in the same layers of the
     worst hit. *Dormant-unit reset* draws anew whatever has fallen silent, and *shrink and perturb* pulls all weights
-    {1 - plan.shrink:.0%} of the way to a new network, both every {plan.every} generations. *Memory only* keeps what the
+    {100 - 100 * plan.shrink:.0f} % of the way to a new network, both every {plan.every} generations. *Memory only* keeps what the
     market looked like when the drawdown began, and holds less when it looks so again. *Culling only* lets the worst hit
     die in place of those last by rank.
     """
@@ -99,7 +100,7 @@ def _measure(findings: Findings) -> str:
     {findings.plan.seeds} seeds is played in both worlds under all arms, on the same bars with the same founders.
     Numbers are interquartile means over seeds, differences are paired by seed, intervals are 95 % from 10,000 joint
     resamplings of seeds. Every run had the same to spend, as the records show: {spent}. For
-    {unmatched(findings.runs):.1%} of its pair's events the sham found nobody left who was not ruined.
+    {100 * unmatched(findings.runs):.1f} % of its pair's events the sham found nobody left who was not ruined.
     """
 
 

@@ -85,7 +85,7 @@ def _differences(findings: Findings) -> Any:
     axes.invert_yaxis()
     axes.tick_params(length=0)
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel("difference in the share of accounts ruined, percentage points; left is better")
+    axes.set_xlabel("difference in R, percentage points; left is better")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.1), ncols=2)
     return figure
 
@@ -108,7 +108,7 @@ def _curves(findings: Findings) -> Any:
         axes.grid(axis="y", color=_RULE, lw=0.6)
         axes.tick_params(length=0)
     panels[0].set_ylabel("accounts ruined, %")
-    panels[0].legend(fontsize=9, loc="lower right")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(_LINES))
     return figure
 
 

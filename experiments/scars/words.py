@@ -32,7 +32,7 @@ def criteria(findings: Findings) -> Iterator[tuple[str, str, bool]]:
     for name, met in verdict.less_ruin.items():
         yield f"P: ruined less often than {_against(name)}", _points(own.over[name]), met
     yield "P: selectivity rises over nothing done", _number(own.selectivity_over_none), verdict.selective
-    yield f"P: at least {CALM:.0%} of the calm return of nothing done", _share(own.calm_share), verdict.calm
+    yield f"P: at least {100 * CALM:.0f} % of the calm return of nothing done", _share(own.calm_share), verdict.calm
     for name, met in verdict.nothing_in_n.items():
         yield f"N: equal to {_against(name)} within ±{100 * EQUIVALENT:.0f} points", _points(control.over[name]), met
 
@@ -43,8 +43,8 @@ def conclusion(findings: Findings) -> Iterator[str]:
     none = findings.compared["P", "none"]
     count = findings.plan.seeds
     yield (
-        f"**Scars {'help' if verdict.scars_help else 'do not help'}**, by the criteria fixed beforehand, in {count} "
-        f"paired runs{'' if findings.plan.learning else ' in which nobody learns and evolution alone acts'}."
+        f"**Scars {'help' if verdict.scars_help else 'do not help'}**, by the criteria fixed beforehand, over {count} "
+        f"paired seeds{'' if findings.plan.learning else ' in which nobody learns and evolution alone acts'}."
     )
     yield (
         f"When a kind of crash that had been there before came again, {_percent(own.ruined)} of the accounts of "
