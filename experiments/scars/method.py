@@ -77,13 +77,14 @@ def _agents(findings: Findings) -> str:
 
 def _arms(findings: Findings) -> str:
     plan = findings.plan
+    drawdown, way = f"{100 * plan.drawdown:.0f} %", f"{100 - 100 * plan.shrink:.0f} %"
     return f"""
     **The arms.** Up to {plan.scars} agents a generation can be scarred: those worst hit by a ruin or a drawdown of more
-    than {100 * plan.drawdown:.0f} %. *Scars* wipe the units that spoke most during it; severity sets how many. The *sham* does
+    than {drawdown}. *Scars* wipe the units that spoke most during it; severity sets how many. The *sham* does
     the same to others: for each event of the paired run, to the agent nearest in return of calm windows that was not
     ruined, as many units in the same layers. *Random units* and *quietest units* wipe as many in the same layers of the
     worst hit. *Dormant-unit reset* draws anew whatever has fallen silent, and *shrink and perturb* pulls all weights
-    {100 - 100 * plan.shrink:.0f} % of the way to a new network, both every {plan.every} generations. *Memory only* keeps what the
+    {way} of the way to a new network, both every {plan.every} generations. *Memory only* keeps what the
     market looked like when the drawdown began, and holds less when it looks so again. *Culling only* lets the worst hit
     die in place of those last by rank.
     """
