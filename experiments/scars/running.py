@@ -51,7 +51,7 @@ class Engine:
 
     def __init__(self, plan: ScarPlan, devices: int) -> None:
         self._plan = plan
-        self._program = make_program(plan, devices)
+        self.program = make_program(plan, devices)
         self.batch = max(-(-plan.batch // devices), 2) * devices
 
     def run(self, runs: Sequence[Run], events: pl.DataFrame) -> Tables:
@@ -61,16 +61,19 @@ class Engine:
             runs: one or more.
             events: of finished runs, among them the pair of every sham.
         """
+        data = self.data(runs, events)
+        record = jax.device_get(self.program(data))
+        return Tables(generations_of(runs, data.world, record), events_of(runs, record))
+
+    def data(self, runs: Sequence[Run], events: pl.DataFrame) -> Runs:
+        """The runs as the program takes them, filled up with the last of them; see `run`."""
         filled = [*runs, *itertools.repeat(runs[-1], self.batch - len(runs))]
-        worlds = _worlds(self._plan, filled)
-        data = Runs(
+        return Runs(
             seed=_numbers([run.seed for run in filled], np.uint32),
             arm=_numbers([run.arm for run in filled], np.int32),
-            world=worlds,
+            world=_worlds(self._plan, filled),
             given=given_to(self._plan, filled, events),
         )
-        record = jax.device_get(self._program(data))
-        return Tables(generations_of(runs, worlds, record), events_of(runs, record))
 
 
 def waves(plan: ScarPlan, arms: Sequence[Arm] = tuple(Arm)) -> list[list[Run]]:

@@ -2,8 +2,10 @@
 
 from typing import Any, cast
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from plainly import plainly
 
 from agents.population import Population
 from arena.rollout import Trace
@@ -27,7 +29,9 @@ def given(calm: list[float], episode: list[int], made: list[bool]) -> Events:
 
 def shams(calm: list[float], ruined: list[list[int]], events: Events) -> tuple[list[int], list[bool]]:
     population = cast("Population", Ids(len(calm)))
-    found = matched(events, population, jnp.asarray(calm), jnp.asarray(ruined, bool))
+    with plainly():
+        match = jax.jit(lambda given, calm, ruined: matched(given, population, calm, ruined))
+        found = match(events, jnp.asarray(calm), jnp.asarray(ruined, bool))
     assert np.asarray(found.id)[np.asarray(found.made)].tolist() == [
         100 + slot for slot, made in zip(found.slot.tolist(), found.made.tolist(), strict=True) if made
     ]
@@ -64,7 +68,9 @@ def test_an_event_runs_from_the_last_high_before_the_deepest_fall_to_its_bottom(
     cause = jnp.asarray([[0, 0], [1, 3], [1, 1]], jnp.uint8)
     empty = jnp.zeros(())
     trace = Trace(jnp.asarray(equity), empty, empty, empty)
-    events = own_events(plan, cast("Population", Ids(3)), severity, cause, jnp.asarray([0.1, 0.2, 0.3]), trace, 100.0)
+    events = jax.jit(own_events, static_argnums=(0, 1, 6))(
+        plan, cast("Population", Ids(3)), severity, cause, jnp.asarray([0.1, 0.2, 0.3]), trace, 100.0
+    )
     assert events.slot.tolist() == [1, 2]
     assert events.id.tolist() == [101, 102]
     assert events.episode.tolist() == [1, 0]

@@ -1,6 +1,7 @@
 """Tiny studies run for real: arms do what they say, a cut study goes on to the same bits, devices do not matter."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import jax
@@ -13,6 +14,7 @@ from polars.testing import assert_frame_equal
 from experiments.scars import study
 from experiments.scars.outcomes import outcomes
 from experiments.scars.plan import ARMS, Arm, ScarPlan
+from experiments.scars.program import make_program
 from experiments.scars.records import KEYS, NO_EVENTS, Run
 from experiments.scars.results import load
 from experiments.scars.running import Engine, Tables, compute, open_folder, read_parts, waves
@@ -62,16 +64,18 @@ def test_a_cut_study_goes_on_to_the_same_bits(engine: Engine, whole: tuple[Path,
         if done >= 8:
             raise CutError
 
-    first, second = waves(PLAN)
+    first, second = (wave[:count] for wave, count in zip(waves(PLAN), (12, 2), strict=True))
     with pytest.raises(CutError):
         compute(engine, first, tmp_path, pull)
     assert len(read_parts(tmp_path).done) == 8
     (tmp_path / "0002-events.parquet").write_bytes(b"half a part, without its generations")
     for wave in (first, second):
         tables = compute(engine, wave, tmp_path)
+    assert len(tables.done) == 14
+    runs = pl.DataFrame(list(tables.done), schema=NO_EVENTS.schema, orient="row")
     for own, other in zip(tables, whole[1], strict=True):
         order = [*KEYS, "generation", *(["event"] if "event" in own.columns else [])]
-        assert_frame_equal(own.sort(order), other.sort(order))
+        assert_frame_equal(own.sort(order), other.join(runs, on=KEYS, how="semi").sort(order))
 
 
 def test_nothing_is_computed_twice(engine: Engine, whole: tuple[Path, Tables], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,6 +133,14 @@ def test_arms_differ_from_doing_nothing_once_they_act(whole: tuple[Path, Tables]
         assert_frame_equal(begun, none.filter(generation=0).select("calm", "ruined", "before"))
 
 
+def test_with_learning_the_program_is_the_same_to_whoever_calls_it(engine: Engine) -> None:
+    """Traced but not compiled, which would cost as much as all else here; the next test does it."""
+    data = engine.data([Run(0, "P", Arm.SCARS, 4.0)], NO_EVENTS)
+    learning = jax.eval_shape(make_program(dataclasses.replace(PLAN, learning=True), 2), data)
+    assert learning == jax.eval_shape(engine.program, data)
+
+
+@pytest.mark.soak
 def test_agents_learn_where_they_may(whole: tuple[Path, Tables]) -> None:
     run = Run(0, "P", Arm.SCARS, 4.0)
     with plainly():
@@ -152,8 +164,12 @@ def test_the_same_bits_on_one_device_and_on_two(whole: tuple[Path, Tables]) -> N
     assert_frame_equal(alone.generations.sort("arm", "generation"), both.sort("arm", "generation"))
 
 
-def test_a_study_from_end_to_end(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_study_ends_with_table_pictures_and_page(
+    engine: Engine, whole: tuple[Path, Tables], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(study, "Engine", lambda *_: engine)
+    open_folder(tmp_path, PLAN)
+    shutil.copytree(whole[0], tmp_path / "runs")  # all runs are there
     found = study.carry_out(PLAN, tmp_path)
     assert found is not None
     assert found.runs.height == 2 * 2 * len(ARMS)
