@@ -7,6 +7,7 @@ these are what its leaves say, which makes it temporal-difference learning of th
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
@@ -33,7 +34,8 @@ __all__ = [
 Optimiser = Any
 """What Adam remembers of one brain: `optax.ScaleByAdamState` over its learnable leaves."""
 
-_ADAM = optax.scale_by_adam()
+_DECAYS, _EPSILON = (0.9, 0.999), 1e-8
+_ADAM = optax.scale_by_adam(*_DECAYS, eps=_EPSILON)
 _TINY = 1e-12
 
 
@@ -143,8 +145,8 @@ def loss(
     """
     said = _taken(action_values(species, genome, batch.features, batch.view), batch.action)
     error = said - wanted
-    huber = optax.losses.huber_loss(error, delta=settings.huber)
-    return jnp.sum(huber * batch.weight) / jnp.maximum(batch.weight.sum(), 1.0), error
+    share = 1.0 / jnp.maximum(batch.weight.sum(), 1.0)
+    return jnp.sum(_huber(error, settings.huber) * batch.weight) * share, error
 
 
 def new_optimiser(species: Species, genome: Genome) -> Optimiser:
@@ -185,11 +187,36 @@ def update(
     lesson = Lesson(value, jnp.sum(jnp.abs(error) * batch.weight) / jnp.maximum(batch.weight.sum(), 1.0))
     norm = jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in gradient))
     gradient = [leaf * jnp.minimum(1.0, settings.clip / jnp.maximum(norm, _TINY)) for leaf in gradient]
-    step, moved = _ADAM.update(gradient, optimiser)
+    _, moved = _ADAM.update(gradient, optimiser)
+    step = _adam_step(moved)
     if species.sparse:
         step, moved = _only_where_asked(gradient, step, optimiser, moved)
     learned = [leaf - rate * way for leaf, way in zip(own, step, strict=True)]
     return _with(species, genome, learned), moved, lesson
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _huber(error: Float[Array, "rows"], delta: float) -> Float[Array, "rows"]:
+    """Huber's loss: quadratic up to δ, linear beyond."""
+    size = jnp.abs(error)
+    return jnp.where(size <= delta, 0.5 * error * error, delta * (size - 0.5 * delta))
+
+
+@_huber.defjvp
+def _huber_slope(delta: float, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    """Its slope is the error held to ±δ: one product, which the compiler cannot round in more than one way."""
+    (error,), (along,) = primals, tangents
+    return _huber(error, delta), jnp.clip(error, -delta, delta) * along
+
+
+def _adam_step(state: Optimiser) -> list[Array]:
+    """Adam's step, m̂ / (√v̂ + ε), from its moments after the gradient; ε and the decays are those of `_ADAM`.
+
+    What is divided by a number is multiplied by its reciprocal instead: the compiler simplifies quotients of quotients
+    one way for one device and another way for several, and the bits would differ.
+    """
+    first, second = (1.0 / (1.0 - decay ** state.count.astype(jnp.float32)) for decay in _DECAYS)
+    return [m * first / (jnp.sqrt(v * second) + _EPSILON) for m, v in zip(state.mu, state.nu, strict=True)]
 
 
 def forget_moments(species: Species, optimiser: Optimiser, before: Genome, after: Genome) -> Optimiser:
