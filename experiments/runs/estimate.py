@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import polars as pl
 
 from arena.founding import found
+from arena.life import between_updates
 from arena.plan import Plan
 from arena.rollout import Rollout
 from arena.schemas import REGIME_NAMES
@@ -23,7 +24,7 @@ from arena.tally import GROUPS, REGIMES
 from arena.turnover import BROOD
 from experiments.configuration.study import RecordSettings
 from experiments.hardware.machine import Speed, device_memory, disk_free, host_memory
-from genomes.species import genome_form
+from genomes.species import Asking, genome_form
 from markets.errors import UserError
 from markets.preparation import Market
 from markets.source import FileSettings, IndexSettings, MarketSettings
@@ -39,15 +40,24 @@ _WALKED = 2.2  # copies of a device's agents that its two loops over islands lea
 _ACCOUNT = 170  # floats of an account with its tally in the bar loop
 _MARKET = 24  # floats of a bar's prices, costs and regime in a window
 _CACHED = 32  # agents a block has at most where nobody asked for more
+_TRAJECTORY = 1.5  # copies of what a block of agents that learn keeps of its windows
+_LEARNT = 8.0  # copies of a brain while it is updated: its target, gradient, moments, and what they become
 _LARGE = 2**20  # bytes of an agent that is itself what takes the room
 _MARKET_ROW = 2000  # bytes a bar of a made-up market takes while it is drawn and its features are worked out
 
 _BAR = 13_500.0  # operations an account's bar counts for: broker and tally
 _DRAWN = 6_000.0  # a number of a child's genome: three random ones, chosen among parents
 _LOOK_BACK = 8.0  # a bar of a scar's second look, in agent-bars: it is played alone, and looked at bar by bar
+_KEPT = 2_000.0  # an account's bar in a trajectory, and the temptation to stray
+_ANSWERS = (
+    5.0  # answers of a brain that a transition takes: at both ends, of its target, and twice as much for the slope
+)
+_SHARED_ANSWERS = 2.0  # the same where brain and target have all but what they learn in common
 _LAUNCHES = 60.0  # kernels a GPU starts for each bar of a block
+_UPDATE_LAUNCHES = 150.0  # and for each update of one
 _COMPILED = 17.0  # seconds a generation of one species takes to compile where `Speed.compile` is 1
 _FURTHER = 0.6  # more of it for each further species
+_LEARNING = 0.35  # more of it where agents learn
 _CLOSING = 7.0  # seconds for the table at the end, where `Speed.compile` is 1
 
 _RECENT = 20  # generations whose times are looked at
@@ -132,7 +142,7 @@ def estimate(
         program=_PROGRAM + (len(plan.names) - 1) * _SPECIES + 2 * state,
         on_host=plan.mesh.devices.flat[0].platform == "cpu",
         disk=int(disk),
-        compile_seconds=None if speed is None else _COMPILED * speed.compile * (1 + _FURTHER * (len(plan.names) - 1)),
+        compile_seconds=None if speed is None else _compile_seconds(plan, speed),
         seconds=None if speed is None else _seconds(plan, market, speed),
         closing_seconds=0.0 if speed is None else _CLOSING * speed.compile,
     )
@@ -225,6 +235,7 @@ def _arrays(plan: Plan, market: Market, whole: Any) -> dict[str, int]:
         "evolution.agents": 3.0 * _bytes(whole.archive),
         "device.block": 0.0,
         "scars.count": 0.0,
+        "learning.batch": 0.0,
     }
     for setup, population in zip(plan.rollouts, whole.populations, strict=True):
         own = _bytes(population) / plan.places
@@ -233,12 +244,29 @@ def _arrays(plan: Plan, market: Market, whole: Any) -> dict[str, int]:
         judged = plan.slots * _FLOAT * (24 * GROUPS + episodes * (REGIMES + 2))
         parts[agents] = parts.get(agents, 0.0) + copies * own + (walked + 1) * judged
         account = instruments * _account_bytes(setup)
-        parts["episodes.episodes" if plan.block <= _CACHED else "device.block"] += plan.block * episodes * account
+        played = "episodes.episodes" if plan.block <= _CACHED else "device.block"
+        parts[played] += plan.block * episodes * account
+        if settings.learning.enabled:
+            kept, learned = _learning_bytes(plan, setup, instruments)
+            parts[played] += kept
+            parts["learning.batch"] += learned
         if settings.archive.enabled:
             parts["episodes.validation"] += min(settings.archive.candidates, plan.slots) * GROUPS * windows * account
         if settings.scars.enabled:
             parts["scars.count"] += min(settings.scars.count, plan.slots) * bars * account / setup.chunk
     return {key: int(devices * part) for key, part in parts.items()}
+
+
+def _learning_bytes(plan: Plan, setup: Rollout, instruments: int) -> tuple[float, float]:
+    """Bytes of what a block of agents keeps of its windows, and of an update of them all."""
+    settings, species = plan.settings, setup.species
+    seen, rows = species.shape.account, settings.episodes.episodes * instruments
+    kept = rows * (seen * _FLOAT + 1) + settings.episodes.episodes * _FLOAT  # one bar of one agent
+    shown = 2 * (species.context + 1) * plan.features
+    row = 2 * seen + 3 * (species.units + len(species.shape.actions)) + 8
+    brain = _LEARNT * _bytes(genome_form(species))
+    own = settings.learning.batch * _FLOAT
+    return _TRAJECTORY * plan.block * settings.episodes.bars * kept, own * shown + plan.block * (own * row + brain)
 
 
 def _account_bytes(setup: Rollout) -> float:
@@ -250,11 +278,19 @@ def _account_bytes(setup: Rollout) -> float:
     return 2.0 * code + _FLOAT * (2 * _ACCOUNT + 2 * species.units + 4 * setup.chunk)
 
 
+def _compile_seconds(plan: Plan, speed: Speed) -> float:
+    """Seconds before the first generation."""
+    learning = _LEARNING if plan.settings.learning.enabled else 0.0
+    return _COMPILED * speed.compile * (1 + learning) * (1 + _FURTHER * (len(plan.names) - 1))
+
+
 def _seconds(plan: Plan, market: Market, speed: Speed) -> float:
     """Seconds of a generation."""
     settings = plan.settings
     episodes, bars = settings.episodes.episodes, settings.episodes.bars
     windows, instruments = market.tape.validation.shape[-1], market.tape.atr.shape[1]
+    own = settings.learning
+    updates = bars // between_updates(bars, own) if own.enabled else 0
     work = 0.0
     for setup in plan.rollouts:
         numbers = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(genome_form(setup.species)))
@@ -262,9 +298,14 @@ def _seconds(plan: Plan, market: Market, speed: Speed) -> float:
         tried = GROUPS * settings.archive.candidates * windows if settings.archive.enabled else 0
         scarred = _LOOK_BACK * settings.scars.count if settings.scars.enabled else 0.0
         work += bar * bars * (plan.slots * episodes + tried + scarred) + _DRAWN * plan.slots * numbers
+        if own.enabled:
+            answers = _SHARED_ANSWERS if isinstance(setup.species, Asking) else _ANSWERS
+            learned = updates * own.batch * answers * setup.species.work
+            work += plan.slots * (_KEPT * instruments * bars * episodes + learned)
     here = plan.places / plan.mesh.devices.size
     blocks = here * len(plan.rollouts) * (plan.slots / plan.block + 2)
-    return plan.places * work / speed.matrix + bars * blocks * _LAUNCHES * speed.launch
+    launches = blocks * (bars * _LAUNCHES + updates * _UPDATE_LAUNCHES)
+    return plan.places * work / speed.matrix + launches * speed.launch
 
 
 def _advice(key: str) -> str:
@@ -275,6 +316,7 @@ def _advice(key: str) -> str:
         "episodes.episodes": "fewer episodes.episodes, or shorter ones with episodes.bars",
         "episodes.validation": "fewer episodes.validation, or shorter ones with episodes.bars",
         "scars.count": "fewer scars.count, or shorter episodes.bars",
+        "learning.batch": "a smaller learning.batch",
         "market": "fewer bars or symbols",
     }.get(key, "a smaller one, or fewer evolution.agents")
 

@@ -152,7 +152,7 @@ def test_bytes_are_said_in_units_of_their_size(count: float, said: str) -> None:
 def compiled_bytes(plan: Plan, market: Market) -> int:
     """What the compiler says that a generation takes on all devices: what goes in, what comes out, and between."""
     state: Any = spread(plan, found(plan, market.tape))
-    with plainly(fused=True):  # how memory is laid out is settled before code is made
+    with plainly():  # how memory is laid out is settled before code is made
         program = make_generation(plan).lower(state, market.tape).compile().memory_analysis()
     return int(plan.mesh.devices.size) * (
         program.argument_size_in_bytes
@@ -162,9 +162,33 @@ def compiled_bytes(plan: Plan, market: Market) -> int:
     )
 
 
+def test_learning_adds_memory_and_time_and_its_batch_can_be_made_smaller(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, learning = needs(), needs("learning=lamarckian")
+    born = needs("learning=baldwinian")
+    assert base.arrays["learning.batch"] == 0
+    assert base.state < learning.state < born.state
+    assert base.arrays["episodes.episodes"] < learning.arrays["episodes.episodes"], "a trajectory"
+    assert base.seconds is not None
+    assert learning.seconds is not None
+    assert base.compile_seconds is not None
+    assert learning.compile_seconds is not None
+    assert base.seconds < learning.seconds
+    assert base.compile_seconds < learning.compile_seconds
+    often = needs("learning=lamarckian", "learning.every=4").seconds
+    assert often is not None
+    assert often > learning.seconds
+    large = needs("learning=lamarckian", "learning.batch=1000000", speed=None)
+    monkeypatch.setattr(module, "host_memory", lambda: 2**31)
+    with pytest.raises(UserError, match=r"^learning\.batch: needs .*a smaller learning\.batch"):
+        check_room(large, tmp_path)
+
+
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="how the compiler for CPUs lays out memory")
 def test_the_estimate_is_no_less_than_the_compiler_says_and_not_twice_as_much() -> None:
-    plan, market, record = prepared("evolution.agents=512", "species.qnetwork.hidden=[32,32]", "device.block=32")
+    words = ("evolution.agents=512", "species.qnetwork.hidden=[32,32]", "device.block=32", "learning=lamarckian")
+    plan, market, record = prepared(*words)
     said = sum(estimate(plan, market, record, 1).arrays.values())
     taken = compiled_bytes(plan, market)
     assert taken <= said <= 2 * taken
