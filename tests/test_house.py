@@ -110,7 +110,9 @@ def test_every_import_of_the_installed_packages_is_a_declared_dependency() -> No
     """Those of extras too, but never while a file is loaded: they may be absent, and are slow to come."""
     project = PROJECT["project"]
     owners = importlib.metadata.packages_distributions()
-    extras = [line for name in ("live", "nautilus", "trees") for line in project["optional-dependencies"][name]]
+    extras = [
+        line for name in ("live", "nautilus", "plots", "trees") for line in project["optional-dependencies"][name]
+    ]
     for loading, extra in ((False, extras), (True, [])):
         declared = {canonicalize_name(Requirement(line).name) for line in [*project["dependencies"], *extra]}
         for name, file in modules(*PACKAGES):
