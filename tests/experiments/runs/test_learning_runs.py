@@ -1,4 +1,7 @@
-"""Whole runs in which agents learn: stopped and gone on with, written at other intervals, recorded and checked."""
+"""Whole runs in which agents learn: stopped and gone on with, written at other intervals, recorded and checked.
+
+What is kept with `baldwinian` is what is kept with `lamarckian` and more, so the latter is left to the soak.
+"""
 
 import re
 from pathlib import Path
@@ -21,7 +24,7 @@ def learning(kind: str) -> tuple[str, ...]:
     return (*SMALL, f"learning={kind}", "learning.every=8", "learning.batch=16", "archive.candidates=1", QUIET)
 
 
-@pytest.mark.parametrize("kind", ["lamarckian", "baldwinian"])
+@pytest.mark.parametrize("kind", ["baldwinian", pytest.param("lamarckian", marks=pytest.mark.soak)])
 def test_a_run_that_learns_goes_on_to_the_same_bits_whatever_its_intervals(
     kind: str, tmp_path: Path, program: list[jax.stages.Compiled], quick: None
 ) -> None:
