@@ -1,17 +1,39 @@
-"""What a run comes to, and that all runs had the same to spend."""
+"""What a run comes to, that all runs had the same to spend, and how much was done to how many."""
+
+from typing import NamedTuple
 
 import polars as pl
 
 from experiments.scars.plan import ARMS, Arm
 from experiments.scars.records import KEYS
+from experiments.scars.worlds import FIRST_SIGN, LAST_SIGN
 from markets.errors import UserError
 
-__all__ = ["BUDGETS", "outcomes", "see_budgets", "unmatched"]
+__all__ = ["BUDGETS", "Dose", "Onsets", "dose", "onsets", "outcomes", "see_budgets", "unmatched"]
 
 BUDGETS = ("acted", "updates", "births")
-"""Columns whose sums are equal for all runs."""
+"""Columns whose sums are equal for all runs. The first two follow from the plan; births are counted."""
 
 _LEAST_EXPOSURE = 0.01  # mean net exposure without a gap below which a selectivity would be a ratio of noise
+
+
+class Dose(NamedTuple):
+    """What scars did in world P, means."""
+
+    severity: float
+    units: float
+    """Hit by an event."""
+    agents: float
+    """Scarred a generation."""
+
+
+class Onsets(NamedTuple):
+    """Where drawdowns began that the arm of memory remembered in world P, counted from their bottoms."""
+
+    median: float
+    """Bars before the bottom."""
+    on_sign: float
+    """Share on a bar on which the sign stands, where the bottom is the gap."""
 
 
 def outcomes(generations: pl.DataFrame) -> pl.DataFrame:
@@ -73,10 +95,39 @@ def see_budgets(table: pl.DataFrame) -> None:
 
 
 def unmatched(table: pl.DataFrame) -> float:
-    """Share of the pairs' events for which a sham found nobody that was not ruined; see `outcomes`."""
+    """Share of the pairs' events for which a sham found nobody that the event's window spared; see `outcomes`."""
     shams = table.filter(arm=ARMS[Arm.SHAM])
     offered = float(shams["offered"].sum())
     return 1.0 - float(shams["events"].sum()) / offered if offered else 0.0
+
+
+def dose(events: pl.DataFrame, runs: pl.DataFrame, generations: int) -> Dose:
+    """How much scars did to how many.
+
+    Args:
+        events: one row an event.
+        runs: of `outcomes`, the same runs.
+        generations: of each run.
+    """
+    own = events.filter(world="P", arm=ARMS[Arm.SCARS])
+    many = runs.filter(world="P", arm=ARMS[Arm.SCARS]).height * generations
+    if not own.height:
+        return Dose(0.0, 0.0, 0.0)
+    severity, units = own.select(pl.col("severity").cast(pl.Float64).mean(), pl.col("hit").list.len().mean()).row(0)
+    return Dose(severity, units, own.height / many)
+
+
+def onsets(events: pl.DataFrame) -> Onsets | None:
+    """Where drawdowns began; None where nothing was remembered.
+
+    Args:
+        events: one row an event.
+    """
+    own = events.filter(world="P", arm=ARMS[Arm.MEMORY]).select(bars=pl.col("bottom") - pl.col("onset"))
+    if not own.height:
+        return None
+    on_sign = pl.col("bars").is_between(LAST_SIGN, FIRST_SIGN)
+    return Onsets(*own.select(pl.col("bars").median(), on_sign.mean().alias("share")).row(0))
 
 
 _ORDER = {name: number for number, name in enumerate(ARMS)}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from experiments.runs.files import make_folder, write_whole
 from experiments.scars.method import how, one_line
+from experiments.scars.plan import ScarPlan
 from experiments.scars.plots import CURVES, DIFFERENCES, available, draw
 from experiments.scars.results import Findings
 from experiments.scars.words import conclusion, criteria, markdown_table
@@ -36,12 +37,14 @@ def write_page(findings: Findings, folder: Path, beside: Findings | None = None)
 
 
 def _page(findings: Findings, beside: Findings | None, *, drawn: bool) -> Iterator[str]:
-    seeds = findings.plan.seeds
     yield "# Do scars help?"
     yield ""
     yield from conclusion(findings)
     yield ""
-    yield f"Made by `arena scars --seeds {seeds}`, which writes this page, tables and pictures, from the results."
+    yield (
+        f"Made by `{_command(findings)}` (options that name folders left out), which writes this page, tables and "
+        "pictures, from the results."
+    )
     yield ""
     yield "## What was asked"
     yield ""
@@ -83,11 +86,26 @@ def _page(findings: Findings, beside: Findings | None, *, drawn: bool) -> Iterat
     yield "## Again"
     yield ""
     yield "```"
-    yield f"arena scars --seeds {seeds} --out runs/scars-evolution --without-learning"
-    yield f"arena scars --seeds {seeds} --out runs/scars --beside runs/scars-evolution --page docs"
+    if beside is not None:
+        yield f"{_command(beside)} --out runs/scars-evolution"
+    shown = "" if beside is None else " --beside runs/scars-evolution"
+    yield f"{_command(findings)} --out runs/scars{shown} --page docs"
     yield "```"
     yield ""
     yield _AGAIN
+
+
+def _command(findings: Findings) -> str:
+    """The command, with all options that shape what is computed and are not the default."""
+    plan, usual = findings.plan, ScarPlan()
+    options = [f"--seeds {plan.seeds}"]
+    options += [] if findings.pilot.height else [f"--strength {plan.strength:g}"]
+    options += [] if plan.learning else ["--without-learning"]
+    options += ["--rare"] if plan.rare else []
+    for name in ("agents", "generations"):
+        if getattr(plan, name) != getattr(usual, name):
+            options.append(f"--{name} {getattr(plan, name)}")
+    return " ".join(["arena scars", *options])
 
 
 def _tables(findings: Findings) -> Iterator[str]:

@@ -12,6 +12,7 @@ from experiments.runs.files import write_json, write_table
 from experiments.runs.notes import read_json
 from experiments.scars.outcomes import BUDGETS, outcomes, see_budgets, unmatched
 from experiments.scars.plan import ScarPlan
+from experiments.scars.records import KEYS
 from experiments.scars.running import Tables
 from experiments.scars.statistics import Comparison, Estimate, Verdict, compare, decide
 from markets.errors import UserError
@@ -30,6 +31,7 @@ class Findings(NamedTuple):
     runs: pl.DataFrame
     """Of `experiments.scars.outcomes.outcomes`."""
     generations: pl.DataFrame
+    events: pl.DataFrame
     compared: Mapping[tuple[str, str], Comparison]
     verdict: Verdict
 
@@ -51,7 +53,7 @@ def find(plan: ScarPlan, pilot: pl.DataFrame, tables: Tables) -> Findings:
     runs = outcomes(generations)
     see_budgets(runs)
     compared = compare(runs)
-    return Findings(plan, pilot, runs, generations, compared, decide(compared))
+    return Findings(plan, pilot, runs, generations, tables.events.filter(own), compared, decide(compared))
 
 
 def save(findings: Findings, tables: Tables, out: Path) -> None:
@@ -98,7 +100,7 @@ def load(out: Path) -> Findings:
     """
     try:
         plan = read_json(out / SUMMARY)["plan"]
-        runs, generations = (pl.read_parquet(out / name) for name in (RESULTS, GENERATIONS))
+        runs, generations, events = (pl.read_parquet(out / name) for name in (RESULTS, GENERATIONS, EVENTS))
     except (OSError, ValueError, KeyError, pl.exceptions.PolarsError):
         raise UserError(
             f"{out}: holds no finished study of scars; let `arena scars --out {out}` finish first"
@@ -106,7 +108,8 @@ def load(out: Path) -> Findings:
     pilot = pl.read_parquet(out / "pilot.parquet") if (out / "pilot.parquet").exists() else pl.DataFrame()
     compared = compare(runs)
     known = ScarPlan(**{**plan, "hidden": tuple(plan["hidden"])})
-    return Findings(known, pilot, runs, generations, compared, decide(compared))
+    events = events.join(runs.select(KEYS), on=KEYS, how="semi", maintain_order="left")
+    return Findings(known, pilot, runs, generations, events, compared, decide(compared))
 
 
 def _plain(comparison: Comparison) -> dict[str, Any]:

@@ -75,7 +75,8 @@ def _missing(findings: Findings) -> Iterator[str]:
             worse = own.over[name].above(0.0)
             yield f"ruin is {'higher' if worse else 'not shown to be lower'} than with {_against(name)}"
     if not verdict.selective:
-        yield "it is not shown that exposure falls more before a crash than elsewhere"
+        less = own.selectivity_over_none.below(0.0)
+        yield f"selectivity {'falls' if less else 'is not shown to rise'}"
     if not verdict.calm:
         yield "too much of the return of calm windows is lost"
 

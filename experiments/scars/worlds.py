@@ -25,8 +25,10 @@ from markets.tape import Strata, Tape
 __all__ = [
     "DRIFT",
     "FEATURES",
+    "FIRST_SIGN",
     "GAP",
     "KINDS",
+    "LAST_SIGN",
     "NOWHERE",
     "SCALE",
     "World",
@@ -194,11 +196,14 @@ def expected(bars: int = 128, episodes: int = 16, crashes: int = 4) -> dict[str,
     Returns:
         `long`: of who is always long, whose account is closed on the bar of the gap, by the loss of that bar's open
         and with that bar's own return; `heeding`: of who leaves at the sign's first bar and is back
-        a bar after the gap.
+        a bar after the gap; `shorting`: of who is short from there to there, with as many units as his money bought at
+        the sign's first bar.
     """
     at = 0.5 * (EARLIEST + LATEST)
     share = crashes / episodes
     calm = DRIFT * bars
     ruined = DRIFT * at + float(np.log(GAP))
     heeds = DRIFT * (bars - FIRST_SIGN)
-    return {"long": (1 - share) * calm + share * ruined, "heeding": (1 - share) * calm + share * heeds}
+    shorts = heeds + float(np.log(2.0 - GAP * np.exp(DRIFT * FIRST_SIGN)))
+    crashing = {"long": ruined, "heeding": heeds, "shorting": shorts}
+    return {name: (1 - share) * calm + share * earned for name, earned in crashing.items()}
