@@ -1,9 +1,11 @@
 """`arena scars`: the experiment whether scars help, from worlds to verdict."""
 
 import argparse
+import math
 from pathlib import Path
 
 from experiments.commands.studies import see_least
+from markets.errors import UserError
 
 __all__ = ["add_arguments", "run"]
 
@@ -28,6 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Find the strength, compute all runs, judge and tell; return the exit code."""
     see_least(args, seeds=2, agents=12, generations=6)
+    if args.strength is not None and not (args.strength > 0 and math.isfinite(args.strength)):
+        raise UserError(f"--strength: {args.strength:g} is none; a finite number above 0 would be")
 
     from experiments.hardware.machine import use_cores
 
@@ -48,6 +52,8 @@ def run(args: argparse.Namespace) -> int:
         births=few,
     )
     beside = None if args.beside is None else study.load(args.beside)
+    if beside is not None and beside.plan.learning:
+        raise UserError(f"--beside: in {args.beside} agents learn; name results of arena scars --without-learning")
     if args.check:
         study.describe(plan, args.out)
         return 0

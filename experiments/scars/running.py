@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from experiments.runs.files import make_folder, write_json, write_table
+from experiments.runs.identity import source_hash
 from experiments.runs.notes import read_json
 from experiments.runs.parts import read_part
 from experiments.scars.plan import ARMS, FIRST_WAVE, WORLDS, Arm, ScarPlan
@@ -24,7 +25,7 @@ from experiments.scars.records import KEYS, NO_EVENTS, Run, events_of, generatio
 from experiments.scars.worlds import World, draw_world
 from markets.errors import UserError
 
-__all__ = ["Engine", "Tables", "compute", "keep_strength", "open_folder", "read_parts", "waves"]
+__all__ = ["Engine", "Tables", "begun_elsewhere", "compute", "keep_strength", "open_folder", "read_parts", "waves"]
 
 _GENERATIONS, _EVENTS = "generations.parquet", "events.parquet"
 
@@ -148,17 +149,22 @@ def open_folder(out: Path, plan: ScarPlan) -> ScarPlan:
     if not note.exists():
         if any(out.iterdir()):
             raise UserError(f"{out}: holds something that is no study of scars; name another folder")
-        write_json(
-            note, {"fingerprint": plan.fingerprint(), "strength": plan.strength, "plan": dataclasses.asdict(plan)}
-        )
+        told = {"fingerprint": plan.fingerprint(), "strength": plan.strength, "plan": dataclasses.asdict(plan)}
+        write_json(note, {**told, "source_hash": source_hash()})
         return plan
     known = read_json(note)
     if known.get("fingerprint") != plan.fingerprint():
         own, theirs = dataclasses.asdict(plan), known.get("plan", {})
         differing = [key for key in own if key not in ("seeds", "batch") and _plain(own[key]) != theirs.get(key)]
-        told = ", ".join(f"{key}={theirs.get(key)}" for key in differing) or "another version"
-        raise UserError(f"{out}: holds results of {told}; name another folder, or ask for the same")
+        others = ", ".join(f"{key}={theirs.get(key)}" for key in differing) or "another version"
+        raise UserError(f"{out}: holds results of {others}; name another folder, or ask for the same")
     return dataclasses.replace(plan, strength=known["strength"])
+
+
+def begun_elsewhere(out: Path) -> bool:
+    """Whether another version of this program began what the folder holds; which one did is not always known."""
+    source = source_hash()
+    return bool(read_json(out / "study.json").get("source_hash", source) != source)
 
 
 def keep_strength(out: Path, strength: float) -> None:

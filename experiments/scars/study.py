@@ -18,7 +18,15 @@ from experiments.scars.pilot import choose, run_pilot
 from experiments.scars.plan import ARMS, WORLDS, ScarPlan
 from experiments.scars.plots import available
 from experiments.scars.results import Findings, find, load, save
-from experiments.scars.running import Engine, Tables, compute, keep_strength, open_folder, waves
+from experiments.scars.running import (
+    Engine,
+    Tables,
+    begun_elsewhere,
+    compute,
+    keep_strength,
+    open_folder,
+    waves,
+)
 from experiments.scars.words import conclusion, criteria, table_lines
 from experiments.terminal import console, duration, outline, say
 from markets.settings import check
@@ -85,6 +93,8 @@ def carry_out(
     """
     plan = open_folder(out, plan)
     describe(plan, out)
+    if begun_elsewhere(out):
+        say("note: begun by another version of this program, so what is computed now may have other bits")
     with only_one(out, "study"):
         engine = Engine(plan, len(jax.devices()))
         pilot = pl.DataFrame()
