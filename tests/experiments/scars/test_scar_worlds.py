@@ -1,6 +1,6 @@
 """Scar worlds: schedules, signs and gaps as they are said to be, and what the house's broker pays in them."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ from plainly import plainly
 from agents.memory import forget
 from arena.rollout import Trader, roll_out
 from arena.tally import REGIMES
+from experiments.scars.measures import WHOLE, Played, Record, measure
 from experiments.scars.plan import Parts, ScarPlan, make_parts
 from experiments.scars.worlds import (
     DRIFT,
@@ -102,27 +103,42 @@ def test_directions_are_orthonormal_and_shown_on_seven_bars() -> None:
     assert np.asarray(first).tolist() == [129 * episode for episode in range(16)]
 
 
-def brain(parts: Parts, directions: Any, *, heeds: bool) -> Network:
-    """Always long; or flat where a bar leans more than half way in any of the four directions."""
+PLAYERS = ("long", "heeding", "shorting")
+
+
+def brain(parts: Parts, directions: Any, player: str) -> Network:
+    """Always long; or flat, or short, where a bar leans more than half way in any of the four directions."""
     units = parts.species.units
     market = np.zeros((FEATURES, units), np.float32)
-    if heeds:
+    if player != "long":
         market[:, :KINDS] = np.asarray(directions).T
     weight = np.zeros((units, 3), np.float32)
-    weight[:KINDS, 1] = -10.0 if heeds else 0.0
+    weight[:KINDS, 1] = 0.0 if player == "long" else -10.0
+    weight[:KINDS, 2] = 10.0 if player == "shorting" else 0.0
     leaves: dict[str, Any] = {
         "market": market,
         "account": np.zeros((4, units), np.float32),
         "bias": np.full(units, -3.0, np.float32),
         "hidden": (),
-        "output": Layer(*map(jnp.asarray, (weight, np.asarray([0.0, 1.0, -1.0], np.float32)))),
+        "output": Layer(weight, np.asarray([0.0, 1.0, -1.0], np.float32)),
     }
     return Network(**leaves)
 
 
-@pytest.mark.parametrize(("heeds", "player", "ruin"), [(False, "long", 1.0), (True, "heeding", 0.0)])
-def test_best_and_naive_play_earn_the_closed_form(heeds: bool, player: str, ruin: float) -> None:
-    """Without any noise every window earns what its bars drift, less the gap for who is long."""
+class Season(NamedTuple):
+    """What became of each player in each generation and window, and what is recorded of each alone."""
+
+    log_return: np.ndarray
+    ruined: np.ndarray
+    crash: np.ndarray
+    late: float
+    """Bars by which gaps come later in this world than at bar 56, where they come on average."""
+    records: list[Record]
+
+
+@pytest.fixture(scope="module")
+def season() -> Season:
+    """Forty generations without any noise, in which every window earns what its bars drift, but for the gap."""
     parts = make_parts(PLAN, FEATURES)
     world = world_of(11, "P", generations=40)
     gap = np.asarray(world.gap)
@@ -140,20 +156,57 @@ def test_best_and_naive_play_earn_the_closed_form(heeds: bool, player: str, ruin
         "opening": np.exp(np.concatenate([begun, after - returns], -1)).astype(np.float32),
     }
     world = world._replace(**quiet)
-    one = jnp.ones(1)
-    genome = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], brain(parts, world.lean / 6.0, heeds=heeds))
-    trader = Trader(genome, Genes(*(one for _ in Genes._fields)), forget((1,), 4, FEATURES), jnp.zeros((1, REGIMES)))
+    count = len(PLAYERS)
+    ones = jnp.ones(count)
+    brains = [brain(parts, world.lean / 6.0, player) for player in PLAYERS]
+    genome = jax.tree.map(lambda *leaves: jnp.stack(leaves), *brains)
+    memory = forget((count,), 4, FEATURES)
+    trader = Trader(genome, Genes(*(ones for _ in Genes._fields)), memory, jnp.zeros((count, REGIMES)))
     world = jax.tree.map(jnp.asarray, world)
 
-    def of(generation: Any) -> tuple[Any, Any]:
+    def of(generation: Any) -> tuple[Any, Any, Any]:
         tape, first = tape_of(world, generation)
-        tally, _ = roll_out(parts.rollout, trader, window(tape, first, 128), parts.rollout.rules)
-        return tally.log_return[-1, 0], tally.ruined[0]
+        market = window(tape, first, 128)
+        tally, trace = roll_out(parts.rollout, trader, market, parts.rollout.rules, trace=True)
+        where = world.gap[generation]
+        none = jnp.zeros(())
+
+        def alone(player: int) -> Record:
+            played = Played(none, none, none, none, tally.log_return[-1, player, None], tally.ruined[player, None])
+            seen: Any = jax.tree.map(lambda leaf: leaf[:, player, None], trace)
+            return measure(market, played, seen, where, (where != NOWHERE).astype(jnp.float32))
+
+        return tally.log_return[-1], tally.ruined, [alone(player) for player in range(count)]
 
     with plainly():
-        earned, ruined = map(np.asarray, jax.jit(lambda: jax.lax.map(of, jnp.arange(40)))())
-    crash = gap >= 0
-    assert ruined[crash].mean() == ruin
-    assert ruined[~crash].sum() == 0
-    drawn = DRIFT * (gap[crash].mean() - 56) / 4 * (not heeds)  # gaps come at bar 56 on average, not in each sample
-    assert earned.mean() == pytest.approx(expected()[player] + drawn, abs=2e-5)
+        earned, ruined, records = jax.device_get(jax.jit(lambda: jax.lax.map(of, jnp.arange(40)))())
+    return Season(earned, ruined, gap >= 0, gap[gap >= 0].mean() - 56, records)
+
+
+@pytest.mark.parametrize(("player", "ruin"), [("long", 1.0), ("heeding", 0.0), ("shorting", 0.0)])
+def test_naive_and_best_play_earn_the_closed_form(season: Season, player: str, ruin: float) -> None:
+    own = PLAYERS.index(player)
+    assert season.ruined[:, own][season.crash].mean() == ruin
+    assert season.ruined[:, own][~season.crash].sum() == 0
+    drawn = DRIFT * season.late / 4 * (player == "long")
+    assert season.log_return[:, own].mean() == pytest.approx(expected()[player] + drawn, abs=2e-5)
+
+
+@pytest.mark.parametrize(("player", "before", "ruin"), [("long", 1.0, 1.0), ("heeding", 0.0, 0.0)])
+def test_ruin_and_exposure_of_known_players_are_recorded(
+    season: Season, player: str, before: float, ruin: float
+) -> None:
+    record = season.records[PLAYERS.index(player)]
+    assert record.faced.tolist() == [4.0] * 40
+    assert record.places.tolist() == [48.0] * 40
+    np.testing.assert_allclose(record.before / WHOLE / record.faced, before, atol=1e-3)
+    np.testing.assert_allclose(record.place / WHOLE / record.places, 1.0, atol=1e-3)
+    assert (record.ruined / record.faced).tolist() == [ruin] * 40
+    assert record.ruined_calm.sum() == 0
+    np.testing.assert_allclose(record.calm / WHOLE / record.quiet, DRIFT * 128, atol=1e-4)
+
+
+def test_who_goes_short_on_the_sign_has_less_than_no_exposure(season: Season) -> None:
+    record = season.records[PLAYERS.index("shorting")]
+    assert (record.before / WHOLE / record.faced < -0.9).all()
+    np.testing.assert_allclose(record.place / WHOLE / record.places, 1.0, atol=1e-3)
