@@ -165,9 +165,11 @@ def make_parts(plan: ScarPlan, features: int) -> Parts:
     before its gap, for nothing on the bar before the gap tells it from any other.
     """
     species = QNetwork(Settings(hidden=plan.hidden, damage=1.0), Shape(features=features, account=len(ACCOUNT_VIEW)))
-    memory = MemorySettings(reach=plan.reach)
+    memory = MemorySettings(enabled=True, reach=plan.reach)
     trust = TrustSettings(enabled=False)
-    scars = ScarSettings(drawdown=plan.drawdown, count=plan.scars, memory=memory, inherit="memory")
+    scars = ScarSettings(
+        enabled=True, drawdown=plan.drawdown, count=plan.scars, damage=True, memory=memory, inherit="memory"
+    )
     genes = GeneSettings(size=(1.0, 1.0), stop=(1.0, 1.0), take_profit=(1.0, 1.0))
     turnover = TurnoverSettings(culled=(plan.births + 0.5) / plan.agents, ruined=1.0, grace=plan.grace)
     inheritance: Any = "lamarckian" if plan.learning else "none"
