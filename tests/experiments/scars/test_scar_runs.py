@@ -3,21 +3,27 @@
 import dataclasses
 import shutil
 from pathlib import Path
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import polars as pl
 import pytest
 from plainly import plainly
 from polars.testing import assert_frame_equal
 
-from experiments.scars import study
+from arena import life
+from experiments.scars import generation, study
+from experiments.scars.arms import no_events
+from experiments.scars.measures import WHOLE
 from experiments.scars.outcomes import outcomes
-from experiments.scars.plan import ARMS, Arm, ScarPlan
+from experiments.scars.plan import ARMS, Arm, ScarPlan, make_parts
 from experiments.scars.program import make_program
 from experiments.scars.records import KEYS, NO_EVENTS, Run
 from experiments.scars.results import load
 from experiments.scars.running import Engine, Tables, compute, open_folder, read_parts, waves
+from experiments.scars.worlds import FEATURES, draw_world
 from markets.errors import UserError
 
 jax.config.update("jax_num_cpu_devices", 4)
@@ -134,25 +140,81 @@ def test_arms_differ_from_doing_nothing_once_they_act(whole: tuple[Path, Tables]
 
 
 def test_with_learning_the_program_is_the_same_to_whoever_calls_it(engine: Engine) -> None:
-    """Traced but not compiled, which would cost as much as all else here; the next test does it."""
+    """Traced but not compiled, which would cost as much as all else here; the next test compiles a generation."""
     data = engine.data([Run(0, "P", Arm.SCARS, 4.0)], NO_EVENTS)
     learning = jax.eval_shape(make_program(dataclasses.replace(PLAN, learning=True), 2), data)
     assert learning == jax.eval_shape(engine.program, data)
 
 
-@pytest.mark.soak
-def test_agents_learn_where_they_may(whole: tuple[Path, Tables]) -> None:
-    run = Run(0, "P", Arm.SCARS, 4.0)
-    with plainly():
-        learned = Engine(dataclasses.replace(PLAN, learning=True), 2).run([run], NO_EVENTS).generations
-    without = whole[1].generations.filter(seed=0, world="P", arm="scars").sort("generation")
-    assert (learned["lost"] > 0).all()
-    assert (without["lost"] == 0).all()
-    assert learned["updates"].unique().to_list() == [12 * 96 // 16]
-    assert (learned["acted"] == 2 * without["acted"]).all()
-    begun = ["ruined", "before", "calm", "events"]  # what is measured comes before what is learned from it
-    assert_frame_equal(learned.head(1).select(begun), without.head(1).select(begun))
-    assert (learned["calm"] != without["calm"]).any()
+def test_agents_learn_as_often_as_is_recorded_and_are_damaged_too(
+    whole: tuple[Path, Tables], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two generations with learning, in which bars are counted where they are played and updates where Adam does."""
+    plan = dataclasses.replace(PLAN, learning=True)
+    parts = make_parts(plan, FEATURES)
+    bars: dict[str, list[int]] = {"greedy": [], "learning": []}
+    roll_out, play = generation.roll_out, life.play
+
+    def counted(name: str, kept: jax.Array) -> None:
+        jax.debug.callback(lambda each: bars[name].append(each.size), kept)
+
+    def rolled_out(*args: Any, **options: Any) -> Any:
+        tally, trace = roll_out(*args, **options)
+        assert trace is not None
+        counted("greedy", trace.equity)
+        return tally, trace
+
+    def played(*args: Any) -> Any:
+        stretch, kept = play(*args)
+        counted("learning", kept.reward)
+        return stretch, kept
+
+    monkeypatch.setattr(generation, "roll_out", rolled_out)
+    monkeypatch.setattr(life, "play", played)
+    sizes: Any = {name: getattr(plan, name) for name in ("generations", "episodes", "bars", "crashes", "rare")}
+    world = jax.tree.map(jnp.asarray, draw_world(0, "P", strength=4.0, **sizes))
+    nothing = jax.tree.map(jnp.asarray, no_events((), plan.scars, len(plan.hidden)))
+
+    def run(arm: Any) -> Any:
+        def step(agents: Any, number: Any) -> Any:
+            after, record = generation.turn(plan, parts, arm, seed, world, nothing, agents, number)
+            return after, (record, after.population)
+
+        seed = jnp.uint32(0)
+        begun = generation.found(plan, parts, seed)
+        return begun.population, jax.lax.scan(step, begun, jnp.arange(2, dtype=jnp.int32))[1]
+
+    with plainly(), jax.default_matmul_precision("highest"):
+        program = jax.jit(run)
+        founders, (record, population) = jax.device_get(program(jnp.int32(Arm.SCARS)))
+        jax.effects_barrier()
+        told = {name: sum(each) for name, each in bars.items()}
+        _, unscarred = jax.device_get(program(jnp.int32(Arm.NONE)))[1]
+
+    assert told == {"greedy": 2 * 12 * 96 * 16, "learning": 2 * 12 * 96 * 16}
+    assert record.acted.sum() == sum(told.values())
+    count = population.learner.optimiser.count  # nobody has died yet
+    assert count.tolist() == [[6] * 12, [12] * 12]
+    assert record.updates.tolist() == count.sum(1).tolist()[:1] * 2
+    assert (record.lost > 0).all()
+    assert (unscarred.genome.bias[0] != founders.genome.bias).all()
+    measured = ["ruined", "before", "calm", "events"]  # which comes before what is learned
+    row = whole[1].generations.filter(generation=0, seed=0, world="P", arm="scars").row(0, named=True)
+    own = (record.ruined[0], record.before[0] / WHOLE, record.calm[0] / WHOLE, record.events.made[0].sum())
+    assert list(own) == [row[name] for name in measured]
+
+    assert record.events.made[0].all()
+    (slot,) = record.events.slot[0]
+    hit = record.hits[0, 0] > 0
+    assert hit.any()
+    bias = np.concatenate([population.genome.bias[0, slot], population.genome.hidden[0].bias[0, slot]])
+    moments = [leaf[0, slot] for leaf in population.learner.optimiser.mu]  # market, account, bias, hidden weight, bias
+    assert ((bias == 0) == hit).all()
+    assert (np.concatenate([moments[2], moments[4]])[hit] == 0).all()
+    assert (moments[0][:, hit[:6]] == 0).all()
+    rest = np.arange(12) != slot
+    assert (population.genome.bias[0, rest] == unscarred.genome.bias[0, rest]).all()
+    assert (population.genome.bias[1] != population.genome.bias[0]).any(axis=1).all()  # the scarred learn on
 
 
 def test_the_same_bits_on_one_device_and_on_two(whole: tuple[Path, Tables]) -> None:
