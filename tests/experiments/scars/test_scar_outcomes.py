@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from experiments.scars.outcomes import outcomes, see_budgets, unmatched
+from experiments.scars.outcomes import Dose, Onsets, dose, onsets, outcomes, see_budgets, unmatched
 from markets.errors import UserError
 
 
@@ -83,3 +83,22 @@ def test_a_sham_is_offered_the_events_of_its_pair() -> None:
 def test_unmatched_events_are_counted() -> None:
     few = generations("sham").with_columns(events=pl.lit(2, pl.Int64))
     assert unmatched(outcomes(pl.concat([generations("scars"), few]))) == pytest.approx(1 / 3)
+
+
+def test_dose_and_onsets_by_hand() -> None:
+    rows = [
+        ("P", "scars", 0.2, [1, 2], 30, 40),
+        ("P", "scars", 0.4, [3], 30, 32),
+        ("N", "scars", 0.9, [1, 2, 3], 0, 9),
+        ("P", "memory", 0.3, [], 31, 40),
+        ("P", "memory", 0.3, [], 32, 40),
+        ("P", "memory", 0.3, [], 38, 40),
+        ("P", "memory", 0.3, [], 39, 40),
+        ("N", "memory", 0.3, [], 32, 40),
+    ]
+    names = ["world", "arm", "severity", "hit", "onset", "bottom"]
+    events = pl.DataFrame(rows, schema=names, orient="row")
+    assert dose(events, outcomes(generations()), 4) == Dose(pytest.approx(0.3), 1.5, 0.5)
+    assert onsets(events) == Onsets(5.0, 0.5)
+    assert dose(events.clear(), outcomes(generations()), 4) == Dose(0.0, 0.0, 0.0)
+    assert onsets(events.clear()) is None

@@ -1,6 +1,7 @@
 """Tiny studies run for real: arms do what they say, a cut study goes on to the same bits, devices do not matter."""
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from plainly import plainly
 from polars.testing import assert_frame_equal
 
 from arena import life
+from experiments.cli import main
+from experiments.runs.identity import source_hash
 from experiments.scars import generation, study
 from experiments.scars.arms import no_events
 from experiments.scars.measures import WHOLE
@@ -21,8 +24,8 @@ from experiments.scars.outcomes import outcomes
 from experiments.scars.plan import ARMS, Arm, ScarPlan, make_parts
 from experiments.scars.program import make_program
 from experiments.scars.records import KEYS, NO_EVENTS, Run
-from experiments.scars.results import load
-from experiments.scars.running import Engine, Tables, compute, open_folder, read_parts, waves
+from experiments.scars.results import find, load
+from experiments.scars.running import Engine, Tables, begun_elsewhere, compute, open_folder, read_parts, waves
 from experiments.scars.worlds import FEATURES, draw_world
 from markets.errors import UserError
 
@@ -242,6 +245,7 @@ def test_a_study_ends_with_table_pictures_and_page(
     text = (tmp_path / "scars.md").read_text(encoding="utf-8")
     assert "nan" not in text
     assert ("**Scars help**" in text) == found.verdict.scars_help
+    assert "`arena scars --seeds 2 --strength 4 --without-learning --agents 12 --generations 6`" in text
     for picture in ("scars-differences.svg", "scars-ruin.svg"):
         assert (tmp_path / "images" / picture).read_text(encoding="utf-8").count("<svg") == 1
 
@@ -255,3 +259,35 @@ def test_results_of_other_settings_are_not_mixed(tmp_path: Path) -> None:
     (tmp_path / "other" / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match="no study of scars"):
         open_folder(tmp_path / "other", PLAN)
+
+
+def test_a_study_goes_on_under_another_source_with_a_note(tmp_path: Path) -> None:
+    open_folder(tmp_path, PLAN)
+    note = tmp_path / "study.json"
+    told = json.loads(note.read_text(encoding="utf-8"))
+    assert told["source_hash"] == source_hash()
+    assert not begun_elsewhere(tmp_path)
+    note.write_text(json.dumps({**told, "source_hash": "0" * 64}), encoding="utf-8")
+    assert open_folder(tmp_path, PLAN) == PLAN
+    assert begun_elsewhere(tmp_path)
+    del told["source_hash"]  # as before it was noted
+    note.write_text(json.dumps(told), encoding="utf-8")
+    assert not begun_elsewhere(tmp_path)
+
+
+@pytest.mark.parametrize("strength", ["nan", "inf", "0", "-2"])
+def test_a_strength_is_finite_and_above_0(strength: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["scars", "--check", f"--strength={strength}"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--strength" in line
+
+
+def test_a_study_with_learning_is_not_shown_beside(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], whole: tuple[Path, Tables]
+) -> None:
+    learned = dataclasses.replace(PLAN, learning=True)
+    found = find(learned, pl.DataFrame(), whole[1])
+    monkeypatch.setattr(study, "load", lambda _: found)
+    assert main(["scars", "--check", "--beside", "elsewhere"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "in elsewhere agents learn" in line
