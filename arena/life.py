@@ -80,10 +80,14 @@ def between_updates(bars: int, settings: LearningSettings) -> int:
 
 
 def explored(episodes: int, settings: LearningSettings) -> NDArray[np.bool_]:
-    """Windows in which random actions are taken: the last ones of each half, at least one half of them is judged."""
+    """Windows in which random actions are taken: the last ones of the first half and the first ones of the second.
+
+    Regimes take turns among the windows (`arena.episodes`), so a run of them leaves each regime as many to be judged as
+    any other, but for one. A window of each half at least is judged.
+    """
     half = episodes // 2
     count = min(math.ceil(settings.explored * half), half - 1)
-    return np.tile(np.arange(half) >= half - count, 2)
+    return np.abs(np.arange(episodes) - (half - 0.5)) < count
 
 
 def judged_windows(episodes: int, settings: LearningSettings) -> NDArray[np.intp]:
