@@ -25,7 +25,7 @@ class MemorySettings:
         strength: largest share by which exposure is scaled down.
     """
 
-    enabled: bool = True
+    enabled: bool = False
     moments: int = dataclasses.field(default=4, metadata={"ge": 1})
     reach: float = dataclasses.field(default=0.5, metadata={"gt": 0.0})
     strength: float = dataclasses.field(default=0.8, metadata={"ge": 0.0, "le": 1.0})

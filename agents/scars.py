@@ -2,7 +2,8 @@
 
 A scar is made when an episode ends in ruin or liquidation, or its drawdown goes beyond a bound. Its two effects have
 separate switches: damage re-draws part of the brain that spoke during the drawdown, memory keeps what the market looked
-like at its onset. It may also raise ε and lower trust.
+like at its onset. It may also raise ε and lower trust. Nobody is scarred unless asked for: an experiment found no help
+in it (docs/scars.md).
 """
 
 import dataclasses
@@ -30,10 +31,10 @@ class ScarSettings:
         inherit: what children receive: `none`, `memory` (the remembered moments) or `all` (these and ε as it stands).
     """
 
-    enabled: bool = True
+    enabled: bool = False
     drawdown: float = dataclasses.field(default=0.1, metadata={"gt": 0.0, "lt": 1.0})
     count: int = dataclasses.field(default=8, metadata={"ge": 1})
-    damage: bool = True
+    damage: bool = False
     memory: MemorySettings = dataclasses.field(default_factory=MemorySettings)
     explore: bool = True
     distrust: bool = True

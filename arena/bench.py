@@ -155,7 +155,7 @@ class World:
         size: of it.
         species: what lives in it.
         learning: what children inherit of what agents learned; `none` where they do not learn.
-        settings: a default run's, but for its size, species and `CHARGES`.
+        settings: a default run's, but for its size, species and `CHARGES`, and with scars of both kinds.
         market: made-up bars without an edge, with all features and regimes.
         plan: over all devices.
         state: founders, then what the generations made of them.
@@ -170,6 +170,7 @@ class World:
                 "species": {species: {}},
                 "episodes": {"episodes": size.episodes, "bars": size.bars},
                 "evolution": {"agents": size.agents, "islands": size.islands},
+                "scars": {"enabled": True, "damage": True, "memory": {"enabled": True}},
                 "learning": {"inheritance": learning},
             }
         )

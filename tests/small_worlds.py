@@ -43,7 +43,7 @@ _SMALL: dict[str, Any] = {
     "fitness": {"bars": 8},
     "archive": {"bars": 4},
     "trust": {"block": 4},
-    "scars": {"drawdown": 0.002, "count": 3},
+    "scars": {"enabled": True, "damage": True, "memory": {"enabled": True}, "drawdown": 0.002, "count": 3},
     "selection": {"pool": 8},
     "evolution": {"agents": 8, "islands": 1},
     "device": {"block": 4, "chunk": 8, "count": 1},

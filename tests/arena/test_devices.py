@@ -21,7 +21,8 @@ given = {
     "evolution": {"agents": 16, "islands": 4, "migration": {"every": 2, "agents": 1}},
     "episodes": {"episodes": 4, "bars": 32, "validation": 4},
     "species": {"qnetwork": {"hidden": [8]}, "forest": {"depth": 2, "market_trees": 3, "state_trees": 1}},
-    "scars": {"drawdown": 0.005, "count": 2},
+    "scars": {"enabled": True, "damage": True, "memory": {"enabled": True}, "drawdown": 0.005, "count": 2},
+    "learning": {"inheritance": "baldwinian", "every": 8},
 }
 market = make_market(simulate(SyntheticSettings(edge=8, bars=6000), 0), Settings.build(given))
 for count in (1, 4):

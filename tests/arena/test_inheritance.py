@@ -16,7 +16,7 @@ from small_worlds import founded, make_settings, market_of
 
 from agents.exploration import ExplorationSettings, adapt
 from agents.learning import LearningSettings, new_optimiser
-from agents.memory import Memory
+from agents.memory import Memory, MemorySettings
 from agents.observation import input_quantiles
 from agents.population import Learner, Population
 from agents.scars import ScarSettings
@@ -195,10 +195,13 @@ def hurt(world: World) -> Hurt:
         lambda p: scar(
             p, trader, jnp.asarray(severity), jnp.ones((SLOTS, 4), jnp.uint8), jnp.asarray(won), first, world.tape,
             input_quantiles(world.tape.quantiles[0]), BARS, jnp.uint32(1), jnp.int32(4), world.setup,
-            ScarSettings(count=HURT), ExplorationSettings(step=0.1, scar=0.05, floor=0.0, ceiling=1.0),
+            _BOTH, ExplorationSettings(step=0.1, scar=0.05, floor=0.0, ceiling=1.0),
         )[0]
     )  # fmt: skip
     return Hurt(slots, jax.device_get(run(before)), won, severity.max(1))
+
+
+_BOTH = ScarSettings(enabled=True, damage=True, memory=MemorySettings(enabled=True), count=HURT)
 
 
 def test_what_a_scar_changes_is_unlearned_and_the_rest_goes_on(world: World, hurt: Hurt) -> None:

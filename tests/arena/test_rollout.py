@@ -65,7 +65,7 @@ def life() -> Life:
     settings = make_settings(
         broker={"commission": 2e-4, "spread_rate": 3e-4, "max_leverage": 8.0, "maintenance": 0.05, "ruin": 0.97},
         costs={"SYN2": {"commission": 1e-3, "slippage": 2e-4}},
-        scars={"memory": {"moments": 2, "reach": 1.0}},
+        scars={"memory": {"enabled": True, "moments": 2, "reach": 1.0}},
         trust={"scales_capital": True},
     )
     market = market_of(settings, small_bars(900, 2, 4))

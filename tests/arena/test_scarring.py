@@ -23,7 +23,13 @@ pytestmark = pytest.mark.usefixtures("plainly_compiled")
 
 BARS, COUNT = 24, 3
 NOTHING = ScarSettings(
-    count=COUNT, damage=False, memory=MemorySettings(enabled=False), explore=False, distrust=False, drawdown=0.001
+    enabled=True,
+    count=COUNT,
+    damage=False,
+    memory=MemorySettings(enabled=False),
+    explore=False,
+    distrust=False,
+    drawdown=0.001,
 )
 STILL = ExplorationSettings(enabled=False)
 
@@ -113,7 +119,7 @@ def test_damage_changes_brains_of_the_scarred_and_nothing_else(world: World, dam
 
 
 def test_memory_keeps_the_market_at_the_onset_and_nothing_else_changes(world: World) -> None:
-    after, scars = hurt(world, dataclasses.replace(NOTHING, memory=MemorySettings(moments=4)))
+    after, scars = hurt(world, dataclasses.replace(NOTHING, memory=MemorySettings(enabled=True, moments=4)))
     scarred = np.isin(np.arange(len(world.severity)), scars.slot)
     np.testing.assert_array_equal(changed(world.population.memory, after.memory), scarred)
     np.testing.assert_array_equal(after.memory.weight[scars.slot, 0], scars.severity)

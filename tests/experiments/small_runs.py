@@ -65,6 +65,7 @@ SMALL = (
     "archive.bars=4",
     "archive.judged=1",
     "trust.block=4",
+    "scars=both",
     "scars.drawdown=0.01",
     "scars.count=2",
     "selection.pool=8",

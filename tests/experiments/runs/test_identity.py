@@ -58,7 +58,7 @@ def test_everything_else_is() -> None:
         identity("market.edge=4"),
         identity("market.mode=basket"),
         identity("features.rsi=[7]"),
-        identity("scars=none"),
+        identity("scars=both"),
         identity("split.train=0.6"),
         identity("species.qnetwork.hidden=[8]"),
         identity("evolution.agents=512"),
