@@ -190,7 +190,9 @@ def _learn(
     learned = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), lax.map(one, blocks))
     genome, optimiser, lost, error = learned
     learner = population.learner._replace(optimiser=optimiser)
-    return population._replace(genome=genome, learner=learner), (whole(lost), whole(error))
+    most = 2.0**30 / WHOLE / plan.agents  # so that no sum of them leaves the range of 32 bits
+    told = (whole(jnp.clip(lost, 0.0, most)), whole(jnp.clip(error, 0.0, most)))
+    return population._replace(genome=genome, learner=learner), told
 
 
 def _freed(
