@@ -87,7 +87,8 @@ def explored(episodes: int, settings: LearningSettings) -> NDArray[np.bool_]:
     """
     half = episodes // 2
     count = min(math.ceil(settings.explored * half), half - 1)
-    return np.abs(np.arange(episodes) - (half - 0.5)) < count
+    place = np.arange(episodes)
+    return (half - count <= place) & (place < half + count)
 
 
 def judged_windows(episodes: int, settings: LearningSettings) -> NDArray[np.intp]:
