@@ -6,7 +6,7 @@ in docs/records.md.
 
 import polars as pl
 
-__all__ = ["LINEAGE", "ORIGINS", "REGIME_NAMES", "TABLES"]
+__all__ = ["LATER", "LINEAGE", "ORIGINS", "REGIME_NAMES", "TABLES"]
 
 REGIME_NAMES = ("bull_trending", "bear_trending", "volatile_ranging", "calm_ranging", "all")
 """Groups of the tally, in order."""
@@ -85,6 +85,9 @@ TABLES: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
     },
 }
 """Tables written part by part while a run goes on, by name."""
+
+LATER: dict[str, tuple[str, ...]] = {"generations": ("loss", "td_error")}
+"""By table, columns that it did not always have; where a part of an older run has none of them, they are null."""
 
 LINEAGE: dict[str, pl.DataType | type[pl.DataType]] = {
     "id": pl.UInt64,

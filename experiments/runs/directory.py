@@ -16,7 +16,7 @@ from arena.schemas import TABLES
 from experiments.runs.files import TEMPORARY, make_folder, write_json, write_whole
 from experiments.runs.lock import is_held
 from experiments.runs.notes import read_json, read_yaml
-from experiments.runs.parts import read_part
+from experiments.runs.parts import filled, fits, read_part
 from markets.errors import UserError
 
 __all__ = ["RunDirectory", "find_run"]
@@ -93,9 +93,9 @@ class RunDirectory:
             raise
         except (ValueError, OSError) as error:
             raise UserError(self.lost(path, error)) from error
-        if part.schema != TABLES[name]:
+        if not fits(part.schema, name):
             raise UserError(self.lost(path, f"its columns are not those of {name}"))
-        return part
+        return filled(part, name, list(TABLES[name]))
 
     def create(self, config: Mapping[str, Any]) -> None:
         """Make the folders where they are missing, and write the configuration.

@@ -12,9 +12,10 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from arena.schemas import LATER, TABLES
 from experiments.runs.notes import see_regular
 
-__all__ = ["PART", "part_schema", "read_part"]
+__all__ = ["PART", "filled", "fits", "part_schema", "read_part"]
 
 PART = re.compile(r"(\d{8,})-(\d{8,})-(\d+)\.parquet")
 """Name of a part: first and last generation, and the process that wrote it, which has always been process 0."""
@@ -50,6 +51,18 @@ def part_schema(path: Path) -> pl.Schema:
     """
     with _suspicion(path):
         return pl.DataFrame(pq.read_schema(path).empty_table()).schema
+
+
+def fits(schema: pl.Schema, name: str) -> bool:
+    """Whether these are the columns of a table, or those it had when an older run wrote them."""
+    later = LATER.get(name, ())
+    return schema in (TABLES[name], {key: kind for key, kind in TABLES[name].items() if key not in later})
+
+
+def filled(part: pl.DataFrame, name: str, columns: Sequence[str]) -> pl.DataFrame:
+    """These columns of a part, null where it was written before there were such."""
+    missing = [pl.lit(None, TABLES[name][key]).alias(key) for key in columns if key not in part.columns]
+    return part.with_columns(missing).select(columns)
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from arena.schemas import TABLES
 from experiments.configuration.study import RecordSettings
 from experiments.runs.directory import RunDirectory
 from experiments.runs.files import sync_folder, write_table
-from experiments.runs.parts import PART, part_schema
+from experiments.runs.parts import PART, fits, part_schema
 from experiments.runs.trees import generation_of, save_tree
 from markets.errors import UserError
 
@@ -119,7 +119,7 @@ def check_parts(run: RunDirectory, generation: int) -> None:
     Raises:
         UserError: the first part that is missing, damaged or foreign.
     """
-    for name, schema in TABLES.items():
+    for name in TABLES:
         parts, done = _parts(run, name), 0
         for path, (first, last) in parts:
             if first >= generation:
@@ -130,7 +130,7 @@ def check_parts(run: RunDirectory, generation: int) -> None:
                 found = part_schema(path)
             except (ValueError, OSError) as error:
                 raise UserError(run.lost(path, error)) from error
-            if found != schema:
+            if not fits(found, name):
                 raise UserError(run.lost(path, f"its columns are not those of {name}"))
             done = last + 1
         if done < generation:

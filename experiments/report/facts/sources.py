@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from arena.schemas import TABLES
 from experiments.report.facts.missing import Missings
 from experiments.runs.directory import RunDirectory
-from experiments.runs.parts import PART, part_schema, read_part
+from experiments.runs.parts import PART, filled, fits, part_schema, read_part
 from markets.errors import UserError
 
 __all__ = ["NEEDS", "Part", "Sources"]
@@ -168,9 +168,10 @@ class Sources:
         lost = f"{_span(part.first, part.last)} of the table {name} are left out"
         try:
             schema = part_schema(part.path)
-            if schema != TABLES[name]:
+            if not fits(schema, name):
                 raise ValueError(f"its columns are not those of {name}")
-            frame = read_part(part.path, columns, words=words)
+            there = [column for column in columns if column in schema]
+            frame = filled(read_part(part.path, there, words=words), name, columns)
             _see_generations(frame, name, part)
         except FileNotFoundError:
             self.problems[name][what, f"A part went away while it was read; {lost}."] = None

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arena.schemas import TABLES
+from arena.schemas import LATER, TABLES
 from experiments.runs.directory import RunDirectory, find_run
 from experiments.runs.files import TEMPORARY, write_json, write_whole
 from experiments.runs.recording import forget_from
@@ -164,3 +164,19 @@ def test_a_run_is_found_by_its_folder_or_its_id(run: RunDirectory) -> None:
     assert find_run("abc", str(run.root.parent)).root == run.root
     with pytest.raises(UserError, match="abd: no such run; there are: abc"):
         find_run("abd", str(run.root.parent))
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_a_part_of_an_older_run_lacks_later_columns_and_reads_as_null(tmp_path: Path, name: str) -> None:
+    run = RunDirectory(tmp_path)
+    run.create({})
+    new = pl.DataFrame({key: pl.Series([1]).cast(kind) for key, kind in TABLES[name].items()})
+    new.drop(LATER[name]).write_parquet(run.table(name) / "00000000-00000000-0.parquet")
+    new.write_parquet(run.table(name) / "00000001-00000001-0.parquet")
+    found = run.read(name)
+    assert found.schema == TABLES[name]
+    for key in TABLES[name]:
+        assert found[key].is_null().to_list() == [key in LATER[name], False]
+    new.drop(LATER[name][0]).write_parquet(run.table(name) / "00000002-00000002-0.parquet")
+    with pytest.raises(UserError, match=f"its columns are not those of {name}"):
+        run.read(name)
