@@ -8,7 +8,6 @@ these are what its leaves say, which makes it temporal-difference learning of th
 
 import dataclasses
 import functools
-from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -68,14 +67,6 @@ class LearningSettings:
     def enabled(self) -> bool:
         """Whether anyone learns."""
         return self.inheritance != "none"
-
-    def problems(self, where: str) -> Iterator[str]:
-        """What the keys cannot mean together."""
-        if self.enabled and self.steps >= self.every:
-            yield (
-                f"{where}.steps: {self.steps} bars must be fewer than {where}.every = {self.every}, "
-                "so that the first update has something to learn from"
-            )
 
 
 class Batch(NamedTuple):

@@ -17,18 +17,9 @@ from experiments.configuration.compose import compose
 from experiments.configuration.study import make_study
 from experiments.runs.directory import RunDirectory
 from experiments.runs.job import Job
-from experiments.studies.judging import (
-    benchmarks,
-    champions,
-    first_champions,
-    judge,
-    last_state,
-    own_windows,
-    table_of,
-)
-from experiments.studies.seeds import fresh_ground, see_judgeable, see_own_keys, seed_of
+from experiments.studies.edge import EdgeStudy, judge_seeds
+from experiments.studies.seeds import see_judgeable, see_own_keys
 from markets.errors import UserError
-from markets.synthetic import SyntheticSettings
 
 __all__ = ["ARMS", "SPECIES", "Arm", "Budget", "LearningStudy", "budget_of", "judge_arm", "make_arms", "see_equal"]
 
@@ -137,23 +128,12 @@ def judge_arm(study: LearningStudy, arm: Arm, job: Job, directory: RunDirectory)
     """Let an arm's champions, the best of its founders, holding and the oracle trade fresh markets, seed after seed.
 
     Yields:
-        For each seed one row a player and regime (or `all`): `species, arm`, and what
-        `experiments.studies.judging.table_of` says; `player` is `champion`, `founder`, `hold` or `oracle`.
+        For each seed `species, arm`, and what `experiments.studies.edge.judge_seeds` says.
 
     Raises:
         UserError: a file of the run that is damaged.
     """
-    settings, source = job.study.settings, job.study.market.source
-    assert isinstance(source, SyntheticSettings)
-    state = last_state(job, directory)
-    ended, begun = champions(job, state), first_champions(job, directory, state)
-    for replicate in range(job.plan.replicates):
-        ground, own = fresh_ground(job, source, replicate, study.fresh), own_windows(job, replicate)
-        rows = benchmarks(settings, ground)
-        for player, entrants in (("champion", ended[replicate]), ("founder", begun[replicate])):
-            rows.extend(judge(player, entrants, ground.market, own))
-        periods = ground.market.segments[0].periods
-        table = table_of(rows, edge=study.edge, seed=seed_of(job, replicate), periods=periods)
+    for table in judge_seeds(EdgeStudy(study.edge, study.seeds, study.fresh), job, directory):
         yield table.select(pl.lit(arm.species).alias("species"), pl.lit(arm.name).alias("arm"), pl.all())
 
 

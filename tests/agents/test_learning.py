@@ -244,9 +244,7 @@ def test_products_differentiated_by_hand_are_products(short: Any, shape: tuple[i
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
-def test_settings_say_what_cannot_be() -> None:
-    assert not list(LearningSettings("lamarckian", every=4, steps=3).problems("learning"))
-    assert not list(LearningSettings("none", every=4, steps=4).problems("learning"))
-    (problem,) = LearningSettings("baldwinian", every=4, steps=4).problems("learning")
-    assert "learning.steps" in problem
+def test_nobody_learns_unless_children_have_something_of_it() -> None:
     assert not LearningSettings().enabled
+    assert LearningSettings("lamarckian").enabled
+    assert LearningSettings("baldwinian").enabled

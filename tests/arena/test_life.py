@@ -17,6 +17,7 @@ from agents.learning import Batch, LearningSettings, update
 from arena.life import Chances, between_updates, draw_chances, explored, judged_windows, live
 from arena.rollout import Rollout, Trader, roll_out
 from arena.tally import of_windows
+from markets.errors import UserError
 from markets.tape import rules_at, window
 
 pytestmark = pytest.mark.usefixtures("plainly_compiled")
@@ -174,3 +175,15 @@ def test_updates_part_a_window_evenly_and_come_no_later_than_asked(bars: int, ev
     assert bars % found == 0
     assert found <= every
     assert all(bars % longer for longer in range(found + 1, min(bars, every) + 1))
+
+
+def test_settings_say_what_leaves_nothing_to_learn_from_or_to_judge() -> None:
+    own = {"inheritance": "baldwinian", "every": 5}  # brought down to 4, a divisor of 24
+    assert make_settings(learning={**own, "steps": 3}).learning.enabled
+    assert not make_settings(learning={**own, "steps": 4, "inheritance": "none"}).learning.enabled
+    with pytest.raises(UserError, match=r"^learning.steps: 4 bars must be fewer than the 4 between updates"):
+        make_settings(learning={**own, "steps": 4})
+    few = {"episodes": 2}
+    with pytest.raises(UserError, match=r"^episodes.episodes: 2 windows leave none to explore in"):
+        make_settings(learning=own, episodes=few)
+    assert make_settings(learning={**own, "explored": 0.0}, episodes=few).learning.enabled

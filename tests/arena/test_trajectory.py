@@ -37,7 +37,9 @@ class Lived(NamedTuple):
     """A life, and what its updates were given."""
 
     batch: Any
-    """Leaves [updates, bars · episodes, agents, …]; of the market without agents."""
+    """Leaves [agents, updates, …, bars · episodes, …]."""
+    targets: np.ndarray
+    """Weights of the target network's last layer [agents, updates, inputs, actions]."""
     chances: Chances
     drawn: Chances
     """As a generation has them; `chances` are these with places of our own."""
@@ -49,11 +51,12 @@ class Lived(NamedTuple):
 
 
 def _recorded(species: Any, genome: Any, target: Any, kept: Any, batch: Batch, rate: Any, settings: Any) -> Any:
-    """An update that keeps its batch and turns the brain around."""
-    count, batches = kept
+    """An update that keeps its batch and its target network, and turns the brain around."""
+    count, batches, targets = kept
     batches = jax.tree.map(lambda whole, new: whole.at[count].set(new), batches, batch)
     turned = jax.tree.map(lambda leaf: jnp.roll(leaf, 1, -1), genome)
-    return turned, (count + 1, batches), Lesson(jnp.float32(0), jnp.float32(0))
+    targets = targets.at[count].set(target.output.weight)
+    return turned, (count + 1, batches, targets), Lesson(jnp.float32(0), jnp.float32(0))
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +76,7 @@ def lived() -> Lived:
     first = np.asarray(market.tape.train.rows)[[3, 90, 200, 330]]
     played = window(market.tape, jnp.asarray(first), BARS)
 
-    learning = LearningSettings("lamarckian", every=EVERY, steps=STEPS, batch=SEEN * EPISODES, explored=0.5)
+    learning = LearningSettings("lamarckian", every=EVERY, steps=STEPS, batch=SEEN * EPISODES, explored=0.5, target=2)
     drawn = draw_chances(jnp.uint32(5), jnp.int32(2), jnp.int32(0), setup, learning, BARS, EPISODES, 1)
     known = EVERY * (1 + np.arange(UPDATES))[:, None] - STEPS
     every = np.broadcast_to(np.repeat(np.arange(SEEN), EPISODES), (UPDATES, SEEN * EPISODES))
@@ -91,7 +94,8 @@ def lived() -> Lived:
 
     def whole(trader: Trader, market: Any, chances: Chances) -> Any:
         rules = rules_at(settings.broker, tape, jnp.asarray(first))
-        optimiser = (jnp.zeros(AGENTS, jnp.int32), kept)
+        outputs = trader.genome.output.weight
+        optimiser = jnp.zeros(AGENTS, jnp.int32), kept, jnp.zeros((AGENTS, UPDATES, *outputs.shape[1:]))
         return live(
             setup, trader, jnp.full(AGENTS, EPSILON), optimiser, market, rules, learning, chances, jnp.float32(SCALE)
         )
@@ -100,9 +104,9 @@ def lived() -> Lived:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(arena.life, "update", _recorded)
         _, learned = jax.jit(whole)(trader, played, chances)
-    count, batches = jax.device_get(learned.optimiser)
+    count, batches, targets = jax.device_get(learned.optimiser)
     assert (count == UPDATES).all()
-    return Lived(batches, chances, drawn, trader, played, first, tape, settings.broker)
+    return Lived(batches, targets, chances, drawn, trader, played, first, tape, settings.broker)
 
 
 def _of(lived: Lived, leaf: Any, agent: int, episode: int, update: int = UPDATES - 1) -> np.ndarray:
@@ -195,6 +199,14 @@ def test_updates_draw_from_all_that_has_happened_and_nothing_else(lived: Lived) 
         latest = EVERY * (update + 1) - 1 - STEPS
         assert set(bar[update]) == set(range(latest + 1)), "the bar n bars on has been decided at"
         assert set(row[update]) == set(range(EPISODES))
+
+
+def test_the_target_is_the_brain_as_it_was_at_every_other_update(lived: Lived) -> None:
+    begun = np.asarray(lived.trader.genome.output.weight)
+    assert (begun != np.roll(begun, 1, -1)).all()
+    for update in range(UPDATES):
+        copied = update // 2 * 2  # the brain has been turned around as often
+        np.testing.assert_array_equal(lived.targets[:, update], np.roll(begun, copied, -1))
 
 
 def test_what_has_happened_stays_as_it_was(lived: Lived) -> None:
