@@ -1,4 +1,4 @@
-"""Venue calendars: how many days of financing a bar is charged, and how many bars make a year.
+"""Venue calendars: days of financing a bar is charged, the venue's day it belongs to, bars and days in a year.
 
 NumPy alone. Stamps are bar opens in UTC; what happens at a local hour (a rollover, a midnight) is placed through the
 time-zone database, so daylight saving is exact.
@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Calendar", "bar_length", "financing_days", "periods_per_year"]
+__all__ = ["Calendar", "bar_length", "days_per_year", "financing_days", "periods_per_year", "venue_days"]
 
 Calendar = Literal["none", "fx", "us_equity", "crypto"]
 
@@ -92,10 +92,72 @@ def periods_per_year(time: NDArray[np.datetime64], calendar: Calendar) -> float:
     return float(_SESSIONS * np.median(np.unique(dates, return_counts=True)[1]))
 
 
+def venue_days(time: NDArray[np.datetime64], calendar: Calendar) -> NDArray[np.datetime64]:
+    """The day of the venue that each bar belongs to, by where it opens.
+
+    Args:
+        time: bar opens in UTC, strictly increasing, [bars].
+        calendar: `fx`: days end at 17:00 New York and are named by the weekday they end on, so Sunday evening is
+            Monday's. `us_equity`: the date in New York; a bar of a day or more carries its own. `crypto`: the date in
+            UTC. `none` knows no venue and takes it to trade always: a day is as many bars on end as fill 24 hours (24
+            of an hour, one of a day or more), counted from the first bar given, named by the date it begins on.
+
+    Returns:
+        `datetime64[D]`, never decreasing, [bars].
+    """
+    stamps = np.asarray(time, "datetime64[us]")
+    dates = stamps.astype("datetime64[D]")
+    if len(stamps) == 0 or calendar == "crypto":
+        return dates
+    if calendar == "none":
+        rows = np.arange(len(stamps))
+        begun: NDArray[np.datetime64] = dates[rows - rows % _bars_a_day(stamps)]
+        return begun
+    if calendar == "fx":
+        instants, _ = _fx_rollovers(stamps)
+        closes = np.array([day for day in _dates(stamps) if _FX_CHARGES[day.weekday()]], "datetime64[D]")
+        named: NDArray[np.datetime64] = closes[np.searchsorted(instants, stamps, side="right")]
+        return named
+    if len(stamps) > 1 and bar_length(stamps) >= _DAY:
+        return dates
+    midnights, _ = _new_york_midnights(stamps)
+    local = np.array(list(_dates(stamps)), "datetime64[D]")
+    sessions: NDArray[np.datetime64] = local[np.searchsorted(midnights, stamps, side="right") - 1]
+    return sessions
+
+
+def days_per_year(time: NDArray[np.datetime64], calendar: Calendar) -> float:
+    """How many of the venue's days make a year: what statistics of daily returns are annualised with.
+
+    `crypto` 365.25, `fx` five sevenths of that (260.89), `us_equity` 252; never more than there are bars in a year.
+    `none` measures: bars a year over bars a day (`venue_days`).
+
+    Args:
+        time: bar opens in UTC, strictly increasing, [bars].
+        calendar: the venue's.
+
+    Returns:
+        Days a year; NaN for fewer than two bars.
+    """
+    stamps = np.asarray(time, "datetime64[us]")
+    bars = periods_per_year(stamps, calendar)
+    if len(stamps) < 2:
+        return bars
+    if calendar == "none":
+        return bars / _bars_a_day(stamps)
+    julian = float(_JULIAN_YEAR / _DAY)
+    return min(bars, {"crypto": julian, "fx": julian * _FX_WEEKDAYS, "us_equity": float(_SESSIONS)}[calendar])
+
+
+def _bars_a_day(stamps: NDArray[np.datetime64]) -> int:
+    """Bars of the usual length that fill 24 hours, at least one."""
+    return max(1, round(float(_DAY / bar_length(stamps)))) if len(stamps) > 1 else 1
+
+
 def _dates(stamps: NDArray[np.datetime64]) -> Iterator[datetime.date]:
-    """Every date from a day before the first stamp to a day after the last, so that any zone's are among them."""
+    """Every date from a day before the first stamp to three after the last: any zone's, and Monday after Friday."""
     day = stamps[0].astype("datetime64[D]").astype(object) - datetime.timedelta(days=1)
-    end = stamps[-1].astype("datetime64[D]").astype(object) + datetime.timedelta(days=1)
+    end = stamps[-1].astype("datetime64[D]").astype(object) + datetime.timedelta(days=3)
     while day <= end:
         yield day
         day += datetime.timedelta(days=1)
