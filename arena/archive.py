@@ -42,6 +42,8 @@ class ArchiveSettings:
             the first generations of a run as many as there have been.
         bars: bars a validation window needs in a regime to count for it.
         t: paired t a challenger must exceed.
+        trials: births of each replicate that are kept at random, so that it can be said how many different agents were
+            tried (`arena.reservoir`).
     """
 
     enabled: bool = True
@@ -49,6 +51,7 @@ class ArchiveSettings:
     judged: int = dataclasses.field(default=3, metadata={"ge": 1})
     bars: int = dataclasses.field(default=16, metadata={"ge": 1})
     t: float = dataclasses.field(default=1.0, metadata={"ge": 0.0})
+    trials: int = dataclasses.field(default=2048, metadata={"ge": 0})
 
 
 class Archive(NamedTuple):

@@ -16,6 +16,7 @@ from arena.archive import empty_archive
 from arena.fitness import CASES
 from arena.keys import Purpose, folded
 from arena.plan import Plan
+from arena.reservoir import empty_reservoir, keep
 from arena.rollout import Trader
 from arena.sharding import everywhere, put
 from arena.state import ArenaState
@@ -97,6 +98,7 @@ def _found(
                 learner=new_learner(setup.species, genome, plan.settings.learning),
             )
         )
+    new = jnp.ones(plan.slots, bool)
     samples = tuple(
         jax.tree.map(
             lambda x: x[0, 0],
@@ -110,6 +112,11 @@ def _found(
         next_id=jnp.uint32(each * len(populations)),
         populations=tuple(populations),
         archive=empty_archive(plan.replicates, windows, samples),
+        reservoir=tuple(
+            jax.vmap(keep, (0, 0, None, 0))(empty_reservoir(plan.places, plan.kept, sample), population, new, seeds)
+            for sample, population in zip(samples, populations, strict=True)
+            if plan.kept
+        ),
     )
 
 
@@ -151,13 +158,13 @@ def _brains(
 
 
 def layout(plan: Plan) -> Any:
-    """Where each part of the state lies on the plan's devices: populations by island, all else everywhere.
+    """Where each part of the state lies on the plan's devices: populations and their samples by island, the rest whole.
 
     Shardings, in a tree that is a prefix of the state's.
     """
     by_island = NamedSharding(plan.mesh, PartitionSpec("islands"))
     whole = everywhere(plan.mesh)
-    place = {name: by_island if name in ("seed", "populations") else whole for name in ArenaState._fields}
+    place = {name: by_island if name in ("seed", "populations", "reservoir") else whole for name in ArenaState._fields}
     return ArenaState(**cast("dict[str, Any]", place))
 
 

@@ -23,6 +23,7 @@ from arena.keys import Purpose, fold
 from arena.migration import migrate
 from arena.plan import Plan
 from arena.records import GenerationRecord, SpeciesRecord
+from arena.reservoir import keep
 from arena.sharding import everywhere
 from arena.state import ArenaState
 from arena.tally import groups_of
@@ -124,7 +125,7 @@ def _generation(
         next_id = next_id + freed.sum(dtype=jnp.uint32)
 
     def breed_island(own: tuple[Any, ...], now: Array, quantiles: Array) -> tuple[Any, ...]:
-        populations, judged, children, seed, island = own
+        populations, judged, children, reservoirs, seed, island = own
         seen = input_quantiles(quantiles[plan.market_of(island, quantiles.shape[0])])
         bred = [
             breed(
@@ -140,10 +141,14 @@ def _generation(
             )
             for index, (population, verdict, ids) in enumerate(zip(populations, judged, children, strict=True))
         ]
-        return tuple(population for population, _ in bred), tuple(births for _, births in bred)
+        sample = tuple(
+            keep(reservoir, population, births.born, seed)
+            for reservoir, (population, births) in zip(reservoirs, bred, strict=bool(reservoirs))
+        )
+        return tuple(population for population, _ in bred), tuple(births for _, births in bred), sample
 
-    bred, births = per_island(
-        breed_island, (populations, judged, tuple(children), state.seed, island), now, tape.quantiles
+    bred, births, reservoir = per_island(
+        breed_island, (populations, judged, tuple(children), state.reservoir, state.seed, island), now, tape.quantiles
     )
     moved = []
     for population in bred:
@@ -157,6 +162,7 @@ def _generation(
         next_id=next_id,
         populations=tuple(population for population, _ in moved),
         archive=archive,
+        reservoir=reservoir,
     )
     species = tuple(
         SpeciesRecord(

@@ -22,6 +22,7 @@ class Purpose(enum.IntEnum):
     DIVERSITY = 4
     EXPLORATION = 5
     REPLAY = 6
+    RESERVOIR = 7
 
 
 def fold(seed: Array, generation: Array | int, purpose: Purpose, identity: Array | int = 0) -> PRNGKeyArray:

@@ -42,6 +42,7 @@ class Plan:
         islands: of one replicate.
         places: islands of all replicates.
         block: agents rolled out at once.
+        kept: births of one species that each island keeps at random.
         mesh: devices the islands are divided over, those of all processes.
     """
 
@@ -54,6 +55,7 @@ class Plan:
     islands: int
     places: int
     block: int
+    kept: int
     mesh: Mesh
 
     @property
@@ -119,6 +121,7 @@ def make_plan(settings: Settings, features: int) -> Plan:
         slots=slots,
         islands=evolution.islands,
         places=places,
+        kept=-(-settings.archive.trials // (evolution.islands * len(rollouts))) if settings.archive.enabled else 0,
         block=largest_divisor(slots, device.block or suited_block(mesh, settings.episodes.episodes)),
         mesh=mesh,
     )

@@ -6,6 +6,7 @@ from jaxtyping import Array, Int32, UInt32
 
 from agents.population import Population
 from arena.archive import Archive
+from arena.reservoir import Reservoir
 
 __all__ = ["ArenaState"]
 
@@ -21,3 +22,5 @@ class ArenaState(NamedTuple):
     populations: tuple[Population, ...]
     """By species, in the order of the settings; leaves [islands, slots, …]."""
     archive: Archive
+    reservoir: tuple[Reservoir, ...]
+    """By species; nothing where no births are kept."""

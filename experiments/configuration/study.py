@@ -92,7 +92,7 @@ def make_study(config: Mapping[str, Any], *, founded: bool = False) -> Study:
 
     Args:
         config: resolved and plain. One from before there were such founders has no group `training` or `bundle`: it is
-            all defaults.
+            all defaults; one from before births were kept at random keeps none.
         founded: whether its founders are there already, so that no library and no file has to be.
 
     Raises:
@@ -122,9 +122,12 @@ def make_study(config: Mapping[str, Any], *, founded: bool = False) -> Study:
     ):
         if not isinstance(config[key], kind) or config[key] == "":
             raise UserError(f"{key}: expected {right}, got {shown(config[key])}")
+    own = {key: value for key, value in config.items() if key not in _OWN}
+    if isinstance(own.get("archive"), Mapping):
+        own["archive"] = {"trials": 0, **own["archive"]}
     return Study(
         config=config,
-        settings=Settings.build({**{k: value for k, value in config.items() if k not in _OWN}, "species": species}),
+        settings=Settings.build({**own, "species": species}),
         founders=founders,
         training=training,
         bundle=bundle,

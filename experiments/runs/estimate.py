@@ -233,6 +233,7 @@ def _arrays(plan: Plan, market: Market, whole: Any) -> dict[str, int]:
         "episodes.episodes": episodes * window,
         "episodes.validation": windows * window,
         "evolution.agents": 3.0 * _bytes(whole.archive),
+        "archive.trials": (1 + (here + 2.0 * walked) / plan.places) * _bytes(whole.reservoir) / devices,
         "device.block": 0.0,
         "scars.count": 0.0,
         "learning.batch": 0.0,
@@ -317,6 +318,7 @@ def _advice(key: str) -> str:
         "episodes.validation": "fewer episodes.validation, or shorter ones with episodes.bars",
         "scars.count": "fewer scars.count, or shorter episodes.bars",
         "learning.batch": "a smaller learning.batch",
+        "archive.trials": "fewer archive.trials",
         "market": "fewer bars or symbols",
     }.get(key, "a smaller one, or fewer evolution.agents")
 

@@ -11,6 +11,7 @@ from small_worlds import founded, make_settings, market_of, on_host
 from agents.population import NOBODY
 from arena.founding import found, spread
 from arena.generation import make_generation
+from arena.keys import Purpose, fold
 from arena.plan import Plan, make_plan
 from arena.records import GenerationRecord
 from arena.state import ArenaState
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("plainly_compiled")
 GENERATIONS = 5
 WORLD: dict[str, Any] = {
     "evolution": {"agents": 16, "islands": 2, "replicates": 2, "migration": {"every": 2, "agents": 1}},
-    "archive": {"bars": 4, "judged": 3, "t": 0.0},
+    "archive": {"bars": 4, "judged": 3, "t": 0.0, "trials": 20},
     "fitness": {"bars": 8, "horizon": 2},
     "turnover": {"culled": 0.4, "age": 3},
 }
@@ -313,3 +314,33 @@ def test_blocks_and_chunks_change_nothing_but_rounding(run: Run, off: Run) -> No
     for name in ("log_return", "drawdown", "trades", "bars"):
         got, want = (getattr(r.records[0].species[0].train, name) for r in (off, run))
         np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+def test_an_even_sample_of_all_births_is_kept_as_they_were_born(run: Run) -> None:
+    """The lowest ranks among all births of each island, and ranks that are spread evenly."""
+    ids = [run.founders.populations[0].id, *(r.species[0].births.id for r in run.records)]
+    new = [np.ones_like(ids[0], bool), *(r.species[0].births.born for r in run.records)]
+    kept = run.end.reservoir[0]
+    assert kept.id.shape == (run.plan.places, 10)
+    for island in range(run.plan.places):
+        born = np.concatenate([own[island][there[island]] for own, there in zip(ids, new, strict=True)])
+        seed = jnp.uint32(run.end.seed[island])
+        draw = jax.vmap(lambda one, seed=seed: jax.random.bits(fold(seed, 0, Purpose.RESERVOIR, one), (), jnp.uint32))
+        rank = np.asarray(draw(jnp.asarray(born)))
+        order = np.lexsort((born, rank))[:10]
+        np.testing.assert_array_equal(kept.id[island], born[order])
+        np.testing.assert_array_equal(kept.rank[island], rank[order])
+        assert 0.3 < rank.mean() / 2**32 < 0.7
+    # Who is new is in the population still, as it was born.
+    for generation, state in ((0, run.founders), (GENERATIONS, run.end)):
+        sample, people = state.reservoir[0], state.populations[0]
+        twins = (people.id[:, :, None] == sample.id[:, None]) & (people.born == generation)[:, :, None]
+        place = np.nonzero(twins)
+        assert len(place[0]) > 4
+        born = jax.tree.map(lambda x, own=place: x[own[0], own[1]], (people.genome, people.genes, people.memory))
+        same(born, jax.tree.map(lambda x, own=place: x[own[0], own[2]], tuple(sample.trader[:3])))
+
+
+def test_without_champions_no_births_are_kept() -> None:
+    settings = make_settings(**{**WORLD, "archive": {"enabled": False}})
+    assert founded(settings, market_of(settings))[1].reservoir == ()

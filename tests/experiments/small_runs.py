@@ -64,6 +64,7 @@ SMALL = (
     "fitness.bars=8",
     "archive.bars=4",
     "archive.judged=1",
+    "archive.trials=24",
     "trust.block=4",
     "scars=both",
     "scars.drawdown=0.01",
