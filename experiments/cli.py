@@ -46,6 +46,7 @@ COMMANDS = (
         "trees", "experiments.commands.trees", "look at a forest of a run or a file, or write it as ONNX or XGBoost"
     ),
     Command("export", "experiments.commands.export", "write a champion as a bundle that a live bot loads"),
+    Command("prune", "experiments.commands.prune", "say what of a run nobody needs any more, and free it"),
     Command("verify", "experiments.commands.verify", "see that a bundle is whole and decides as its champion did"),
     Command(
         "data check", "experiments.commands.data_check", "read files of bars and say what is in them and what is wrong"

@@ -11,7 +11,7 @@ from experiments.runs.directory import RunDirectory
 from experiments.runs.trees import load_tree, save_tree
 from markets.errors import UserError
 
-__all__ = ["last_checkpoint", "load_checkpoint", "save_checkpoint"]
+__all__ = ["checkpoints", "last_checkpoint", "load_checkpoint", "save_checkpoint"]
 
 
 def save_checkpoint(run: RunDirectory, state: ArenaState, keep: int) -> None:
@@ -22,13 +22,13 @@ def save_checkpoint(run: RunDirectory, state: ArenaState, keep: int) -> None:
     """
     generation = int(state.generation)
     save_tree(_path(run, generation), state, {"generation": str(generation)})
-    for old in _all(run)[:-keep]:
+    for old in checkpoints(run)[:-keep]:
         old.unlink()
 
 
 def last_checkpoint(run: RunDirectory) -> Path | None:
     """The newest checkpoint, or None."""
-    found = _all(run)
+    found = checkpoints(run)
     return found[-1] if found else None
 
 
@@ -59,7 +59,7 @@ def _without(path: Path, like: ArenaState) -> str:
     """What to do about a checkpoint that cannot be used."""
     run = RunDirectory(path.parent.parent)
     useless, whence = ["it"], "begins again from the start"
-    for older in reversed([each for each in _all(run) if each < path]):
+    for older in reversed([each for each in checkpoints(run) if each < path]):
         try:
             _load(older, like, "")
         except UserError:
@@ -74,5 +74,6 @@ def _path(run: RunDirectory, generation: int) -> Path:
     return run.checkpoints / f"{generation:08d}.safetensors"
 
 
-def _all(run: RunDirectory) -> list[Path]:
+def checkpoints(run: RunDirectory) -> list[Path]:
+    """All there are, the oldest first."""
     return sorted(run.checkpoints.glob("[0-9]" * 8 + ".safetensors"))

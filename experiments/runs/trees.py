@@ -18,7 +18,7 @@ from experiments.runs.files import write_whole
 from experiments.runs.notes import see_regular
 from markets.errors import UserError
 
-__all__ = ["generation_of", "load_tree", "metadata_of", "save_tree"]
+__all__ = ["generation_of", "load_tree", "metadata_of", "save_tree", "see_whole"]
 
 T = TypeVar("T")
 
@@ -52,14 +52,7 @@ def load_tree(path: Path, like: T, *, remedy: str = _BRING_BACK) -> tuple[T, dic
     Raises:
         UserError: a file that is damaged or of another form.
     """
-    try:
-        see_regular(path)
-        with safe_open(path, framework="numpy") as file:
-            metadata = dict(file.metadata() or {})
-            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except _UNREADABLE as error:
-        raise UserError(f"{path}: cannot be read ({error}); {remedy}") from error
-    written, checksum = metadata.pop(_CHECKSUM, None), _checksum(stored, metadata)
+    stored, metadata, sound = _read(path, remedy)
     leaves = []
     for name, leaf in _named(like):
         found = stored.pop(name, None)
@@ -73,9 +66,24 @@ def load_tree(path: Path, like: T, *, remedy: str = _BRING_BACK) -> tuple[T, dic
         raise UserError(
             f"{path}: holds {next(iter(stored))}, which this run does not know, so it is of another run; {remedy}"
         )
-    if written != checksum:
-        raise UserError(f"{path}: damaged, its content does not match its checksum; {remedy}")
+    if not sound:
+        raise UserError(_damaged(path, remedy))
     return jax.tree.unflatten(jax.tree.structure(like), leaves), metadata
+
+
+def see_whole(path: Path) -> dict[str, str]:
+    """See that a tree's file is as it was written, whatever its form.
+
+    Returns:
+        Its metadata.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    _, metadata, sound = _read(path, _BRING_BACK)
+    if not sound:
+        raise UserError(_damaged(path, _BRING_BACK))
+    return metadata
 
 
 def generation_of(path: Path) -> int:
@@ -102,6 +110,23 @@ def metadata_of(path: Path) -> dict[str, str]:
             return dict(file.metadata() or {})
     except _UNREADABLE as error:
         raise UserError(f"{path}: cannot be read ({error}); {_BRING_BACK}") from error
+
+
+def _read(path: Path, remedy: str) -> tuple[dict[str, NDArray[Any]], dict[str, str], bool]:
+    """All leaves by name, the metadata, and whether both are what the checksum says."""
+    try:
+        see_regular(path)
+        with safe_open(path, framework="numpy") as file:
+            metadata = dict(file.metadata() or {})
+            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except _UNREADABLE as error:
+        raise UserError(f"{path}: cannot be read ({error}); {remedy}") from error
+    written = metadata.pop(_CHECKSUM, None)
+    return stored, metadata, written == _checksum(stored, metadata)
+
+
+def _damaged(path: Path, remedy: str) -> str:
+    return f"{path}: damaged, its content does not match its checksum; {remedy}"
 
 
 def _checksum(leaves: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> str:
