@@ -25,9 +25,10 @@ from arena.state import ArenaState
 from genomes.registry import make_species
 from genomes.species import Shape
 from markets.bars import Bars
-from markets.preparation import Market, WindowSettings, prepare
+from markets.preparation import Market, prepare
 from markets.readers import ReadSettings, read_frame
 from markets.scaling import Scaler
+from markets.windows import WindowSettings
 
 __all__ = ["Arena", "make_market", "market_from_frame"]
 

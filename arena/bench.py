@@ -33,9 +33,10 @@ from arena.settings import Settings
 from arena.tally import REGIMES, groups_of
 from markets.account import Bar, Order, Outcome
 from markets.broker import open_account, step
-from markets.preparation import Market, WindowSettings, prepare
+from markets.preparation import Market, prepare
 from markets.synthetic import SyntheticSettings, simulate
 from markets.tape import Tape, rules_at, window
+from markets.windows import WindowSettings
 
 __all__ = [
     "CHARGES",

@@ -7,9 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from markets.preparation import Market, spaced
+from markets.folds import Room
+from markets.preparation import Market
 from markets.splits import Split
 from markets.tape import Strata, Tape
+from markets.windows import spaced
 
 __all__ = ["join"]
 
@@ -20,7 +22,7 @@ def join(markets: Sequence[Market]) -> Market:
     All get as many validation and reference windows as the one that has fewest, still evenly spaced.
 
     Args:
-        markets: prepared under the same settings.
+        markets: prepared under the same settings, in the same fold.
     """
     if len(markets) == 1:
         return markets[0]
@@ -66,6 +68,7 @@ def join(markets: Sequence[Market]) -> Market:
         for market, start in zip(markets, first.tolist(), strict=True)
         for own in market.segments
     ]
+    rooms = [market.room for market in markets if market.room is not None]
     return Market(
         tape=tape,
         time=np.concatenate([market.time for market in markets]),
@@ -75,6 +78,8 @@ def join(markets: Sequence[Market]) -> Market:
         scalers=tuple(scaler for market in markets for scaler in market.scalers),
         reference=placed([market.reference[0] for market in markets]),
         costless=all(market.costless for market in markets),
+        fold=markets[0].fold,
+        room=Room(sum(room.rows for room in rooms), sum(room.windows for room in rooms)) if rooms else None,
     )
 
 

@@ -1,7 +1,9 @@
 """From bars to tape: everything that is worked out once, before anything trades.
 
 Cuts the holdout off, splits what is left, computes features, regimes and financing days, fits the scaler on training
-rows alone, and lists the windows that episodes may be drawn from.
+rows alone, and lists the windows that episodes may be drawn from. Of several folds one is made ready: its tape ends
+with its own validation, and nothing on it knows a later bar. One scaler, fitted on the first fold's training rows,
+serves all of them, so that what an agent learned to see means the same from fold to fold.
 """
 
 import dataclasses
@@ -15,35 +17,18 @@ from markets.bars import CLOSE, Bars
 from markets.calendars import financing_days, periods_per_year
 from markets.errors import UserError
 from markets.features import FeatureSettings, compute_features, features, relative_atr, warmup
-from markets.regimes import REGIMES, RegimeSettings, classify
+from markets.folds import Room, fewest_windows, room_of
+from markets.regimes import RegimeSettings, classify
 from markets.rules import BrokerRules
 from markets.scaling import Scaler, ScalingSettings, fit_scaler
-from markets.splits import Split, SplitSettings, split, without_holdout
-from markets.tape import Strata, Tape
+from markets.splits import Split, SplitSettings, fold_splits, without_holdout
+from markets.tape import Tape
+from markets.windows import UNKNOWN, WindowSettings, apart, spaced, strata_of, window_starts
 
-__all__ = ["Market", "Segment", "WindowSettings", "prepare", "spaced"]
-
-_UNKNOWN = REGIMES.index("unknown")
+__all__ = ["Market", "Segment", "prepare"]
 
 _POINTS = 33
 """Ranks at which a feature's values are known to those who ask for thresholds: every 32nd of all."""
-
-
-@dataclasses.dataclass(frozen=True)
-class WindowSettings:
-    """What windows are wanted.
-
-    Attributes:
-        bars: decisions a window.
-        validation: most validation windows, and most reference windows of the training part.
-        stratum: fewest training windows a regime needs to be drawn from on its own.
-        context: bars of history a brain wants before a window.
-    """
-
-    bars: int
-    validation: int
-    stratum: int
-    context: int = 0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -77,6 +62,8 @@ class Market:
         scalers: one for each market on the tape, fitted on its training rows.
         reference: first rows of fixed training windows [markets, windows], evenly spaced, for people to compare on.
         costless: whether nothing at all is charged, not even a spread.
+        fold: whose tape it is.
+        room: tape of every fold, so that one compiled program plays them all; None where there is one fold.
     """
 
     tape: Tape
@@ -87,6 +74,8 @@ class Market:
     scalers: tuple[Scaler, ...]
     reference: NDArray[np.int32]
     costless: bool
+    fold: int = 0
+    room: Room | None = None
 
 
 def prepare(
@@ -101,6 +90,7 @@ def prepare(
     costs: Mapping[str, Mapping[str, float]],
     windows: WindowSettings,
     scaler: Scaler | None = None,
+    fold: int = 0,
 ) -> Market:
     """Work out everything that does not depend on any agent.
 
@@ -116,6 +106,7 @@ def prepare(
         windows: what windows are wanted.
         scaler: fitted on other bars. Nothing is trained on these then: they are there to judge what was trained on
             those, all of them are validation, and only validation windows are listed.
+        fold: which of the folds.
 
     Raises:
         UserError: no bars, a basket that shares no clock or currency, or too few bars for the windows.
@@ -132,27 +123,33 @@ def prepare(
     chosen = features(feature_settings, names)
     window = max(warmup(chosen), regime_settings.window)
     trained = scaler is None
-    parts = tuple(Split(range(0), range(len(group[0])), range(0)) for group in groups)
+    folds = [tuple(Split(range(0), range(len(group[0])), range(0)) for group in groups)]
     if trained:
-        _, parts = split(
-            [group[0] for group in groups], split_settings, window=window + windows.context, episode=windows.bars + 1
-        )
+        episode = windows.bars + 1
+        divided = [group[0] for group in groups]
+        folds = [
+            rows for _, rows in fold_splits(divided, split_settings, window=window + windows.context, episode=episode)
+        ]
+    parts = folds[fold if trained else 0]
     seen = [[without_holdout(bars, rows) for bars in group] for group, rows in zip(groups, parts, strict=True)]
     raw = [np.stack([compute_features(chosen, bars) for bars in group], axis=1) for group in seen]
-    training = np.concatenate([_inside(rows.train, len(part)) for rows, part in zip(parts, raw, strict=True)])
+    first_training, training = (
+        np.concatenate([_inside(rows.train, len(part)) for rows, part in zip(own, raw, strict=True)])
+        for own in (folds[0], parts)
+    )
     matrix = np.concatenate(raw)
     instruments = matrix.shape[1]
     if scaler is None:
         scaler = fit_scaler(
             matrix.reshape(-1, len(chosen)),
-            np.repeat(training, instruments),
+            np.repeat(first_training, instruments),
             names=[feature.name for feature in chosen],
             scaled=[feature.scaled for feature in chosen],
             settings=scaling_settings,
         )
     regime = np.concatenate([_regime(group, regime_settings) for group in seen]).astype(np.int32)
     ready = np.concatenate([_ready(part, [f.name for f in chosen], names) for part in raw])
-    regime = np.where(ready, regime, _UNKNOWN)
+    regime = np.where(ready, regime, UNKNOWN)
 
     segments, first = [], 0
     for group, rows in zip(seen, parts, strict=True):
@@ -161,15 +158,16 @@ def prepare(
         year = periods_per_year(group[0].time, rules.calendar)
         segments.append(Segment(tuple(bars.symbol for bars in group), first, first + length - 1, placed, year))
         first += length
-    train = [_starts(segment.rows.train, regime, windows) for segment in segments]
-    validation = [_apart(_starts(segment.rows.validation, regime, windows), windows.bars) for segment in segments]
-    reference = [_apart(starts, windows.bars) for starts in train]
+    train = [window_starts(segment.rows.train, regime, windows) for segment in segments]
+    validation = [apart(window_starts(segment.rows.validation, regime, windows), windows.bars) for segment in segments]
+    reference = [apart(starts, windows.bars) for starts in train]
     for part, found in (("training", train), ("validation", validation)):
         if not any(len(starts) for starts in found) and (trained or part == "validation"):
             raise UserError(
                 f"episodes.bars: no {part} window of {windows.bars} bars fits behind {window} bars of warm-up; "
                 "give more bars, a larger share in split, or fewer episodes.bars"
             )
+    most = windows.validation if len(folds) == 1 else min(windows.validation, fewest_windows(folds, windows))
     scaled = scaler.apply(matrix)
     atr = np.concatenate([np.stack([_atr(bars) for bars in group], axis=1) for group in seen])
     tape = Tape(
@@ -182,8 +180,8 @@ def prepare(
         regime=jnp.asarray(regime),
         segment=jnp.asarray(np.repeat(np.arange(len(seen), dtype=np.int32), [len(group[0]) for group in seen])),
         costs=_costs(costs, rules, [[bars.symbol for bars in group] for group in seen]),
-        train=_strata(np.concatenate(train), regime, windows.stratum),
-        validation=jnp.asarray(spaced(np.concatenate(validation), windows.validation)[None]),
+        train=strata_of(np.concatenate(train), regime, windows.stratum),
+        validation=jnp.asarray(spaced(np.concatenate(validation), most)[None]),
         quantiles=_quantiles(scaled[training & ready]),
         scale=_scale(seen, parts),
     )
@@ -197,6 +195,8 @@ def prepare(
         scalers=(scaler,),
         reference=spaced(np.concatenate(reference), windows.validation)[None],
         costless=rules.costless and spread == 0 and not any(costs.values()),
+        fold=fold,
+        room=None if len(folds) == 1 else room_of(folds, windows),
     )
 
 
@@ -302,39 +302,6 @@ def _inside(rows: range, length: int) -> NDArray[np.bool_]:
 
 def _shifted(rows: range, by: int) -> range:
     return range(rows.start + by, rows.stop + by)
-
-
-def _starts(rows: range, regime: NDArray[np.int32], windows: WindowSettings) -> NDArray[np.int32]:
-    """First rows of the windows that lie wholly in a part, with a known regime throughout."""
-    candidates = np.arange(rows.start + windows.context, rows.stop - windows.bars, dtype=np.int32)
-    unknown = np.concatenate([[0], np.cumsum(regime == _UNKNOWN)])
-    return np.asarray(candidates[unknown[candidates + windows.bars] == unknown[candidates]])
-
-
-def _apart(starts: NDArray[np.int32], bars: int) -> NDArray[np.int32]:
-    """As many of these windows as do not overlap, from the first on."""
-    kept, free = [], -1
-    for start in starts:
-        if start >= free:
-            kept.append(start)
-            free = start + bars + 1
-    return np.asarray(kept, np.int32)
-
-
-def spaced(starts: NDArray[np.int32], count: int) -> NDArray[np.int32]:
-    """At most `count` of them, evenly spaced."""
-    if len(starts) <= count:
-        return starts
-    return np.asarray(starts[np.linspace(0, len(starts) - 1, count).round().astype(int)])
-
-
-def _strata(starts: NDArray[np.int32], regime: NDArray[np.int32], least: int) -> Strata:
-    """Windows by the regime they begin in; where no regime has enough, all windows are one stratum."""
-    groups = [starts[regime[starts] == index] for index in range(_UNKNOWN)]
-    groups = [group for group in groups if len(group) >= least] or [starts]
-    counts = np.asarray([len(group) for group in groups], np.int32)
-    offsets = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int32)
-    return Strata(jnp.asarray(np.concatenate(groups)), jnp.asarray(offsets[None]), jnp.asarray(counts[None]))
 
 
 def _costs(

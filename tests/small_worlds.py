@@ -12,8 +12,9 @@ from arena.records import GenerationRecord
 from arena.settings import Settings
 from arena.state import ArenaState
 from markets.bars import Bars
-from markets.preparation import Market, WindowSettings, prepare
+from markets.preparation import Market, prepare
 from markets.synthetic import SyntheticSettings, simulate
+from markets.windows import WindowSettings
 
 __all__ = ["FEATURES", "founded", "make_settings", "market_of", "on_host", "small_bars"]
 

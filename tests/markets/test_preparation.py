@@ -271,7 +271,8 @@ def test_a_basket_has_one_leverage() -> None:
 
 
 def test_no_bars_at_all_are_refused() -> None:
-    from markets.preparation import WindowSettings, prepare
+    from markets.preparation import prepare
+    from markets.windows import WindowSettings
 
     with pytest.raises(UserError, match=r"market: no bars"):
         prepare(

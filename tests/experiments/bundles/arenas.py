@@ -24,12 +24,13 @@ from genomes.species import ActionSpace, Shape, genome_form
 from genomes.trees import answers, by_input
 from markets.bars import Bars
 from markets.features import FeatureSettings
-from markets.preparation import Market, WindowSettings, prepare
+from markets.preparation import Market, prepare
 from markets.regimes import RegimeSettings
 from markets.rules import BrokerRules
 from markets.scaling import Scaler, ScalingSettings
 from markets.settings import build
 from markets.splits import SplitSettings
+from markets.windows import WindowSettings
 
 __all__ = ["Twin", "journey", "leaves_of", "tape_of", "twin_of", "values_of"]
 
