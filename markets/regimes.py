@@ -20,7 +20,7 @@ from markets.features import rolling
 from markets.features.symbols import primitive
 from markets.settings import check, setting
 
-__all__ = ["REGIMES", "UNKNOWN", "RegimeSettings", "classify", "rolling_rank"]
+__all__ = ["REGIMES", "UNKNOWN", "RegimeSettings", "classify", "rolling_rank", "volatility_rank"]
 
 REGIMES = ("bull_trending", "bear_trending", "volatile_ranging", "calm_ranging", "unknown")
 """Names of the regimes; `classify` gives their places here."""
@@ -80,14 +80,30 @@ def classify(close: ArrayLike, settings: RegimeSettings | None = None) -> NDArra
     log_close = rolling.log(close)
     total = rolling.change(log_close, settings.returns)
     _, trend = rolling.line(log_close, settings.returns + 1)
-    _, sigma = rolling.rolling_mean_deviation(rolling.change(log_close), settings.returns, ddof=1)
-    sigma = np.where(sigma <= rolling.NEGLIGIBLE, 0.0, sigma)
-    rank = rolling_rank(sigma, settings.ranks)
+    rank = _rank(log_close, settings)
     trends = trend > settings.trending
     regime = np.where((trend < settings.ranging) & (rank > settings.volatile), np.int8(_VOLATILE), np.int8(_CALM))
     regime = np.where(trends & (total > 0), np.int8(_BULL), regime)
     regime = np.where(trends & (total < 0), np.int8(_BEAR), regime)
     return np.where(np.isnan(rank), np.int8(UNKNOWN), regime)
+
+
+def volatility_rank(close: ArrayLike, settings: RegimeSettings | None = None) -> NDArray[np.float64]:
+    """The rank of σ of every bar, which tells a volatile market from a calm one.
+
+    Args:
+        close: mid closes [bars], in price.
+        settings: lengths.
+
+    Returns:
+        Shares in (0, 1), float64 [bars]; NaN before the first full window and where one holds no price.
+    """
+    return _rank(rolling.log(close), RegimeSettings() if settings is None else settings)
+
+
+def _rank(log_close: NDArray[np.float64], settings: RegimeSettings) -> NDArray[np.float64]:
+    _, sigma = rolling.rolling_mean_deviation(rolling.change(log_close), settings.returns, ddof=1)
+    return rolling_rank(np.where(sigma <= rolling.NEGLIGIBLE, 0.0, sigma), settings.ranks)
 
 
 @primitive

@@ -139,7 +139,8 @@ def _genomes(run: RunDirectory) -> tuple[list[Path], list[Path]]:
         UserError: a genome or a part of the archive is damaged.
     """
     named = set(run.read("archive").select("id", "generation").iter_rows())
-    nobodys, champions = [], []
+    nobodys: list[Path] = []
+    champions: list[Path] = []
     for path in sorted(run.genomes.glob("*")):
         name = _GENOME.fullmatch(path.name)
         if name is not None:
