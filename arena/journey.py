@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from arena.rollout import Acting, Foreseen, Rollout, Step, Trader, act, begin, foresee
 from arena.tally import REGIMES
 from markets.account import Account, Closed, Fills, Order
-from markets.tape import Tape, rules_at, window
+from markets.tape import MarketWindow, Tape, rules_at, window
 
-__all__ = ["Passed", "Seen", "travel", "witness"]
+__all__ = ["Passed", "Seen", "check_lanes", "silence", "suited_piece", "travel", "window_until", "witness"]
 
 Kept = TypeVar("Kept")
 
@@ -122,11 +122,10 @@ def _journey(
     piece: int,
 ) -> Iterator[tuple[int, Kept]]:
     """Walk all lanes to their ends, piece by piece."""
-    if len(first) != len(stop) or not len(first) or (stop - first < 2).any():
-        raise ValueError(f"lanes from {first} to {stop}; right is at least one, each of two rows or more")
+    check_lanes(first, stop)
     lanes, instruments = len(first), tape.atr.shape[1]
     agents = int(trader.genes.size.shape[0])
-    bars = _suited(piece, agents * lanes * instruments, setup.chunk)
+    bars = suited_piece(piece, agents * lanes * instruments, setup.chunk)
     start, end = jnp.asarray(first, jnp.int32), jnp.asarray(stop, jnp.int32)
     acting = begin(setup, rules_at(setup.rules, tape, start), agents, lanes, instruments)
     longest = int((stop - first).max()) - 1
@@ -154,12 +153,36 @@ def _seen(setup: Rollout, trader: Trader, now: Foreseen, before: Acting, step: S
     return Seen(before.account, before.peak, before.held, step.view, values, step.wanted, step.ask)
 
 
-def _suited(piece: int, accounts: int, chunk: int) -> int:
+def check_lanes(first: NDArray[np.integer[Any]], stop: NDArray[np.integer[Any]]) -> None:
+    """See that there are lanes, and that on each of them an order can meet a bar.
+
+    Raises:
+        ValueError: otherwise.
+    """
+    if len(first) != len(stop) or not len(first) or (stop - first < 2).any():
+        raise ValueError(f"lanes from {first} to {stop}; right is at least one, each of two rows or more")
+
+
+def suited_piece(piece: int, accounts: int, chunk: int) -> int:
     """Bars of a piece: halved until it fits, and a multiple of the chunk."""
     bars = piece
     while bars * accounts > _ACCOUNT_BARS and bars > chunk:
         bars //= 2
     return max(bars // chunk, 1) * chunk
+
+
+def window_until(
+    tape: Tape, first: Int32[Array, "lanes"], stop: Int32[Array, "lanes"], bars: int, context: int
+) -> MarketWindow:
+    """A piece of each lane's market, whose last bar is the one before `stop`, wherever that lies in the piece."""
+    market = window(tape, first, bars, context)
+    met = first + jnp.arange(1, bars + 1, dtype=jnp.int32)[:, None]
+    return market._replace(bar=market.bar._replace(last=met == stop - 1))
+
+
+def silence(regime: Int32[Array, "*bars"]) -> Float[Array, "*bars"]:
+    """What is added to a factor on exposure: 0, or NaN where no regime is known, so that no order is given."""
+    return jnp.where(regime < REGIMES, 0.0, jnp.nan)
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
@@ -176,15 +199,12 @@ def _walk(
 ) -> tuple[Acting, Kept]:
     """The next bars of every lane."""
     context, chunk = setup.species.context, setup.chunk
-    market = window(tape, first + before, bars, context)
+    market = window_until(tape, first + before, stop, bars, context)
     rules = rules_at(setup.rules, tape, first)
-    met = first + before + jnp.arange(1, bars + 1, dtype=jnp.int32)[:, None]
-    market = market._replace(bar=market.bar._replace(last=met == stop - 1))
 
     def bar_step(acting: Acting, now: tuple[Any, ...]) -> tuple[Acting, Kept]:
         foreseen, regime, atr, bar = now
-        silent = jnp.where(regime < REGIMES, 0.0, jnp.nan)[:, None]
-        foreseen = foreseen._replace(factor=foreseen.factor + silent)
+        foreseen = foreseen._replace(factor=foreseen.factor + silence(regime)[:, None])
         after, step = act(setup, trader, acting, foreseen, atr, bar, rules)
         return after, keep(setup, trader, foreseen, acting, step)
 

@@ -37,7 +37,9 @@ __all__ = [
     "Trader",
     "act",
     "begin",
+    "exposure_over",
     "foresee",
+    "gone_on",
     "play",
     "roll_out",
     "start",
@@ -195,11 +197,30 @@ def act(
         wanted = jnp.where(stray.chance < stray.epsilon[:, None, None], stray.direction, wanted)
     ask = order(wanted, account.units, now.factor, atr, trader.genes, stops=setup.stops)
     outcome = step(account, ask, bar, rules)
-    after = outcome.account
+    return gone_on(before, brain, outcome), Step(view, wanted, ask, outcome, account.alive)
+
+
+def gone_on(before: Acting, brain: Any, outcome: Outcome) -> Acting:
+    """What an episode hands to its next bar, after a brain's carry and what the broker made of the order."""
+    account, after = before.account, outcome.account
     turned = jnp.sign(after.units) != jnp.sign(account.units)
     held = jnp.where(after.units == 0, 0.0, jnp.where(turned | outcome.closed.opened, 1.0, before.held + 1.0))
-    peak = jnp.maximum(before.peak, after.equity)
-    return Acting(after, brain, peak, held), Step(view, wanted, ask, outcome, account.alive)
+    return Acting(after, brain, jnp.maximum(before.peak, after.equity), held)
+
+
+def exposure_over(before: Account, outcome: Outcome, close: Array, cash: Array | float) -> Array:
+    """Net exposure over a bar [*accounts, instruments], as a multiple of the equity at the decision.
+
+    Held over the bar is what its open left, even if a stop or the end closed it before the bar was over.
+
+    Args:
+        before: the account at the decision.
+        outcome: of the bar.
+        close: at the decision, in price [*market, instruments].
+        cash: E_0.
+    """
+    over = before.units + outcome.fills.units[0] + outcome.fills.units[1]
+    return over * close / jnp.maximum(before.equity, 1e-6 * cash)[..., None]
 
 
 def roll_out(
@@ -259,11 +280,8 @@ def play(
         account = carry.acting.account
         strays = None if stray is None else Stray(stray.epsilon, *chances)
         acting, step = act(setup, trader, carry.acting, foreseen, atr, bar, rules, strays)
-        outcome = step.outcome
-        # Held over the bar is what its open left, even if a stop or the end closed it before the bar was over.
-        over = account.units + outcome.fills.units[0] + outcome.fills.units[1]
-        exposure = over * bar.decision_close / jnp.maximum(account.equity, 1e-6 * setup.rules.cash)[..., None]
-        tally = count_bar(carry.tally, outcome, groups_of(regime), account.alive.astype(jnp.float32), exposure)
+        exposure = exposure_over(account, step.outcome, bar.decision_close, setup.rules.cash)
+        tally = count_bar(carry.tally, step.outcome, groups_of(regime), account.alive.astype(jnp.float32), exposure)
         return Stretch(acting, tally), keep(step)
 
     def chunk_step(carry: Stretch, now: tuple[Array, Any]) -> tuple[Stretch, Kept]:
