@@ -1,38 +1,49 @@
 """What a ledger is worth: performance of one account over bars, with the conventions it was computed by.
 
-A number that is undefined (no trade, no spread of returns) is None, never 0 or infinity.
+The definitions are those of every record (`experiments.evidence.metrics`), taken bar by bar.
 """
 
-import math
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from experiments.evidence.metrics import CONVENTIONS as SHARED
+from experiments.evidence.metrics import metrics
+
 __all__ = ["CONVENTIONS", "performance", "spread_paid"]
 
 CONVENTIONS = {
     "returns": "simple, E_t / E_(t-1) - 1, one per bar after the first; equity at mid",
-    "total_return": "last equity / first equity - 1",
+    "total_return": SHARED["total_return"],
     "cagr": "(last equity / first equity) ^ (1 / years) - 1; years of 365.25 days from the first to the last stamp",
-    "volatility": "standard deviation (n - 1) of returns, times the root of periods_per_year",
-    "sharpe": "mean / standard deviation (n - 1) of returns, risk-free rate 0, times the root of periods_per_year",
-    "sortino": "mean / downside deviation of returns (root of the sum of squared negative returns / (n - 1)), "
-    "target 0, times the root of periods_per_year",
-    "max_drawdown": "largest fall of equity from its running peak, as a positive share of that peak; the peak includes "
-    "the starting capital",
-    "win_rate": "share of closed trades with a profit above 0, after all costs and financing",
+    "volatility": SHARED["volatility"],
+    "sharpe": SHARED["sharpe"],
+    "sortino": SHARED["sortino"],
+    "max_drawdown": SHARED["max_drawdown"],
+    "win_rate": SHARED["win_rate"],
     "profit_factor": "sum of profits / sum of losses of closed trades, in money",
     "trades": "closed trades; a flip closes one and opens the next",
     "exposure": "mean over bars of |units| x close / equity, at mid",
     "time_in_market": "share of bars at whose close a position is held",
-    "turnover": "traded notional / mean equity / years",
+    "turnover": SHARED["turnover"],
     "costs": "commission + slippage + fee + financing + spread, in account currency",
     "financing": "positive when paid",
     "spread": "traded units x half the spread where they were filled",
-    "null": "undefined",
+    "null": SHARED["null"],
 }
+
+_BEFORE_TRADES = (
+    "total_return",
+    "cagr",
+    "volatility",
+    "sharpe",
+    "sortino",
+    "max_drawdown",
+    "win_rate",
+    "profit_factor",
+)
 
 
 def performance(
@@ -57,46 +68,25 @@ def performance(
     Returns:
         Numbers by name, None where undefined; `CONVENTIONS` says how each is computed.
     """
-    start, end = float(equity[0]), float(equity[-1])
     before = equity[:-1]
     returns = np.where(before > 0, np.diff(equity) / np.where(before > 0, before, 1.0), 0.0)
-    count = len(returns)
-    mean = float(returns.mean()) if count else math.nan
-    deviation = float(returns.std(ddof=1)) if count > 1 else math.nan
-    downside = math.sqrt(float((np.minimum(returns, 0) ** 2).sum()) / (count - 1)) if count > 1 else math.nan
-    yearly = math.sqrt(periods_per_year)
-    peak = np.maximum.accumulate(equity)
-    losses = -float(profits[profits < 0].sum())
-    mean_equity = float(equity.mean())
     solvent = equity > 0
-    metrics = {
-        "total_return": end / start - 1,
-        "cagr": _yearly(end / start, years) if years > 0 and end > 0 else math.nan,
-        "volatility": deviation * yearly,
-        "sharpe": _over(mean, deviation) * yearly,
-        "sortino": _over(mean, downside) * yearly,
-        "max_drawdown": float((1 - equity / peak).max()),
-        "win_rate": float((profits > 0).mean()) if len(profits) else math.nan,
-        "profit_factor": _over(float(profits[profits > 0].sum()), losses),
+    found = metrics(
+        returns,
+        periods_per_year=periods_per_year,
+        years=years,
+        equity=equity,
+        trades=profits,
+        positions=np.where(solvent, gross / np.where(solvent, equity, 1.0), 0.0),
+        traded=traded,
+    )
+    return {
+        **{name: found[name] for name in _BEFORE_TRADES},
         "trades": len(profits),
-        "exposure": float(np.where(solvent, gross / np.where(solvent, equity, 1.0), 0.0).mean()),
+        "exposure": found["exposure"],
         "time_in_market": float((gross != 0).mean()),
-        "turnover": _over(_over(traded, mean_equity), years),
+        "turnover": found["turnover"],
     }
-    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
-
-
-def _yearly(growth: float, years: float) -> float:
-    """Growth of a year, NaN where minutes of gain make it larger than any number."""
-    try:
-        return float(growth ** (1 / years)) - 1
-    except OverflowError:
-        return math.nan
-
-
-def _over(number: float, divisor: float) -> float:
-    """A ratio, NaN where it is undefined."""
-    return number / divisor if divisor > 0 else math.nan
 
 
 def spread_paid(
