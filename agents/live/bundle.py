@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.live.inference import CHAMPION
 from agents.live.manifest import Manifest, read_manifest
 from markets.errors import UserError
 from markets.settings import shown
 
-__all__ = ["Bundle", "canonical_hash", "read_bundle"]
+__all__ = ["Bundle", "canonical_hash", "read_bundle", "tensors_of"]
 
 _MANIFEST = "manifest.json"
-_CHAMPION = "champion.safetensors"
 
 _LARGEST = 2**28
 """Bytes of the largest file there may be in a bundle, and of all of them: a quarter of a gigabyte."""
@@ -73,10 +73,22 @@ def read_bundle(path: str | os.PathLike[str]) -> Bundle:
     if manifest.hash != canonical_hash(values):
         raise UserError(f"{where}: hash: not that of the file; it was changed after it was written")
     files = _files(values.get("files"), where)
+    for place, brain in enumerate(manifest.inference.brains if manifest.inference else ()):
+        if brain.file not in files:
+            raise UserError(f"{where}: inference.brains[{place}].file: {brain.file} is missing from files")
     for name, entry in files.items():
-        if name != _CHAMPION:
+        if name != CHAMPION:
             _read(folder, name, entry)
-    return Bundle(folder, values, manifest, _tensors(_read(folder, _CHAMPION, files[_CHAMPION]), folder / _CHAMPION))
+    return Bundle(folder, values, manifest, _tensors(_read(folder, CHAMPION, files[CHAMPION]), folder / CHAMPION))
+
+
+def tensors_of(bundle: Bundle, name: str) -> Mapping[str, NDArray[Any]]:
+    """The tensors of one of a bundle's files, by name.
+
+    Raises:
+        UserError: there is none of that name, it has changed, or it is no file of tensors.
+    """
+    return _tensors(bundle.read(name), bundle.path / name)
 
 
 def canonical_hash(values: Mapping[str, Any]) -> str:
@@ -113,8 +125,8 @@ def _parsed(data: bytes, where: Path) -> dict[str, Any]:
 
 def _files(files: Any, where: Path) -> dict[str, Mapping[str, Any]]:
     """The manifest's list of files, each entry with the hash and the size that it needs."""
-    if not isinstance(files, dict) or _CHAMPION not in files:
-        raise UserError(f"{where}: files: expected a list of files with {_CHAMPION} among them")
+    if not isinstance(files, dict) or CHAMPION not in files:
+        raise UserError(f"{where}: files: expected a list of files with {CHAMPION} among them")
     for name, entry in files.items():
         if not _NAME.fullmatch(name) or name == _MANIFEST:
             raise UserError(f"{where}: files: {shown(name)} is no name of a file inside the bundle")

@@ -1,9 +1,9 @@
 """A champion, loaded from its bundle: bars go in one by one, decisions come out."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,27 +13,17 @@ from agents.live.bar import Bar
 from agents.live.bundle import Bundle, read_bundle
 from agents.live.decision import Decision, best, confidence
 from agents.live.forest import Forest
-from agents.live.leaves import Leaves
-from agents.live.manifest import ACCOUNT_VIEW
 from agents.live.market import Market, Observation
-from agents.live.memory import Caution, Trust
-from agents.live.network import Network
-from agents.live.onnx_brain import OnnxBrain
+from agents.live.mind import minds_of
+from agents.live.rules import Rules, Said
 from markets.bars import Bars
 from markets.errors import UserError
-from markets.settings import shown
 
 __all__ = ["Champion"]
 
 Array = NDArray[np.float32]
 
 _STATE = "lineage-arena.runner"
-_FARTHEST = float(np.float32(0.95))
-"""A stop at or beyond the whole price would be a negative level; 95 % of the price is as good as none."""
-
-
-class _Brain(Protocol):
-    def values(self, features: Array, view: Array) -> Array: ...
 
 
 class Champion:
@@ -41,28 +31,12 @@ class Champion:
 
     def __init__(self, bundle: Bundle, *, backend: str = "numpy") -> None:
         """See `load`."""
-        manifest, where = bundle.manifest, str(bundle.path / "champion.safetensors")
-        leaves = Leaves(where, bundle.tensors)
-        sizes = len(manifest.features.list), len(ACCOUNT_VIEW), len(manifest.actions.names)
-        kind = Network if manifest.species.name == "qnetwork" else Forest
-        self._native: Network | Forest = kind(leaves, *sizes, manifest.species.settings)
-        self._brain: _Brain = self._native
-        if backend == "onnx":
-            model, place = bundle.read("model.onnx"), str(bundle.path / "model.onnx")
-            self._brain = OnnxBrain(model, place, sizes[0] + sizes[1], sizes[2])
-        elif backend != "numpy":
-            raise UserError(f"backend: {shown(backend)} is not one of numpy, onnx")
-        genes = {name: leaves.numbers(f"genes.{name}", ())[()] for name in ("size", "stop", "take_profit")}
-        for name, value in genes.items():
-            if value != np.float32(getattr(manifest.genes, name)):
-                raise UserError(f"{where}: genes.{name}: {value} is not what the manifest says")
-        self._size, self._stop, self._take_profit = genes["size"], genes["stop"], genes["take_profit"]
-        self._caution = _caution(leaves, bundle, sizes[0])
-        self._trust = None
-        if manifest.trust.scales_capital:
-            self._trust = Trust(leaves.numbers("trust", (len(manifest.regimes.names) - 1,)), manifest.trust.floor)
+        manifest, rules = bundle.manifest, bundle.manifest.inference
+        self._minds, self._rules = minds_of(bundle, backend), None
+        if rules is not None:
+            self._rules = Rules(rules, self._minds, manifest.regimes.names[:-1], len(manifest.actions.names))
         self._exposures = [np.float32(exposure) for exposure in manifest.actions.exposures]
-        self._names, self._stops = manifest.regimes.names, manifest.stops
+        self._names = manifest.regimes.names
         self._hash, self._values = manifest.hash, bundle.values
         self._market, self._keeper = Market(manifest), Keeper()
 
@@ -109,12 +83,18 @@ class Champion:
             UserError: something that is no bar, or a column that the champion sees is missing.
         """
         with np.errstate(all="ignore"):
-            return self._market.warm_up(bars)
+            taken = self._market.warm_up(bars)
+        if self._rules is not None:
+            self._rules.passed(taken)
+        return taken
 
     def observe(self, bar: Bar | Mapping[str, Any]) -> Observation | str:
         """Take a closed bar, and say what is seen of the market then, or why nothing is."""
         with np.errstate(all="ignore"):
-            return self._market.take(bar)[1]
+            taken, seen = self._market.take(bar)
+        if self._rules is not None and taken:
+            self._rules.passed()
+        return seen
 
     def on_bar(self, bar: Bar | Mapping[str, Any], account: Account | Mapping[str, Any]) -> Decision:
         """Take a closed bar and decide at its close.
@@ -136,49 +116,74 @@ class Champion:
             if not taken:
                 return Decision.none(str(seen))
             kept = self._keeper.keep(account)
+            if self._rules is not None and (isinstance(seen, str) or isinstance(kept, str)):
+                self._rules.passed()
             if isinstance(seen, str):
                 return Decision.none(seen)
             regime = self._names[seen.regime]
             if isinstance(kept, str):
                 return Decision.none(kept, regime)
-            values = self._brain.values(seen.features, view(kept, seen.close, seen.atr)).tolist()
-            action = best(values)
-            target = stop = take_profit = None
-            wanted = self._exposures[action]
-            if np.sign(wanted) != np.sign(kept.units):
-                target = float(wanted * self._size * self._factor(seen))
-                if self._stops:
-                    stop = min(float(self._stop * seen.atr), _FARTHEST)
-                    take_profit = float(self._take_profit * seen.atr)
-            return Decision(action, target, stop, take_profit, tuple(values), regime, confidence(values))
+            said = self._said(seen, view(kept, seen.close, seen.atr))
+            action, target, stop, take_profit = best(said.values), None, None, None
+            wanted = np.float32(0.0) if said.rests else self._exposures[action]
+            if not said.undecided and np.sign(wanted) != np.sign(kept.units):
+                target, stop, take_profit = said.mind.order(wanted, seen)
+            if said.rests:
+                return Decision(None, target, stop, take_profit, None, regime, None, said.reason)
+            sure = confidence(said.values)
+            return Decision(action, target, stop, take_profit, tuple(said.values), regime, sure, said.reason)
 
-    def values(self, features: Array, view: Array) -> Array:
-        """What each action is worth.
+    def values(self, features: Array, view: Array, brain: int = 0) -> Array:
+        """What each action is worth to a brain, before decision rules make something of it.
 
         Args:
             features: scaled, float32 [rows, features].
             view: of the account, float32 [rows, 4].
+            brain: which of several; the first is the champion.
 
         Returns:
             float32 [rows, actions].
         """
         with np.errstate(all="ignore"):
-            return self._brain.values(np.asarray(features, np.float32), np.asarray(view, np.float32))
+            asked = self._minds[brain].brain
+            return asked.values(np.asarray(features, np.float32), np.asarray(view, np.float32))
 
-    def leaves(self, features: Array, view: Array) -> NDArray[np.intp]:
+    def leaves(self, features: Array, view: Array, brain: int = 0) -> NDArray[np.intp]:
         """Which leaf each tree of a forest ends in, market trees first [rows, trees]; arguments as of `values`.
 
         Raises:
-            UserError: the champion is no forest.
+            UserError: the brain is no forest.
         """
-        if not isinstance(self._native, Forest):
+        native = self._minds[brain].native
+        if not isinstance(native, Forest):
             raise UserError("champion: only a forest has leaves, this one is a network")
-        return self._native.leaves(np.asarray(features, np.float32), np.asarray(view, np.float32))
+        return native.leaves(np.asarray(features, np.float32), np.asarray(view, np.float32))
+
+    @property
+    def last_said(self) -> list[str | None] | None:
+        """What the brains said on the last bars, as far as later decisions depend on it; None where none does.
+
+        With it `warm_up` is as good as a `state`: see `recall`.
+        """
+        return None if self._rules is None else self._rules.state()
+
+    def recall(self, said: Sequence[str | None]) -> None:
+        """Take up what the brains said on the last bars that it was warmed up with, as `last_said` told it.
+
+        Raises:
+            UserError: it is of another bundle.
+        """
+        try:
+            if self._rules is not None:
+                self._rules.restore(said)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise UserError(f"what was said on the last bars: damaged: {error}") from None
 
     def state(self) -> dict[str, Any]:
         """All that `on_bar` depends on beside the bundle, as JSON can hold it."""
         keeper = {"peak": self._keeper.peak, "side": self._keeper.side, "held": self._keeper.held}
-        return {"format": _STATE, "bundle": self._hash, "market": self._market.state(), "account": keeper}
+        state = {"format": _STATE, "bundle": self._hash, "market": self._market.state(), "account": keeper}
+        return state if self._rules is None else state | {"said": self._rules.state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a `state` of this bundle; decisions are the same as if there had been no break.
@@ -190,30 +195,21 @@ class Champion:
             raise UserError("state: not what Champion.state gives")
         if state.get("bundle") != self._hash:
             raise UserError("state: of another bundle; load the one it was saved with")
-        before = self._market.state()
+        before, rules = self._market.state(), self._rules
         try:
             account = state["account"]
             keeper = Keeper(float(account["peak"]), int(account["side"]), float(account["held"]))
             self._market.restore(state["market"])
+            if rules is not None:
+                rules.restore(state["said"])
         except (KeyError, TypeError, ValueError) as error:
             self._market.restore(before)
             raise UserError(f"state: damaged: {error!r}") from None
         self._keeper = keeper
 
-    def _factor(self, seen: Observation) -> np.float32:
-        """On exposure, from caution and trust."""
-        factor = np.float32(1.0)
-        if self._caution is not None:
-            factor = factor * self._caution.factor(seen.features)
-        if self._trust is not None:
-            factor = factor * self._trust.factor(seen.regime)
-        return factor
-
-
-def _caution(leaves: Leaves, bundle: Bundle, features: int) -> Caution | None:
-    memory = bundle.manifest.memory
-    if not memory.acts or memory.strength == 0.0:
-        return None
-    moments = np.asarray(bundle.tensors.get("memory.weight", ())).size
-    moment, weight = leaves.numbers("memory.features", (moments, features)), leaves.numbers("memory.weight", (moments,))
-    return Caution(moment, weight, memory.reach, memory.strength)
+    def _said(self, seen: Observation, view: Array) -> Said:
+        """What the champion makes of a bar, by its rules where it has some."""
+        if self._rules is not None:
+            return self._rules.decide(seen, view)
+        mind = self._minds[0]
+        return Said(mind.brain.values(seen.features, view).tolist(), mind)

@@ -17,8 +17,12 @@ REASONS = (
     "bad_prices",
     "unknown_regime",
     "account",
+    "undecided",
+    "resting",
 )
-"""Why there may be no decision at a bar; `Decision.reason` begins with one of them, a colon and the particulars."""
+"""Why nothing is made of a bar; `Decision.reason` begins with one of them, a colon and the particulars.
+
+The last two are of decision rules: the best action is not clear enough; it is flat in this regime."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +30,14 @@ class Decision:
     """What a champion wants at the close of a bar, to be filled at the next open.
 
     Attributes:
-        action: place of the chosen action among the bundle's; None where it could not decide.
+        action: place of the best action among the bundle's; None where it could not decide or rests.
         target: signed multiple of equity to hold from the next open; 0 is flat, None is no order: keep what is held.
         stop: distance of the stop loss as a fraction of the entry price; None where there is no order or no stop.
         take_profit: the same for the take-profit.
-        values: what each action is worth to it; None where it could not decide.
+        values: what each action is worth to it; None where it could not decide or rests.
         regime: of the market, by name.
         confidence: (best − second) / (best − worst) of the values; 0 where all tie.
-        reason: why it could not decide, one of `REASONS` and the particulars; empty where it did.
+        reason: why it could not decide, is undecided or rests, one of `REASONS` and the particulars; else empty.
     """
 
     action: int | None

@@ -2,13 +2,16 @@
 against the schema: whoever reads it finds every key there, and of the right type.
 
 Keys that are not known here are passed over, so that a later minor version may add some; a key that changes what the
-champion sees (one of the features' or regimes' settings) is never passed over.
+champion sees or does (one of the features' or regimes' settings, or of its decision rules) is never passed over.
+Version 2 has decision rules (`inference`), without which a champion would act otherwise than it was judged: a reader of
+version 1 refuses it.
 """
 
 import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
+from agents.live.inference import Inference, check_inference, check_species
 from agents.live.schema import manifest_schema, mistakes
 from markets.errors import UserError
 from markets.features import FeatureSettings, features, relative_atr_window, warmup
@@ -16,14 +19,13 @@ from markets.regimes import REGIMES, RegimeSettings
 from markets.scaling import Scaler
 from markets.settings import build, setting, shown
 
-__all__ = ["ACCOUNT_VIEW", "FORMAT", "MAJOR", "Manifest", "read_manifest"]
+__all__ = ["ACCOUNT_VIEW", "FORMAT", "MAJORS", "Manifest", "read_manifest"]
 
 T = TypeVar("T")
 
-_MANY = 1_000_000
-"""Units of a layer, or trees, at most."""
-
-FORMAT, MAJOR = "lineage-arena.bundle", 1
+FORMAT = "lineage-arena.bundle"
+MAJORS = 1, 2
+"""As bred, and by decision rules."""
 
 ACCOUNT_VIEW = ["position", "unrealised", "drawdown", "holding"]
 
@@ -143,6 +145,18 @@ class Manifest:
     trust: Trust = setting()
     broker: Broker = setting()
     instrument: Instrument = setting()
+    inference: Inference | None = None
+
+    def lookbacks(self) -> tuple[int | None, ...]:
+        """The look-back under which each regime is seen, `unknown` left out; None is that of the features' settings."""
+        known = self.regimes.names[:-1]
+        return tuple(None if self.inference is None else self.inference.regimes[name].lookback for name in known)
+
+    def views(self) -> dict[int | None, FeatureSettings]:
+        """What is seen under each look-back; what the champion was bred on comes first."""
+        own = self.features.settings
+        others = (back for back in self.lookbacks() if back is not None)
+        return {None: own} | {back: dataclasses.replace(own, lookback=back) for back in others}
 
     @property
     def scaler(self) -> Scaler:
@@ -176,12 +190,15 @@ def read_manifest(values: Mapping[str, Any], where: str) -> Manifest:
     known = [(column.name, column.window, column.scaled) for column in manifest.features.list]
     if known != [(feature.name, feature.window, feature.scaled) for feature in made]:
         raise UserError(f"{where}: features.list: not what features.settings make here; use the bundle's own runner")
-    least = max(warmup(made), manifest.regimes.settings.window, relative_atr_window())
-    if manifest.warm_up < least:
-        raise UserError(f"{where}: warm_up: {manifest.warm_up} bars must be at least {least}")
     if manifest.regimes.names != REGIMES:
         raise UserError(f"{where}: regimes.names: expected {', '.join(REGIMES)}")
-    _check_species(manifest.species, where)
+    check_species(manifest.species.name, manifest.species.settings, where, "species")
+    if manifest.inference is not None:
+        _check_rules(manifest, manifest.inference, str(values["version"]), where)
+    seen = [warmup(features(view, manifest.features.columns)) for view in manifest.views().values()]
+    least = max(*seen, manifest.regimes.settings.window, relative_atr_window())
+    if manifest.warm_up < least:
+        raise UserError(f"{where}: warm_up: {manifest.warm_up} bars must be at least {least}")
     if not 2 <= len(manifest.actions.names) == len(manifest.actions.exposures):
         raise UserError(f"{where}: actions: expected two names at least and an exposure for each")
     _check_rest(values, where)
@@ -197,23 +214,14 @@ def _check_rest(values: Mapping[str, Any], where: str) -> None:
         raise UserError(f"{where}: {mistake}")
 
 
-def _check_species(species: Species, where: str) -> None:
-    """That the settings say how the brain is laid out."""
-    counts: dict[str, tuple[Any, int, int]] = {}
-    if species.name == "forest":
-        if species.settings.get("layout") not in ("oblivious", "ordinary"):
-            raise UserError(f"{where}: species.settings.layout: expected oblivious or ordinary")
-        least = {"depth": (1, 16), "market_trees": (0, _MANY), "state_trees": (0, _MANY)}
-        counts = {key: (species.settings.get(key), *span) for key, span in least.items()}
-    else:
-        hidden = species.settings.get("hidden")
-        if not isinstance(hidden, list) or not hidden:
-            raise UserError(f"{where}: species.settings.hidden: expected a list of layers, got {shown(hidden)}")
-        counts = {f"hidden[{place}]": (units, 1, _MANY) for place, units in enumerate(hidden)}
-    for key, (value, low, high) in counts.items():
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            wanted = f"a whole number from {low} to {high:,}"
-            raise UserError(f"{where}: species.settings.{key}: expected {wanted}, got {shown(value)}")
+def _check_rules(manifest: Manifest, rules: Inference, version: str, where: str) -> None:
+    """That decision rules are of this champion, and of a version that has them."""
+    if version.startswith("1."):
+        raise UserError(f"{where}: version: {version} has no decision rules (inference); right is 2.0")
+    check_inference(rules, manifest.regimes.names[:-1], where)
+    first = rules.brains[0]
+    if (first.species, first.settings) != (manifest.species.name, manifest.species.settings):
+        raise UserError(f"{where}: inference.brains[0]: not the species of the champion, which comes first")
 
 
 def _check_version(values: Mapping[str, Any], where: str) -> None:
@@ -222,9 +230,9 @@ def _check_version(values: Mapping[str, Any], where: str) -> None:
     version = values.get("version")
     major, _, minor = version.partition(".") if isinstance(version, str) else ("", "", "")
     if not (major.isascii() and major.isdigit() and minor.isascii() and minor.isdigit()):
-        raise UserError(f"{where}: version: expected {MAJOR} and a minor number, such as 1.0, got {shown(version)}")
-    if major != str(MAJOR):
-        raise UserError(f"{where}: version: {shown(version)} cannot be read; this runner reads version {MAJOR}")
+        raise UserError(f"{where}: version: expected 1 or 2 and a minor number, such as 1.0, got {shown(version)}")
+    if major not in map(str, MAJORS):
+        raise UserError(f"{where}: version: {shown(version)} cannot be read; this runner reads versions 1 and 2")
 
 
 def _build(cls: type[T], values: object, where: str) -> T:

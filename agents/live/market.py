@@ -31,7 +31,7 @@ class Observation(NamedTuple):
     """The market at the close of a bar.
 
     Attributes:
-        features: scaled and clipped, float32 [features].
+        features: scaled and clipped, float32 [features]; of the look-back that decision rules have for the regime.
         regime: its place in the bundle's `regimes.names`.
         atr: average true range as a fraction of the close, > 0.
         close: mid close, in price.
@@ -52,10 +52,12 @@ class Market:
 
     def __init__(self, manifest: Manifest) -> None:
         self._manifest = manifest
-        self._chosen = features(manifest.features.settings, manifest.features.columns)
         self._columns = manifest.features.columns
         self._scaler = manifest.scaler
-        self._market = len(self._chosen) - len(self._columns)
+        views = manifest.views()
+        self._chosen = [feature for view in views.values() for feature in features(view, self._columns)]
+        self._width, self._market = len(manifest.features.list), len(manifest.features.list) - len(self._columns)
+        self._view = [list(views).index(back) for back in manifest.lookbacks()]
         self._least = manifest.warm_up
         self._spread, self._spread_rate = manifest.broker.spread, manifest.broker.spread_rate
         self._nearest = manifest.clock.shortest
@@ -99,14 +101,13 @@ class Market:
             return True, f"too_early: a bar came less than {self._nearest:g} seconds after the one before this"
         if step > self._longest:
             return True, f"gap: {step / 1e6:.0f} seconds since the bar before, at most {self._longest / 1e6:.0f} known"
-        raw = self._stream.features
-        regime = self._stream.regime
-        if regime == UNKNOWN or not np.isfinite(raw[: self._market]).all():
+        raw, regime = self._stream.features.reshape(-1, self._width), self._stream.regime
+        if regime == UNKNOWN or not np.isfinite(raw[:, : self._market]).all():
             return True, "unknown_regime: the market has no regime in this window"
         atr = self._stream.relative_atr
         atr = max(atr, _ATR_LEAST) if atr == atr else _ATR_NONE
         close = np.float32(0.5) * (np.float32(bid[CLOSE]) + np.float32(ask[CLOSE]))
-        return True, Observation(self._scaler.apply(raw), regime, np.float32(atr), close)
+        return True, Observation(self._scaler.apply(raw[self._view[regime]]), regime, np.float32(atr), close)
 
     def warm_up(self, bars: Bars | Iterable[Bar] | Iterable[Mapping[str, Any]]) -> int:
         """Many bars, older first; those that are odd or not newer than the last are passed over. How many were taken.

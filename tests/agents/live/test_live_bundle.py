@@ -144,9 +144,9 @@ def _set(*path: Any, to: Any) -> Callable[[dict[str, Any]], None]:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (_set("version", to="2.0"), "version: '2.0' cannot be read; this runner reads version 1"),
-        (_set("version", to=1.0), "version: expected 1 and a minor number, such as 1.0, got 1.0"),
-        (_set("version", to="1.x"), "version: expected 1 and a minor number"),
+        (_set("version", to="3.0"), "version: '3.0' cannot be read; this runner reads versions 1 and 2"),
+        (_set("version", to=1.0), "version: expected 1 or 2 and a minor number, such as 1.0, got 1.0"),
+        (_set("version", to="1.x"), "version: expected 1 or 2 and a minor number"),
         (_set("warm_up", to=10), "warm_up: 10 bars must be at least 282"),
         (_set("warm_up", to=None), "warm_up: expected a whole number, got None"),
         (_set("species", "name", to="oracle"), "species.name: 'oracle' is not one of qnetwork, forest"),

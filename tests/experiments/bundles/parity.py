@@ -144,13 +144,13 @@ def compare(bundle: Path, bars: Bars) -> Parity:
 
     champion._market.take = listen
     views: list[Any] = []
-    answer = champion._brain.values
+    answer = champion._minds[0].brain.values
 
     def look(features: Any, view: Any) -> Any:
         views.append(view)
         return answer(features, view)
 
-    champion._brain.values = look
+    champion._minds[0].brain.values = look
     walk = live.Walk(champion)
     shadow = _Listener(walk._shadow)
     steps = walk.extend(live.Bars(bars.symbol, bars.time, bars.bid, bars.ask, bars.volume))[:count]
