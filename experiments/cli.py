@@ -40,6 +40,7 @@ COMMANDS = (
     Command("resume", "experiments.commands.resume", "go on with a run from its last checkpoint"),
     Command("runs", "experiments.commands.runs", "list the runs there are, with state and best scores"),
     Command("show", "experiments.commands.show", "show one run: how far it is, who was born, who its champions are"),
+    Command("check", "experiments.commands.check", "see that nothing of a run looks ahead"),
     Command("report", "experiments.commands.report", "write the report on a run: one HTML file that works offline"),
     Command("lineage", "experiments.commands.lineage", "show or write who descends from whom, in a run or a file"),
     Command(
@@ -65,6 +66,7 @@ COMMANDS = (
     Command(
         "learning", "experiments.commands.learning", "show what learning inside a life and evolution add to each other"
     ),
+    Command("evidence", "experiments.commands.evidence", "show that certificates tell noise from edge"),
     Command("scars", "experiments.commands.scars", "show whether scars keep agents from being ruined again"),
     Command("bench", "experiments.commands.bench", "measure how fast this machine turns worlds"),
 )
