@@ -31,6 +31,8 @@ _BLOCKS = 50
 """So many blocks fit into a record at least."""
 _LEAST_PERIODS = 8
 """Below, Hansen's bound √(2 log log T) is not even 1.2, and no bootstrap means anything."""
+_STILL = 1e-12
+"""Variance, as a share of the mean square, and profit of a period, as a share of capital, that are but rounding."""
 _PIECE = 128
 _KEPT = 12
 """Sets of draws kept: a study asks for the same lengths of blocks again and again."""
@@ -50,7 +52,7 @@ class Superiority(NamedTuple):
     p_upper: float
     """Of SPA: every column counts as without merit (White's reality check, studentised)."""
     idle: NDArray[np.bool_]
-    """Columns whose differential never moves, [columns]."""
+    """Columns whose differential never moves, but for rounding, [columns]."""
     block: int
     """Mean length of the bootstrap's blocks, in periods."""
 
@@ -149,8 +151,8 @@ def block_length(returns: NDArray[np.float64], holding_days: Sequence[float] | N
 
 
 def _still(table: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Columns that hold one number all along, [columns]."""
-    still: NDArray[np.bool_] = (table == table[:1]).all(0)
+    """Columns that hold one number all along, but for rounding, [columns]."""
+    still: NDArray[np.bool_] = (table.var(0) <= _STILL * (table**2).mean(0)) | (np.abs(table).max(0) <= _STILL)
     return still
 
 
