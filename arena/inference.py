@@ -101,6 +101,7 @@ def conduct(
     stop: NDArray[np.integer[Any]],
     *,
     costs: float | NDArray[np.floating[Any]] = 1.0,
+    pilot: NDArray[np.integer[Any]] | None = None,
     piece: int = _PIECE,
     keep: Callable[[Moment], Any] = conducted,
 ) -> Iterator[tuple[int, Any]]:
@@ -118,6 +119,8 @@ def conduct(
         first: row of the first decision of each lane [lanes]; the context of the species is read before it.
         stop: one past the last row of each lane [lanes].
         costs: what spread, commission, slippage, fees and financing that is paid are multiplied by [lanes], or all.
+        pilot: the lane whose account a lane's brains see [lanes]; its own where nobody says. With another's, values
+            and gaps are those that its rule would have had beside that lane, and its own money means nothing.
         piece: bars walked at once at most.
         keep: what is wanted of each bar, leaves [lanes, …]; `Conducted` where nobody says. Give the same function
             again, not a new lambda: programs are compiled for each.
@@ -141,7 +144,14 @@ def conduct(
     factor = _checked_costs(setup.rules, costs, lanes)
     bars = suited_piece(piece, max(lanes, len(stretches) * len(views)) * instruments, setup.chunk)
     start, end = (jnp.asarray(column, jnp.int32) for column in stretches.T)
-    market = _Stretches(tape, jnp.asarray(views, jnp.float32), start, end, jnp.asarray(walk.reshape(-1), jnp.int32))
+    market = _Stretches(
+        tape,
+        jnp.asarray(views, jnp.float32),
+        start,
+        end,
+        jnp.asarray(walk.reshape(-1), jnp.int32),
+        None if pilot is None else jnp.asarray(pilot, jnp.int32),
+    )
     device: Decider = jax.tree.map(jnp.asarray, decider)
     standing = _begin(setups, seats, lanes, instruments, _averaged(decider))
     longest = int((stop - first).max()) - 1
@@ -152,13 +162,14 @@ def conduct(
 
 
 class _Stretches(NamedTuple):
-    """The market of a call: stretches that differ, and which one each lane walks."""
+    """The market of a call: stretches that differ, which one each lane walks, and whose account it sees."""
 
     tape: Tape
     views: Array
     first: Int32[Array, "stretches"]
     stop: Int32[Array, "stretches"]
     walk: Int32[Array, "lanes"]
+    pilot: Int32[Array, "lanes"] | None
 
     def by_lane(self, leaf: Array) -> Array:
         """[stretches, …] → [lanes, …], or [1, …] where all lanes walk one."""
@@ -272,6 +283,8 @@ def _step(
     now, own_genes = (jax.tree.map(lambda leaf: _at(leaf, regime), tree) for tree in (decider, genes))
     column = now.view * market.first.shape[0] + market.walk
     view = account_view(account, here.met.decision_close, here.atr, before.peak, before.held, setup.seen)
+    if market.pilot is not None:
+        view = view[market.pilot]
     said: tuple[Array, ...] = ()
     carries: tuple[Any, ...] = ()
     pasts: tuple[Array, ...] = ()

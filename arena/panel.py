@@ -48,19 +48,19 @@ class Panel(NamedTuple):
 
 
 class Decider(NamedTuple):
-    """How each lane acts in each of the regimes, `unknown` left out."""
+    """How each lane acts in each of the regimes, `unknown` left out; made in NumPy."""
 
-    acts: Bool[Array, "lanes regimes"]
+    acts: Bool[Array | np.ndarray, "lanes regimes"]
     """Where False it asks to be flat."""
-    own: Int32[Array, "lanes regimes"]
+    own: Int32[Array | np.ndarray, "lanes regimes"]
     """Brain whose genes, memory and trust make the order."""
-    weights: Float[Array, "lanes regimes brains"]
+    weights: Float[Array | np.ndarray, "lanes regimes brains"]
     """Of the brains' action values; one-hot 1 for one alone. A brain of weight 0 has no say, whatever it says."""
-    threshold: Float[Array, "lanes regimes"]
+    threshold: Float[Array | np.ndarray, "lanes regimes"]
     """Least gap between the two best weighted values; below it no order is given. 0 is always."""
-    average: Int32[Array, "lanes regimes"]
+    average: Int32[Array | np.ndarray, "lanes regimes"]
     """Bars whose values are averaged, this one included: 1 to `AVERAGED`."""
-    view: Int32[Array, "lanes regimes"]
+    view: Int32[Array | np.ndarray, "lanes regimes"]
     """Which of the views is seen."""
 
 

@@ -46,6 +46,8 @@ COMMANDS = (
     Command(
         "trees", "experiments.commands.trees", "look at a forest of a run or a file, or write it as ONNX or XGBoost"
     ),
+    Command("grid", "experiments.commands.grid", "try other decision rules of a run's champions on validation"),
+    Command("certify", "experiments.commands.certify", "judge a run's champions on its holdout, which is opened once"),
     Command("export", "experiments.commands.export", "write a champion as a bundle that a live bot loads"),
     Command("prune", "experiments.commands.prune", "say what of a run nobody needs any more, and free it"),
     Command("verify", "experiments.commands.verify", "see that a bundle is whole and decides as its champion did"),

@@ -25,7 +25,7 @@ from markets.splits import Split, SplitSettings, fold_splits, without_holdout
 from markets.tape import Tape
 from markets.windows import UNKNOWN, WindowSettings, apart, spaced, strata_of, window_starts
 
-__all__ = ["Market", "Segment", "prepare"]
+__all__ = ["Market", "Segment", "own_columns", "prepare", "quoted"]
 
 _POINTS = 33
 """Ranks at which a feature's values are known to those who ask for thresholds: every 32nd of all."""
@@ -114,12 +114,8 @@ def prepare(
     if not symbols:
         raise UserError("market: no bars; name at least one file with market.path")
     _known(costs, symbols)
-    quoted = [
-        bars.with_spread(costs.get(bars.symbol, {}).get("spread", rules.spread), _rate(costs, bars.symbol, rules))
-        for bars in symbols
-    ]
-    groups = [[bars] for bars in quoted] if mode == "pool" else [_common_clock(quoted)]
-    names = sorted(set.intersection(*(set(bars.columns) for bars in quoted)))
+    groups = quoted(symbols, mode=mode, rules=rules, costs=costs)
+    names = own_columns(groups)
     chosen = features(feature_settings, names)
     window = max(warmup(chosen), regime_settings.window)
     trained = scaler is None
@@ -185,7 +181,7 @@ def prepare(
         quantiles=_quantiles(scaled[training & ready]),
         scale=_scale(seen, parts),
     )
-    spread = max(float(np.max(bars.ask - bars.bid)) for bars in quoted)
+    spread = max(float(np.max(bars.ask - bars.bid)) for group in groups for bars in group)
     return Market(
         tape=tape,
         time=np.concatenate([group[0].time for group in seen]),
@@ -198,6 +194,32 @@ def prepare(
         fold=fold,
         room=None if len(folds) == 1 else room_of(folds, windows),
     )
+
+
+def quoted(
+    symbols: Sequence[Bars], *, mode: str, rules: BrokerRules, costs: Mapping[str, Mapping[str, float]]
+) -> list[list[Bars]]:
+    """Bars of each segment to be, with the spreads that are paid and, in a basket, on their common clock.
+
+    Args:
+        symbols: bars of each symbol.
+        mode: `pool` or `basket`.
+        rules: of the broker.
+        costs: numeric broker keys that differ for some symbols.
+
+    Raises:
+        UserError: a basket that shares no clock or currency.
+    """
+    spread = [
+        bars.with_spread(costs.get(bars.symbol, {}).get("spread", rules.spread), _rate(costs, bars.symbol, rules))
+        for bars in symbols
+    ]
+    return [[bars] for bars in spread] if mode == "pool" else [_common_clock(spread)]
+
+
+def own_columns(groups: Sequence[Sequence[Bars]]) -> list[str]:
+    """The user's own columns that all bars have, in order."""
+    return sorted(set.intersection(*(set(bars.columns) for group in groups for bars in group)))
 
 
 def _known(costs: Mapping[str, Mapping[str, float]], symbols: Sequence[Bars]) -> None:
