@@ -22,7 +22,18 @@ from arena.tally import REGIMES
 from markets.account import Account, Closed, Fills, Order
 from markets.tape import MarketWindow, Tape, rules_at, window
 
-__all__ = ["Passed", "Seen", "check_lanes", "silence", "suited_piece", "travel", "window_until", "witness"]
+__all__ = [
+    "Earned",
+    "Passed",
+    "Seen",
+    "check_lanes",
+    "earn",
+    "silence",
+    "suited_piece",
+    "travel",
+    "window_until",
+    "witness",
+]
 
 Kept = TypeVar("Kept")
 
@@ -64,6 +75,15 @@ class Seen(NamedTuple):
     """Direction of the best action."""
     order: Order
     """For the next bar's open."""
+
+
+class Earned(NamedTuple):
+    """No more than what is needed of many agents; leaves [bars, agents, lanes, …], a bar being the one an order met."""
+
+    equity: Float[Array, "bars agents lanes"]
+    """After the bar."""
+    units: Float[Array, "bars agents lanes instruments"]
+    """After the bar, signed."""
 
 
 def travel(
@@ -112,6 +132,19 @@ def witness(
     yield from _journey(_seen, setup, trader, tape, first, stop, piece)
 
 
+def earn(
+    setup: Rollout,
+    trader: Trader,
+    tape: Tape,
+    first: NDArray[np.integer[Any]],
+    stop: NDArray[np.integer[Any]],
+    *,
+    piece: int = _PIECE,
+) -> Iterator[tuple[int, Earned]]:
+    """The same journeys, told by what was earned and held alone; arguments and pieces are those of `travel`."""
+    yield from _journey(_earned, setup, trader, tape, first, stop, piece)
+
+
 def _journey(
     keep: "_Keep[Kept]",
     setup: Rollout,
@@ -143,6 +176,10 @@ def _passed(setup: Rollout, trader: Trader, now: Foreseen, before: Acting, step:
     outcome = step.outcome
     account = outcome.account
     return Passed(account.equity, account.units, step.ask, outcome.fills, outcome.closed, outcome.financing)
+
+
+def _earned(setup: Rollout, trader: Trader, now: Foreseen, before: Acting, step: Step) -> Earned:  # noqa: ARG001
+    return Earned(step.outcome.account.equity, step.outcome.account.units)
 
 
 def _seen(setup: Rollout, trader: Trader, now: Foreseen, before: Acting, step: Step) -> Seen:

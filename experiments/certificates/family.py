@@ -1,0 +1,205 @@
+"""The family that is judged: champions of four regimes, the all-rounder, and the router, which sends each bar to its
+regime's champion and is what a bot would run.
+
+A regime's champion is flat outside its regime. A place that nobody holds is in the family too, and does nothing.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from arena.inference import Decider, Panel
+from arena.plan import Plan
+from arena.rollout import Trader
+from arena.schemas import REGIME_NAMES
+from arena.tally import REGIMES
+from experiments.certificates.counting import stack
+from experiments.champions.champions import Champion, find_champion, read_trader, species_of
+from experiments.inference.rules import Choice
+from experiments.runs.champions import best_scores
+from experiments.runs.directory import RunDirectory
+from experiments.runs.genomes import trader_form
+from markets.errors import UserError
+
+__all__ = [
+    "MEMBERS",
+    "ROUTER",
+    "Family",
+    "Seated",
+    "acts_in",
+    "champion_hashes",
+    "plain_decider",
+    "read_family",
+    "ruled",
+    "seated",
+]
+
+ROUTER = "router"
+
+MEMBERS = (*REGIME_NAMES, ROUTER)
+"""In the order of every array with an axis of members: regimes, all-rounder, router."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """The champions of one replicate and fold, by the group they hold.
+
+    Attributes:
+        champions: by regime or `all`; those that nobody holds are missing.
+        traders: how they act, likewise.
+        genomes: SHA-256 of each one's file, likewise.
+    """
+
+    champions: Mapping[str, Champion]
+    traders: Mapping[str, Trader]
+    genomes: Mapping[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Seated:
+    """A family as `conduct` takes it.
+
+    Attributes:
+        panel: the brains.
+        seat: number of each champion's brain, by group.
+    """
+
+    panel: Panel
+    seat: Mapping[str, int]
+
+
+def champion_hashes(directory: RunDirectory, replicate: int, folds: int) -> dict[str, str]:
+    """SHA-256 of the file of every champion of a replicate, by what it holds; of several folds by fold too.
+
+    Raises:
+        UserError: there are none, or a file is gone.
+    """
+    found = {}
+    for fold in range(folds):
+        for group in held_groups(directory, replicate, fold):
+            champion = find_champion(directory, group, replicate, fold)
+            found[f"{group} {fold}" if folds > 1 else group] = _hash_of(champion.path)
+    return found
+
+
+def held_groups(directory: RunDirectory, replicate: int, fold: int) -> list[str]:
+    """The regimes, and `all`, that somebody holds.
+
+    Raises:
+        UserError: there are none.
+    """
+    held = {regime for regime, own in best_scores(directory, fold) if own == replicate - 1}
+    if not held:
+        raise UserError(f"{directory.root}: has no champions to certify, nobody has come into its archive")
+    return [name for name in REGIME_NAMES if name in held]
+
+
+def read_family(directory: RunDirectory, plan: Plan, replicate: int, fold: int) -> Family:
+    """The champions of a replicate.
+
+    Args:
+        directory: of the run.
+        plan: of it.
+        replicate: from 1.
+        fold: of the split.
+
+    Raises:
+        UserError: it has none, or a file is gone or damaged.
+    """
+    champions, traders, genomes = {}, {}, {}
+    for group in held_groups(directory, replicate, fold):
+        own = find_champion(directory, group, replicate, fold)
+        champions[group] = own
+        _, traders[group] = read_trader(directory, own, plan.settings)
+        genomes[group] = _hash_of(own.path)
+    return Family(champions, traders, genomes)
+
+
+def seated(family: Family, plan: Plan) -> Seated:
+    """The family's brains, numbered through by species in the order of the plan."""
+    by_species, seat, number = [], {}, 0
+    for name in plan.names:
+        mine = [group for group, own in family.champions.items() if own.species == name]
+        for group in mine:
+            seat[group] = number
+            number += 1
+        if mine:
+            traders = stack([family.traders[group] for group in mine])
+        else:
+            form = trader_form(species_of(plan.settings, name, plan.features), plan.settings.scars.memory)
+            traders = jax.tree.map(lambda leaf: np.zeros((0, *leaf.shape), leaf.dtype), form)
+        by_species.append(jax.tree.map(jnp.asarray, traders))
+    return Seated(Panel(tuple(by_species)), seat)
+
+
+def acts_in(groups: Sequence[str]) -> NDArray[np.bool_]:
+    """The regimes each member may act in, [members, regimes]; none where nobody holds the place.
+
+    Args:
+        groups: that somebody holds.
+    """
+    acts = np.zeros((len(MEMBERS), REGIMES), bool)
+    for place, name in enumerate(REGIME_NAMES[:REGIMES]):
+        acts[place, place] = acts[-1, place] = name in groups
+    acts[REGIMES] = REGIME_NAMES[REGIMES] in groups
+    return acts
+
+
+def brain_of(member: int, regime: int) -> str:
+    """The group whose champion a member is in a regime."""
+    return REGIME_NAMES[regime] if MEMBERS[member] == ROUTER else MEMBERS[member]
+
+
+def ruled(family: Family, own: Seated, choices: Mapping[str, Choice]) -> tuple[Decider, tuple[int | None, ...]]:
+    """How the members decide: by the choices of the grid, and where there is none as bred.
+
+    Args:
+        family: of one replicate and fold.
+        own: its brains.
+        choices: by the group whose champion acts so.
+
+    Returns:
+        The decider, leaves [members, …], and the look-backs of the views that it names; the first is the tape's own.
+    """
+    acts = acts_in(list(family.champions))
+    shape = acts.shape
+    lookbacks = tuple(dict.fromkeys((None, *(choice.lookback for choice in choices.values()))))
+    decider = Decider(
+        acts=acts,
+        own=np.zeros(shape, np.int32),
+        weights=np.zeros((*shape, len(own.seat)), np.float32),
+        threshold=np.zeros(shape, np.float32),
+        average=np.ones(shape, np.int32),
+        view=np.zeros(shape, np.int32),
+    )
+    for member, regime in np.argwhere(acts):
+        group, at = brain_of(member, regime), (member, regime)
+        decider.own[at] = own.seat[group]
+        choice = choices.get(group)
+        if choice is None:
+            decider.weights[(*at, own.seat[group])] = 1.0
+            continue
+        for name, weight in zip(choice.groups, choice.weights[regime], strict=True):
+            decider.weights[(*at, own.seat[name])] += weight
+        decider.threshold[at] = choice.gap
+        decider.average[at] = choice.average
+        decider.view[at] = lookbacks.index(choice.lookback)
+    return decider, lookbacks
+
+
+def plain_decider(family: Family, own: Seated) -> Decider:
+    """Everybody as bred: the best of its own values at every bar, leaves [members, …]."""
+    return ruled(family, own, {})[0]
+
+
+def _hash_of(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); bring it back") from error
