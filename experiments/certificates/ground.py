@@ -105,7 +105,7 @@ def ground_of(market: Market, rows: Sequence[Rows], settings: Settings) -> Groun
 
 def _known(market: Market, first: int, stop: int) -> tuple[int, int]:
     """The rows from the first one whose regime is known on: before it nobody can trade."""
-    regime = np.asarray(market.tape.regime[first:stop])
+    regime = np.asarray(market.tape.regime)[first:stop]
     known = np.flatnonzero(regime < REGIMES)
     return (first + int(known[0]), stop) if len(known) else (stop, stop)
 
@@ -113,8 +113,7 @@ def _known(market: Market, first: int, stop: int) -> tuple[int, int]:
 def mid_gain(market: Market, stretch: Stretch) -> NDArray[np.float64]:
     """Simple return of the mid from close to close over each bar that an order met, [bars, instruments]."""
     rows = slice(stretch.first, stretch.stop)
-    close = 0.5 * (
-        np.asarray(market.tape.bid[rows, :, CLOSE], np.float64) + np.asarray(market.tape.ask[rows, :, CLOSE])
-    )
+    bid, ask = (np.asarray(side)[rows, :, CLOSE].astype(np.float64) for side in (market.tape.bid, market.tape.ask))
+    close = 0.5 * (bid + ask)
     gain: NDArray[np.float64] = close[1:] / close[:-1] - 1.0
     return gain

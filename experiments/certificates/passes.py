@@ -129,20 +129,17 @@ class _Gathered:
         fills = piece.fills
         bar, slot, lane, instrument = np.nonzero((np.asarray(fills.units) != 0) & inside[:, None, :, None])
         units = np.abs(fills.units[bar, slot, lane, instrument].astype(np.float64))
-        np.add.at(self._traded, lane, units * fills.price[bar, slot, lane, instrument])
+        self._traded += self._by_lane(lane, units * fills.price[bar, slot, lane, instrument])
         for name in ("commission", "slippage", "fee"):
-            np.add.at(
-                self._paid[:, CHARGES.index(name)],
-                lane,
-                getattr(fills, name)[bar, slot, lane, instrument].astype(np.float64),
-            )
+            paid = getattr(fills, name)[bar, slot, lane, instrument]
+            self._paid[:, CHARGES.index(name)] += self._by_lane(lane, paid)
         # A long's target and a short's stop are met at the high; see `experiments.replay.metrics.spread_paid`.
         sold = fills.units[bar, slot, lane, instrument] < 0
         high = (fills.reason[bar, slot, lane, instrument] == _TARGET) == sold
         column = np.select([slot <= 1, slot == 3, high], [OPEN, CLOSE, HIGH], LOW)
         row = self._first[lane] + before + bar + 1
         wide = (self._ask[row, instrument, column] - self._bid[row, instrument, column]).astype(np.float64)
-        np.add.at(self._paid[:, CHARGES.index("spread")], lane, 0.5 * units * wide * self._factor[lane])
+        self._paid[:, CHARGES.index("spread")] += self._by_lane(lane, 0.5 * units * wide * self._factor[lane])
         closed = piece.closed
         for order, (happened, profit) in enumerate(
             (
@@ -155,15 +152,20 @@ class _Gathered:
             gained = np.zeros(len(at)) if profit is None else profit[at, lane, instrument].astype(np.float64)
             self._events.append(np.stack([lane, instrument, before + at, np.full(len(at), order), gained]))
 
+    def _by_lane(self, lane: NDArray[np.intp], values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """Sums of what belongs to each lane."""
+        return np.asarray(np.bincount(lane, values.astype(np.float64), len(self._bars)), np.float64)
+
     def finished(self) -> list[Pass]:
         """The passes."""
         equity, exposure = np.concatenate(self._equity), np.concatenate(self._exposure)
         events = np.concatenate(self._events, axis=1)
         events = events[:, np.lexsort(events[3::-1])]  # by lane, instrument, bar, order within the bar
+        ends = np.searchsorted(events[0], np.arange(len(self._bars) + 1))
         made = []
         for lane, bars in enumerate(self._bars.tolist()):
             own = np.append(1.0, equity[:bars, lane].astype(np.float64) / self._cash)
-            mine = events[1:, events[0] == lane]
+            mine = events[1:, ends[lane] : ends[lane + 1]]
             made.append(
                 Pass(
                     equity=np.maximum(own, 0.0),

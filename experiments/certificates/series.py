@@ -43,7 +43,7 @@ def acting(regimes: NDArray[np.bool_], market: Market, stretch: Stretch) -> NDAr
         market: prepared.
         stretch: of it.
     """
-    regime = np.asarray(market.tape.regime[stretch.first : stretch.stop - 1])
+    regime = np.asarray(market.tape.regime)[stretch.first : stretch.stop - 1]
     known = np.concatenate([regimes, np.zeros((len(regimes), 1), bool)], axis=1)
     return known[:, np.minimum(regime, REGIMES)].T
 
@@ -56,7 +56,7 @@ def spells(regimes: NDArray[np.bool_], market: Market, stretch: Stretch) -> NDAr
         market: prepared.
         stretch: of it.
     """
-    regime = np.asarray(market.tape.regime[stretch.first : stretch.stop - 1])
+    regime = np.asarray(market.tape.regime)[stretch.first : stretch.stop - 1]
     begins = regime[np.append(True, regime[1:] != regime[:-1])]
     return regimes @ np.bincount(begins, minlength=REGIMES + 1)[:REGIMES]
 

@@ -135,7 +135,7 @@ def regimes(own: Shown, days_per_year: float, calendar: Calendar) -> list[dict[s
     for index, name in enumerate(REGIME_NAMES[:REGIMES]):
         parts, profits, held, bars = [], [], [], 0
         for (market, stretch), each in zip(own.stretches, own.passes, strict=True):
-            here = np.asarray(market.tape.regime[stretch.first : stretch.stop - 1]) == index
+            here = np.asarray(market.tape.regime)[stretch.first : stretch.stop - 1] == index
             time = market.time[stretch.first + 1 : stretch.stop]
             day, summed = daily(time, np.stack([np.where(here, each.returns, 0.0), here], 1), calendar)
             parts.append((day, summed))
