@@ -83,6 +83,16 @@ def test_quantstats_agrees_on_the_length_of_the_deepest_fall(returns: np.ndarray
     assert of(np.append(0.01, returns))["max_drawdown_days"] == deepest
 
 
+def test_quantstats_counts_calendar_days_and_does_not_see_a_fall_from_the_first_day_to_the_last():
+    returns = np.array([0.01, -0.02, 0.001, 0.001, 0.03])  # Thursday to Wednesday, under water from Friday to Tuesday
+    days = pd.Series(returns, pd.bdate_range("2024-01-04", periods=5))
+    assert quantstats.drawdown_details(quantstats.to_drawdown_series(days))["days"].tolist() == [5]
+    assert of(returns)["max_drawdown_days"] == 3
+    sinking = np.array([-0.02, 0.01, 0.005])
+    assert quantstats.drawdown_details(quantstats.to_drawdown_series(series(sinking))).empty
+    assert of(sinking)["max_drawdown_days"] == 3
+
+
 @many
 def test_sortino_differs_by_the_root_of_n_less_one_over_n(returns: np.ndarray):
     factor = math.sqrt((len(returns) - 1) / len(returns))
@@ -139,6 +149,7 @@ def test_what_is_undefined_here_is_infinite_missing_or_an_error_there():
             quantstats.calmar(series(rising))
         assert of(rising)["omega"] is None
         assert math.isnan(empyrical.omega_ratio(rising))
+        assert math.isnan(quantstats.omega(series(rising)))
         assert of(rising, trades=rising)["profit_factor"] is None
         assert quantstats.profit_factor(series(rising)) == math.inf
         lost = np.array([0.1, -1.0, 0.0])
