@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from arena.founding import found, spread
+from arena.founding import begin_fold, found, spread
 from arena.frames import founder_frame, frames
 from arena.generation import make_generation
 from arena.plan import make_plan
@@ -25,16 +25,18 @@ from arena.state import ArenaState
 from genomes.registry import make_species
 from genomes.species import Shape
 from markets.bars import Bars
+from markets.folds import padded
 from markets.preparation import Market, prepare
 from markets.readers import ReadSettings, read_frame
 from markets.scaling import Scaler
+from markets.tape import Tape
 from markets.windows import WindowSettings
 
 __all__ = ["Arena", "make_market", "market_from_frame"]
 
 
 def make_market(
-    symbols: Sequence[Bars], settings: Settings, *, mode: str = "pool", scaler: Scaler | None = None
+    symbols: Sequence[Bars], settings: Settings, *, mode: str = "pool", scaler: Scaler | None = None, fold: int = 0
 ) -> Market:
     """The tape of some bars under the settings of an evolution.
 
@@ -44,6 +46,7 @@ def make_market(
         mode: `pool` makes every symbol a segment; `basket` trades all of them at once, on their common clock.
         scaler: of another market, to judge on these bars what was bred there: nothing is trained on them, and all of
             them are validation, in as many windows as there is room for.
+        fold: which of the folds, where the split has several.
 
     Raises:
         UserError: too few bars, or a basket without a common clock or currency.
@@ -66,11 +69,12 @@ def make_market(
             context=context,
         ),
         scaler=scaler,
+        fold=fold,
     )
 
 
 def market_from_frame(
-    frame: pl.DataFrame, settings: Settings, *, mode: str = "pool", reading: ReadSettings | None = None
+    frame: pl.DataFrame, settings: Settings, *, mode: str = "pool", reading: ReadSettings | None = None, fold: int = 0
 ) -> Market:
     """The tape of the bars in a polars frame.
 
@@ -80,11 +84,12 @@ def market_from_frame(
         settings: of the evolution.
         mode: as for `make_market`.
         reading: what the frame does not say about itself.
+        fold: as for `make_market`.
 
     Raises:
         UserError: rows that are no bars, or too few of them.
     """
-    return make_market(read_frame(frame, reading), settings, mode=mode)
+    return make_market(read_frame(frame, reading), settings, mode=mode, fold=fold)
 
 
 class Arena:
@@ -92,8 +97,8 @@ class Arena:
 
     Args:
         settings: of the evolution.
-        market: made with the same settings.
-        state: to go on from; founders where there is none.
+        market: made with the same settings; of several folds the one that is played, which `enter` changes.
+        state: to go on from, of a generation of that fold; founders where there is none.
 
     Raises:
         UserError: settings that cannot be carried out on this machine.
@@ -109,7 +114,7 @@ class Arena:
             state = found(self.plan, market.tape)
             self._made["births"].extend(self.founders(state))
         self.state = spread(self.plan, state)
-        self._tape = put(market.tape, everywhere(self.plan.mesh))
+        self._tape = self._put(market)
 
     @property
     def agent_bars(self) -> int:
@@ -121,6 +126,28 @@ class Arena:
         """Births of the founders of each species, for a state before its first generation."""
         named = zip(self.plan.names, state.populations, strict=True)
         return [founder_frame(np.asarray(on_host(population.id)), name) for name, population in named]
+
+    def enter(self, market: Market) -> None:
+        """Go on in another fold: its windows are played from here on, standings and archive begin anew.
+
+        The program is kept where the fold has as many validation windows as the last one, as it has unless one of them
+        has fewer than its dates have room for; `compile_seconds` then becomes 0.
+
+        Args:
+            market: of the fold, made with the same settings of the same bars.
+        """
+        windows = market.tape.validation.shape
+        if windows != self._tape.validation.shape:
+            self._compiled = None
+        self.compile_seconds = 0.0
+        del self._tape
+        self.market, self._tape = market, self._put(market)
+        self.state = begin_fold(self.plan, self.state, windows[-1])
+
+    def _put(self, market: Market) -> Tape:
+        """The market's tape on the devices, in the shape that all folds have."""
+        laid: Tape = put(padded(market.tape, market.room), everywhere(self.plan.mesh))
+        return laid
 
     def compile(self) -> float:
         """Compile the generation, once; returns the seconds it took."""
@@ -143,7 +170,9 @@ class Arena:
         for _ in range(generations):
             began = time.monotonic()
             record: GenerationRecord = jax.device_get(self.step())
-            made = frames(record, self.plan.names, self.market.time, least=self.plan.settings.fitness.bars)
+            made = frames(
+                record, self.plan.names, self.market.time, least=self.plan.settings.fitness.bars, fold=self.market.fold
+            )
             seconds = time.monotonic() - began
             made["timings"] = pl.DataFrame(
                 {

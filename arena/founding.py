@@ -1,4 +1,4 @@
-"""Founding: the state of the arena before its first generation."""
+"""Founding: the state of the arena before its first generation, and before the first one of a later fold."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -26,7 +26,7 @@ from genomes.genes import Genes, init_genes, mutate_genes
 from genomes.species import Genome, Species
 from markets.tape import Tape
 
-__all__ = ["found", "layout", "models_of", "spread"]
+__all__ = ["begin_fold", "found", "layout", "models_of", "spread"]
 
 
 def found(
@@ -51,6 +51,27 @@ def found(
         tape.quantiles, brains, beside
     )
     return state
+
+
+def begin_fold(plan: Plan, state: ArenaState, windows: int) -> ArenaState:
+    """The state before the first generation of a later fold: all live on, but nobody has a standing, and no champion is
+    left of what other validation windows chose. Ids, trust and memories go on.
+
+    Args:
+        plan: of the run.
+        state: after the last generation of the fold before, spread over the plan's devices; it is donated.
+        windows: validation windows of the fold.
+    """
+
+    def anew(state: ArenaState) -> ArenaState:
+        batch = state.populations[0].id.shape
+        samples = tuple(jax.tree.map(lambda leaf: leaf[0, 0], traders) for traders in state.archive.traders)
+        populations = [own._replace(standing=Standing.new(batch, CASES)) for own in state.populations]
+        archive = empty_archive(plan.replicates, windows, samples)
+        return state._replace(populations=tuple(populations), archive=archive)
+
+    begun: ArenaState = jax.jit(anew, donate_argnums=0, out_shardings=layout(plan))(state)
+    return begun
 
 
 def models_of(plan: Plan, models: int) -> Int32[Array, "places slots"]:

@@ -145,6 +145,12 @@ class Settings:
                 if key not in allowed:
                     yield f"costs.{symbol}.{key}: cannot differ by symbol; these can: {', '.join(allowed)}"
         yield from self._learning_problems()
+        if self.evolution.generations < self.split.least:
+            yield (
+                f"evolution.generations: {self.evolution.generations} generations do not fill {self.split.folds} folds "
+                f"of {self.split.generations}; give {self.split.least} or more, or fewer split.folds or "
+                "split.generations"
+            )
         born = self.evolution.agents * self.evolution.replicates * max(len(self.species), 1)
         if born * (1 + self.evolution.generations) >= 2**32 - 1:
             yield (

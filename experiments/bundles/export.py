@@ -1,6 +1,5 @@
 """Export: a run's champion as a bundle, a folder that appears whole or not at all."""
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -12,17 +11,19 @@ import numpy as np
 from safetensors.numpy import save
 
 from agents.live.bundle import canonical_hash
+from agents.live.inference import CHAMPION
 from arena.rollout import Trader
-from experiments.bundles.golden import golden, packed
-from experiments.bundles.manifest import Risk, manifest_of, warm_up
-from experiments.bundles.metatrader import expert, has_expert
+from experiments.bundles.golden import golden, golden_by_rules, packed
+from experiments.bundles.handing import RuleName, handed_on, look_up
+from experiments.bundles.manifest import Risk, manifest_of
+from experiments.bundles.metatrader import expert
 from experiments.bundles.models import model_of
 from experiments.bundles.packing import pack_runner
 from experiments.bundles.readme import readme
-from experiments.champions.champions import Champion, feature_names, find_champion, read_trader
+from experiments.bundles.saying import certificate_words, left_out
+from experiments.champions.champions import feature_names
 from experiments.champions.world import World, alone, load_world
 from experiments.configuration.study import Study
-from experiments.runs.champions import replicates
 from experiments.runs.directory import RunDirectory
 from experiments.runs.files import see_free, write_folder
 from markets.errors import UserError
@@ -39,31 +40,36 @@ def export(
     replicate: int | None = None,
     symbol: str | None = None,
     risk: Risk | None = None,
+    rule: RuleName | None = None,
     tell: Callable[[str], None] = lambda _: None,
+    note: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Write a champion as a bundle; an equal run and equal options give equal bytes.
 
     Args:
         directory: of the run.
-        who: a regime, `all` (or `all_rounder`), or the id of an agent that is or was a champion.
+        who: a regime, `all` (or `all_rounder`), `router`, or the id of an agent that is or was a champion.
         out: the folder to make; one that exists must be empty.
         replicate: whose champion of the regime, 1 is the first and where nothing is said.
         symbol: of a pool of several, which the champion is to trade; the first by default.
         risk: caps for whoever trades it.
+        rule: `certified` as the member of the certificate that it is, `plain` as bred; the first where there is a
+            certificate of it and nothing is said.
         tell: called with what begins now, in words.
+        note: called with what a person should know of the bundle: its certificate, and what it does without.
 
     Returns:
         The full path of the bundle.
 
     Raises:
-        UserError: no such champion, a run whose bars are gone or have changed, a basket, damage, or a place that cannot
-            be written.
+        UserError: no such champion, none that was certified where that was asked for, a run whose bars are gone or have
+            changed, a basket, damage, or a place that cannot be written.
     """
     out, risk = see_free(out), risk or Risk()
     check(risk, "risk")
     tell("reading the run")
-    champion = find_champion(directory, who, replicate)
     study = _study(directory)
+    found = look_up(directory, study, who, replicate, rule)
     if study.market.mode == "basket":
         raise UserError(
             f"{directory.root}: trades a basket; a bundle is of one instrument, so right is market.mode=pool"
@@ -73,30 +79,40 @@ def export(
             f"{directory.root}: observation.account hides numbers of the account from its agents, and a bundle shows a "
             "champion all four; right is observation=all"
         )
-    species, trader = read_trader(directory, champion, study.settings)
-    world = _world(directory, study)
-    place = _replicate(directory, champion)
-    segment = _segment(world, world.market_of(place), symbol)
-    setup = dataclasses.replace(world.plan.rollouts[world.plan.names.index(champion.species)], species=species)
+    world = _world(directory, study, found.fold)
+    segment = _segment(world, world.market_of(found.replicate - 1), symbol)
     if feature_names(directory) != list(world.market.features):
         raise UserError(f"{directory.manifest}: its features are not those of the configuration; bring both back")
-    tell(f"compiling, and repeating decisions of {champion.species} {champion.id} in the arena")
-    decisions = golden(world, setup, trader, segment, warm_up=warm_up(world))
-    manifest = manifest_of(
-        directory, study, world, champion, setup, trader, replicate=place, segment=segment, risk=risk
-    )
+    handed = handed_on(directory, found, world)
+    champion, brains = handed.champion, handed.brains
+    others = f" and {len(brains) - 1} more" if len(brains) > 1 else ""
+    tell(f"compiling, and repeating decisions of {champion.species} {champion.id}{others} in the arena")
+    manifest = manifest_of(directory, study, world, handed, found, segment=segment, risk=risk)
+    if handed.block is None:
+        decisions = golden(world, handed.setup, handed.trader, segment, warm_up=manifest["warm_up"])
+    else:
+        decisions = golden_by_rules(world, handed, segment, warm_up=manifest["warm_up"])
     tell("writing the bundle")
-    leaves = _leaves(trader)
+    leaves = _leaves(handed.trader)
+    left = left_out(manifest)
     contents = {
-        "champion.safetensors": save(leaves),
-        "model.onnx": model_of(species, trader.genome, world.market.features),
+        CHAMPION: save(leaves),
         "golden.npz": packed(decisions),
-        "README.md": readme(manifest, len(decisions["action"])).encode(),
+        "README.md": readme(manifest, len(decisions["action"]), left).encode(),
         **{f"runner/{name}": content for name, content in pack_runner().items()},
     }
-    if has_expert(manifest):
+    for place in range(1, len(brains)):
+        contents[manifest["inference"]["brains"][place]["file"]] = save(_leaves(brains[place][1]))
+    if "model.onnx" not in left:
+        contents["model.onnx"] = model_of(handed.setup.species, handed.trader.genome, world.market.features)
+    if "mt5/" not in left:
         contents["mt5/ChampionEA.mq5"] = expert(manifest, leaves).encode()
+    if found.certificate is not None:
+        contents["certificate.json"] = (json.dumps(found.certificate, indent=2, ensure_ascii=False) + "\n").encode()
     _write(out, manifest, contents)
+    note(found.note or certificate_words(manifest))
+    for name, why in left.items():
+        note(f"without {name}: {why}")
     return out
 
 
@@ -130,23 +146,13 @@ def _study(directory: RunDirectory) -> Study:
         raise UserError(str(error) if named else f"{directory.config}: {error}") from None
 
 
-def _world(directory: RunDirectory, study: Study) -> World:
+def _world(directory: RunDirectory, study: Study, fold: int) -> World:
     try:
-        return load_world(study, directory.read_manifest().get("data_hash"))
+        return load_world(study, directory.read_manifest().get("data_hash"), fold)
     except UserError as error:
         raise UserError(
             f"{directory.root}: {error} A bundle needs them for its golden decisions; bring them back"
         ) from None
-
-
-def _replicate(directory: RunDirectory, champion: Champion) -> int:
-    """The replicate that a champion lives in, from 0."""
-    count, islands = replicates(directory)
-    if count == 1:
-        return 0
-    births = directory.read("births")
-    island = births.filter(births["id"] == champion.id)["island"].to_list()
-    return int(island[0]) // islands if island else 0
 
 
 def _segment(world: World, market: int, symbol: str | None) -> int:

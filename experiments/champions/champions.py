@@ -8,7 +8,7 @@ from agents.observation import ACCOUNT_VIEW
 from arena.rollout import Trader
 from arena.schemas import REGIME_NAMES
 from arena.settings import Settings
-from experiments.runs.champions import best_scores, replicates
+from experiments.runs.champions import best_scores, fold_reached, replicates
 from experiments.runs.directory import RunDirectory
 from experiments.runs.genomes import champion_file, trader_form
 from experiments.runs.trees import load_tree, metadata_of
@@ -29,6 +29,7 @@ class Champion:
     Attributes:
         id: of the agent.
         generation: when it improved the archive, and its file was written.
+        fold: which it won in.
         path: the file.
         species: what it is.
         scores: log return a bar on validation, of each regime (or `all`) whose champion it is now.
@@ -36,12 +37,13 @@ class Champion:
 
     id: int
     generation: int
+    fold: int
     path: Path
     species: str
     scores: Mapping[str, float]
 
 
-def find_champion(directory: RunDirectory, who: str, replicate: int | None = None) -> Champion:
+def find_champion(directory: RunDirectory, who: str, replicate: int | None = None, fold: int | None = None) -> Champion:
     """The champion a user means.
 
     Args:
@@ -49,18 +51,20 @@ def find_champion(directory: RunDirectory, who: str, replicate: int | None = Non
         who: a regime, `all` (or `all_rounder`), or the id of an agent that is or was a champion; of one that improved
             the archive in several generations as it was in the last of them.
         replicate: whose champion of the regime, 1 is the first and where nothing is said.
+        fold: whose champion of the regime; the last that has any where none is named.
 
     Raises:
         UserError: there is no such champion, or its file is gone or damaged.
     """
     who = "all" if who == _ALL_ROUNDER else who
-    scores = best_scores(directory)
+    scores = best_scores(directory, fold)
+    fold = fold_reached(directory) if fold is None else fold
     rows = directory.read("archive").to_dicts()
     if not scores:
         raise UserError(f"{directory.root}: has no champions, nobody has come into its archive")
     if who in REGIME_NAMES:
         identity = _of_regime(directory, scores, who, replicate)
-        rows = [row for row in rows if row["id"] == identity and row["regime"] == who]
+        rows = [row for row in rows if (row["id"], row["regime"], row["fold"]) == (identity, who, fold)]
     else:
         identity = _of_id(who, replicate)
         rows = [row for row in rows if row["id"] == identity]
@@ -72,6 +76,7 @@ def find_champion(directory: RunDirectory, who: str, replicate: int | None = Non
     return Champion(
         id=identity,
         generation=generation,
+        fold=int(rows[-1]["fold"]),
         path=path,
         species=metadata_of(path).get("species", "of no species"),
         scores={regime: score for (regime, _), (score, own) in scores.items() if own == identity},

@@ -50,18 +50,20 @@ def alone(config: Mapping[str, Any]) -> Study:
     return make_study(config, founded=True)
 
 
-def load_world(study: Study, known: object) -> World:
+def load_world(study: Study, known: object, fold: int = 0) -> World:
     """The market of a run as it was.
 
     Args:
         study: of the run, `alone`.
         known: hash of its bars by its manifest; None where that is not on record.
+        fold: whose tape, where the run has several; champions are looked at on that of theirs
+            (`experiments.runs.champions.fold_reached`).
 
     Raises:
         UserError: its bars are gone, or are not what they were.
     """
     try:
-        supply, market = load_market(study)
+        supply, market = load_market(study, fold)
         plan = make_plan(study.settings, len(market.features))
     except UserError as error:
         line = " ".join(str(error).split()).rstrip(".")

@@ -1,7 +1,7 @@
 """A study: everything one run is made of, typed and checked, and its market made ready."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -20,7 +20,16 @@ from markets.preparation import Market
 from markets.settings import build, setting, shown
 from markets.source import MarketSettings, Supply, market_settings, supply
 
-__all__ = ["RecordSettings", "Study", "load_market", "make_study", "oracle_path"]
+__all__ = [
+    "RecordSettings",
+    "Study",
+    "fold_market",
+    "joined_supply",
+    "load_market",
+    "load_supplies",
+    "make_study",
+    "oracle_path",
+]
 
 _OWN = ("market", "record", "terminal", "training", "bundle", "runs_dir", "force", "check")
 """Keys of the configuration that are not settings of the evolution itself."""
@@ -147,18 +156,43 @@ def _species(group: object) -> dict[str, Any]:
     return dict(group or {})
 
 
-def load_market(study: Study) -> tuple[Supply, Market]:
+def load_market(study: Study, fold: int = 0) -> tuple[Supply, Market]:
     """The study's bars, and the tape made of them; on a made-up market each replicate has its own, from its own seed.
+
+    Args:
+        study: the study.
+        fold: which of the folds, where its split has several.
 
     Raises:
         UserError: bars that cannot be read, or are too few.
     """
+    supplies = load_supplies(study)
+    return joined_supply(supplies), fold_market(study, supplies, fold)
+
+
+def load_supplies(study: Study) -> tuple[Supply, ...]:
+    """The study's bars as they come: of each replicate where they are made up, else once for all of them.
+
+    Raises:
+        UserError: they cannot be read.
+    """
     copies = study.settings.evolution.replicates if study.market.made_up else 1
-    supplies = [supply(study.market, (study.settings.seed + copy) % 2**32) for copy in range(copies)]
-    markets = [make_market(own.bars, study.settings, mode=study.market.mode) for own in supplies]
-    bars = [symbol for own in supplies for symbol in own.bars]
+    return tuple(supply(study.market, (study.settings.seed + copy) % 2**32) for copy in range(copies))
+
+
+def joined_supply(supplies: Sequence[Supply]) -> Supply:
+    """All bars, replicate after replicate."""
     oracle = [path for own in supplies for path in own.oracle or ()]
-    return Supply(bars, oracle or None), join(markets)
+    return Supply([symbol for own in supplies for symbol in own.bars], oracle or None)
+
+
+def fold_market(study: Study, supplies: Sequence[Supply], fold: int) -> Market:
+    """The tape of one fold, of bars that were read before.
+
+    Raises:
+        UserError: they are too few.
+    """
+    return join([make_market(own.bars, study.settings, mode=study.market.mode, fold=fold) for own in supplies])
 
 
 def oracle_path(bars: Supply, market: Market) -> NDArray[np.float32] | None:

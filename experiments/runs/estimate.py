@@ -26,6 +26,7 @@ from experiments.configuration.study import RecordSettings
 from experiments.hardware.machine import Speed, device_memory, disk_free, host_memory
 from genomes.species import Asking, genome_form
 from markets.errors import UserError
+from markets.folds import padded
 from markets.preparation import Market
 from markets.source import FileSettings, IndexSettings, MarketSettings
 
@@ -229,7 +230,7 @@ def _arrays(plan: Plan, market: Market, whole: Any) -> dict[str, int]:
     context = max(setup.species.context for setup in plan.rollouts)
     window = 2 * (bars + context) * instruments * _FLOAT * (plan.features + _MARKET)
     parts = {
-        "market": float(_bytes(market.tape) * (1 + 1 / max(devices, 1))),
+        "market": _tape_bytes(market) * (1 + 1 / max(devices, 1)),
         "episodes.episodes": episodes * window,
         "episodes.validation": windows * window,
         "evolution.agents": 3.0 * _bytes(whole.archive),
@@ -256,6 +257,13 @@ def _arrays(plan: Plan, market: Market, whole: Any) -> dict[str, int]:
         if settings.scars.enabled:
             parts["scars.count"] += min(settings.scars.count, plan.slots) * bars * account / setup.chunk
     return {key: int(devices * part) for key, part in parts.items()}
+
+
+def _tape_bytes(market: Market) -> float:
+    """Bytes of a tape on a device; where folds meet there are two."""
+    if market.room is None:
+        return float(_bytes(market.tape))
+    return 2.0 * _bytes(jax.eval_shape(lambda tape: padded(tape, market.room), market.tape))
 
 
 def _learning_bytes(plan: Plan, setup: Rollout, instruments: int) -> tuple[float, float]:

@@ -36,6 +36,9 @@ _VOLATILE = (
 )
 """Keys that change nothing of a run's result; `evolution.generations` only says where it stops."""
 
+_FOLDED = ("folds", "generations", "anchored")
+"""Keys of `split` that say nothing where there is one fold."""
+
 _PLACE = ("coordinator", "processes", "process")
 """Keys of `device` that say where a process stands among those of a run, which may change from session to session."""
 
@@ -74,6 +77,10 @@ def run_id(config: Mapping[str, Any], data: str, bits: Mapping[str, Any]) -> str
         kept.pop("training", None)  # nothing is trained
     if species.get("founders") == RANDOM:
         species.pop("founders")  # as if nobody had asked
+    split = kept.get("split") or {}
+    if split.get("folds", 1) == 1:
+        for name in _FOLDED:
+            split.pop(name, None)  # there is one split, as before there were several
     text = json.dumps({"config": kept, "data": data, "bits": dict(bits)}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

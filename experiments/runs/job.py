@@ -17,7 +17,7 @@ from arena.plan import make_plan
 from arena.sharding import on_host
 from arena.standings import standings
 from arena.state import ArenaState
-from experiments.configuration.study import Study, load_market, oracle_path
+from experiments.configuration.study import Study, fold_market, joined_supply, load_supplies, oracle_path
 from experiments.exits import INTERRUPTED
 from experiments.founders.founding import RANDOM
 from experiments.hardware.machine import measure_speed, use_cores
@@ -44,6 +44,7 @@ from experiments.runs.recording import check_parts, forget_from
 from experiments.runs.sweeps import Outcome
 from experiments.terminal import console, duration, outline, say, standings_lines
 from markets.errors import UserError
+from markets.preparation import Market
 
 __all__ = ["Job"]
 
@@ -68,7 +69,8 @@ class Job:
         self.processes.compare({**shared_keys(study.config), "source": source_hash(), **versions()})
         with self.processes.together():
             check_market(study.market, study.settings.evolution.replicates)
-            self.supply, self.market = load_market(study)
+            self._supplies = load_supplies(study)
+            self.supply, self.market = joined_supply(self._supplies), fold_market(study, self._supplies, 0)
             self.plan = make_plan(study.settings, len(self.market.features))
             self.data = data_hash(self.supply.bars)
             own = founders_mark(study.founders, study.training, study.bundle) if founders is None else founders
@@ -79,6 +81,16 @@ class Job:
             with self.processes.spanning():
                 acquaint(self.plan.mesh)
 
+    def ground(self, fold: int) -> Market:
+        """The market of a fold, which is the job's from here on.
+
+        Raises:
+            UserError: no window fits into it.
+        """
+        if self.market.fold != fold:
+            self.market = fold_market(self.study, self._supplies, fold)
+        return self.market
+
     @property
     def target(self) -> int:
         """Generations of the run."""
@@ -86,7 +98,7 @@ class Job:
 
     @property
     def like(self) -> ArenaState:
-        """A state of the form this run has, by shapes and types alone."""
+        """A state of the form this run has in the fold it stands in, by shapes and types alone."""
         form: ArenaState = jax.eval_shape(lambda: found(self.plan, self.market.tape))
         return form
 
@@ -114,7 +126,6 @@ class Job:
         begin, end = (
             np.datetime_as_string(stamp, "m").replace("T", " ") for stamp in (market.time.min(), market.time.max())
         )
-        rows = {part: sum(len(getattr(s.rows, part)) for s in market.segments) for part in ("train", "validation")}
         who = " + ".join(f"{plan.slots * plan.islands:,} {name}" for name in plan.names)
         shared = f" of {self.processes.count} processes" if self.processes.count > 1 else ""
         islands = "1 island" if plan.islands == 1 else f"{plan.islands} islands"
@@ -125,7 +136,7 @@ class Job:
             {
                 "market": (
                     f"{shown}  {begin} to {end}",
-                    f"{rows['train']:,} bars to train on, {rows['validation']:,} to validate; the holdout stays shut",
+                    *self._parts(),
                     *(("NO COSTS, not even a spread: results flatter every trader",) if market.costless else ()),
                 ),
                 "agents": (
@@ -138,6 +149,22 @@ class Job:
             },
         )
         return needs
+
+    def _parts(self) -> list[str]:
+        """What is read of the bars, in which part."""
+        rows = {
+            part: sum(len(getattr(segment.rows, part)) for segment in self.market.segments)
+            for part in ("train", "validation", "holdout")
+        }
+        read = f"{rows['train']:,} bars to train on, {rows['validation']:,} to validate"
+        split = self.study.settings.split
+        if split.folds == 1:
+            return [f"{read}; the holdout stays shut"]
+        last = self.target - (split.folds - 1) * split.generations
+        return [
+            f"{split.folds} folds of {split.generations} generations, the last of {last}",
+            f"fold {self.market.fold}: {read}; its piece of {rows['holdout']:,} stays shut",
+        ]
 
     def go(self, directory: RunDirectory) -> int:
         """Run to the target from wherever the directory stands, which process 0 alone reads and writes."""
@@ -152,10 +179,13 @@ class Job:
                     self.outcome.end = "finished before"
                 return 0
             expected, state = begun or (None, None)
+            fold = int(processes.exchange(str(self.market.fold))[0])
+            with processes.together():
+                self.ground(fold)
             state = processes.share(state, self.like)
             done = int(state.generation) if state else 0
             try:
-                state = evolve(self.study, self.plan, self.market, self.processes, directory, state, expected=expected)
+                state = evolve(self.study, self.plan, self.ground, self.processes, directory, state, expected=expected)
             except BaseException:
                 with contextlib.suppress(OSError, UserError):  # what went wrong first is what is told
                     if processes.first:
@@ -189,6 +219,8 @@ class Job:
                 f"{directory.manifest}: missing, though there are checkpoints; bring it back, or delete the folder "
                 f"{directory.checkpoints} to begin again from the start"
             )
+        if checkpoint:
+            self.ground(self.study.settings.split.fold_of(max(int(checkpoint.stem) - 1, 0)))
         state = load_checkpoint(checkpoint, self.like) if checkpoint else None
         done = int(state.generation) if state else 0
         needs = self.describe(directory, done)

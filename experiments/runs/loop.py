@@ -1,6 +1,7 @@
-"""The loop of a run: one generation computes while the last one is written."""
+"""The loop of a run: one generation computes while the last one is written; where folds meet, the next is entered."""
 
 import time
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -27,7 +28,7 @@ __all__ = ["evolve"]
 def evolve(
     study: Study,
     plan: Plan,
-    market: Market,
+    ground: Callable[[int], Market],
     processes: Processes,
     directory: RunDirectory,
     state: ArenaState | None,
@@ -38,17 +39,20 @@ def evolve(
 
     Args:
         study: with its target, and when to write.
-        plan: of the study on this market.
-        market: made ready.
+        plan: of the study on its markets.
+        ground: makes the market of a fold ready.
         processes: of the run.
         directory: open for writing, at this state.
         state: to go on from, or of founders; None draws these.
         expected: seconds a generation is expected to take.
 
     Raises:
-        UserError: a score is not a number, or another process failed.
+        UserError: a score is not a number, a later fold has no windows, or another process failed.
     """
-    target = study.settings.evolution.generations
+    target, split = study.settings.evolution.generations, study.settings.split
+    done = 0 if state is None else int(state.generation)
+    # A state is of the fold of its last generation; a checkpoint where folds meet has that fold's archive still.
+    market = ground(split.fold_of(max(done - 1, 0)))
     arena = Arena(study.settings, market, state)
     recorder = None
     if processes.first:
@@ -67,10 +71,10 @@ def evolve(
         Progression(first, target, shown=study.terminal.progress and processes.first, expected=expected) as shown,
         interruptible(asked) as stop,
     ):
-        last = time.monotonic()
+        last, fold = time.monotonic(), market.fold
 
-        def keep(record: GenerationRecord) -> None:
-            nonlocal last
+        def keep(record: GenerationRecord, played: Market, compiled: float) -> None:
+            nonlocal last, fold
             with processes.spanning():
                 fetched: GenerationRecord = jax.device_get(record)
             now = time.monotonic()
@@ -83,22 +87,33 @@ def evolve(
                 )
             timing = {
                 "seconds": seconds,
-                "compile_seconds": arena.compile_seconds if number == first else 0.0,
+                "compile_seconds": compiled,
                 "agent_bars_per_second": arena.agent_bars / seconds,
             }
+            if played.fold != fold:
+                fold = played.fold
+                say(_entered(played, split.folds))
             if recorder:
+                recorder.enter(played.time, played.fold)
                 shown.show(recorder.add(fetched, timing))
 
-        def write(record: GenerationRecord, after: ArenaState | None) -> None:
-            keep(record)
+        def write(record: GenerationRecord, played: Market, compiled: float, after: ArenaState | None) -> None:
+            keep(record, played, compiled)
             if recorder and after is not None:
                 recorder.flush()
                 save_checkpoint(directory, after, study.record.keep)
 
-        waiting: tuple[GenerationRecord, ArenaState | None] | None = None
+        waiting: tuple[GenerationRecord, Market, float, ArenaState | None] | None = None
         for number in range(first, target):
+            entering = split.fold_of(number) != market.fold
+            if entering:
+                with processes.together():
+                    market = ground(split.fold_of(number))
+                with processes.spanning():
+                    arena.enter(market)
             with processes.spanning():
                 record = arena.step()
+            compiled = arena.compile_seconds if entering or number == first else 0.0
             with processes.together():
                 if waiting is not None:
                     write(*waiting)
@@ -106,10 +121,20 @@ def evolve(
             due = (number + 1) % study.record.checkpoint == 0 or number + 1 == target or stopping
             # The next step takes the state's memory, so what is to be kept of it is copied before.
             with processes.spanning():
-                waiting = record, jax.tree.map(np.array, on_host(arena.state)) if due else None
+                after = jax.tree.map(np.array, on_host(arena.state)) if due else None
+            waiting = record, market, compiled, after
             if stopping:
                 break
         with processes.together():
             if waiting is not None:
                 write(*waiting)
     return arena.state
+
+
+def _entered(market: Market, folds: int) -> str:
+    """What begins where folds meet."""
+    trained = [own.rows.train for own in market.segments if own.rows.train]
+    begin = min(market.time[rows.start] for rows in trained)
+    end = max(market.time[rows.stop - 1] for rows in trained)
+    first, last = (np.datetime_as_string(stamp, "D") for stamp in (begin, end))
+    return f"fold {market.fold} (0 to {folds - 1}), trained on {first} to {last}"

@@ -37,10 +37,19 @@ class Recorder:
         least: int,
     ) -> None:
         self._run, self._settings, self._species, self._time = run, settings, species, time
-        self._least = least
+        self._least, self._fold = least, 0
         self._buffer: dict[str, list[pl.DataFrame]] = {name: [] for name in TABLES}
         self._first: int | None = None
         self._last = -1
+
+    def enter(self, time: NDArray[np.datetime64], fold: int) -> None:
+        """Take generations of another fold from here on.
+
+        Args:
+            time: stamp of each row of its tape.
+            fold: its number.
+        """
+        self._time, self._fold = time, fold
 
     def founders(self, births: list[pl.DataFrame]) -> None:
         """Take the births of the founders; they belong to the first part."""
@@ -57,7 +66,8 @@ class Recorder:
             The generation's tables.
         """
         generation = int(record.generation)
-        made = frames(record, self._species, self._time, fitness=self._settings.fitness, least=self._least)
+        kept = self._settings.fitness
+        made = frames(record, self._species, self._time, fitness=kept, least=self._least, fold=self._fold)
         made["timings"] = pl.DataFrame({"generation": [generation], **timing}, schema=TABLES["timings"])
         for name, frame in made.items():
             self._buffer[name].append(frame)

@@ -98,6 +98,8 @@ def see_judgeable(study: Study, name: str, why_pool: str) -> None:
         raise UserError("archive.enabled: without an archive there are no champions to judge; leave it on")
     if study.market.mode != "pool":
         raise UserError(f"market.mode: {why_pool}; leave it pool")
+    if study.settings.split.folds > 1:
+        raise UserError(f"split.folds: the {name} study judges runs of one split; leave split=holdout")
     if study.settings.device.coordinator is not None:
         raise UserError(f"device.coordinator: the {name} study runs in one process; leave it null")
     if study.force:

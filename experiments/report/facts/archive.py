@@ -14,7 +14,7 @@ from experiments.runs.champions import holders, placed
 
 __all__ = ["Archive", "placed_archive", "read_archive"]
 
-_COLUMNS = ("generation", "regime", "id", "score")
+_COLUMNS = ("generation", "fold", "regime", "id", "score")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -22,8 +22,8 @@ class Archive:
     """The improvements of the archive.
 
     Attributes:
-        table: `generation, regime` (index), `id, score, replicate, row`, in the order they were written; `row` is -1
-            for an agent whose birth is unknown. Where there are several replicates, such agents are left out.
+        table: `generation, fold, regime` (index), `id, score, replicate, row`, in the order they were written; `row` is
+            -1 for an agent whose birth is unknown. Where there are several replicates, such agents are left out.
         won: [rows] bit r: was the champion of regime r at some time.
         holds: [rows] bit r: is so now.
     """

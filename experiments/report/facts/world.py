@@ -30,14 +30,14 @@ def load_study(sources: Sources) -> Study | None:
 
 
 def load_world(sources: Sources, study: Study) -> World | None:
-    """The market of a run as it was.
+    """The market of a run as it was; of several folds the last that has champions.
 
     Returns:
         None where its bars are gone, or are not what they were, which is then on the list of what is missing.
     """
     known = sources.manifest.get("data_hash")
     try:
-        world = load(study, known)
+        world = load(study, known, int(str(sources.frame("archive", ("fold",))["fold"].max() or 0)))
     except UserError as error:
         _without(sources, "market", str(error))
         return None

@@ -36,6 +36,8 @@ def test_an_identity_is_twelve_hexadecimal_digits_and_the_same_again() -> None:
         "record.keep=1",
         "evolution.generations=7",
         "device.count=2",
+        "split.generations=3",
+        "split.anchored=true",
     ],
 )
 def test_what_changes_no_result_changes_no_identity(override: str) -> None:
@@ -60,6 +62,9 @@ def test_everything_else_is() -> None:
         identity("features.rsi=[7]"),
         identity("scars=both"),
         identity("split.train=0.6"),
+        identity("split.folds=2"),
+        identity("split.folds=2", "split.generations=3"),
+        identity("split.folds=2", "split.anchored=true"),
         identity("species.qnetwork.hidden=[8]"),
         identity("evolution.agents=512"),
         identity("record.fitness=births"),
@@ -70,6 +75,13 @@ def test_everything_else_is() -> None:
         identity(precision="default"),
     ]
     assert len(set(changed)) == len(changed)
+
+
+def test_a_study_of_one_split_is_the_one_it_was_before_there_were_folds() -> None:
+    before = compose()
+    for key in ("folds", "generations", "anchored"):
+        del before["split"][key]
+    assert run_id(before, "0", BITS) == identity()
 
 
 def test_the_hash_of_bars_sees_every_part_of_them() -> None:
