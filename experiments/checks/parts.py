@@ -91,7 +91,8 @@ def _others(split: Split, subject: Subject, segment: int) -> list[tuple[int, str
         rows, told = getattr(own.rows, part), getattr(split, part)
         placed = range(rows.start - own.first, rows.stop - own.first)
         if len(placed) + len(told) and placed != told:
-            faults.append((min(placed.start, told.start), f"the run's {part} part is another than that of its dates"))
+            differs = min(set(placed) ^ set(told))
+            faults.append((differs, f"the run's {part} part is another than that of its dates"))
         mine = starts[(starts >= own.first) & (starts <= own.last)]
         late = mine[(mine < rows.start) | (mine + subject.settings.episodes.bars >= rows.stop)]
         faults += [
