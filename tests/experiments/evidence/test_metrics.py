@@ -65,12 +65,12 @@ def test_trades_by_hand():
 
 
 def test_what_an_account_did_by_hand():
-    equity = np.array([100.0, 110.0, 90.0])
-    found = of([0.1, -2 / 11], equity=equity, years=0.5, positions=np.array([1.0, -2.0, 0.0]), traded=600.0, paid=3.0)
+    equity = np.array([100.0, 110.0, 99.0])
+    found = of([0.1, -0.1], equity=equity, years=0.5, positions=np.array([1.0, -2.0, 0.0]), traded=600.0, paid=3.0)
     assert found["exposure"] == 1.0
-    assert found["turnover"] == pytest.approx(600 / 100 / 0.5)
+    assert found["turnover"] == pytest.approx(600 / 103 / 0.5)
     assert found["costs"] == pytest.approx(0.03)
-    assert found["cagr"] == pytest.approx(0.9**2 - 1)
+    assert found["cagr"] == pytest.approx(0.99**2 - 1)
 
 
 def test_the_peak_of_a_drawdown_includes_the_starting_capital():
