@@ -26,7 +26,8 @@ from markets.errors import UserError
 __all__ = ["TIE", "TOLERANCE", "Repeated", "repeat"]
 
 TIE = 1e-4
-"""Best values no further apart than this are a tie: rounding may decide it."""
+"""Best values no further apart than this are a tie: rounding may decide it. So is a gap that is as near to the one that
+decision rules ask for."""
 
 TOLERANCE = 1e-5
 """Of values, as a share of the largest of a decision (of the usual one where that is larger: small values may be the
@@ -43,7 +44,7 @@ class Repeated:
 
     Attributes:
         decisions: how many.
-        features: at how many of them a bit of a feature differs.
+        features: at how many of them a bit of a feature differs, under the look-back that was seen.
         regimes: at how many the regime does.
         atr: at how many a bit of the average true range does.
         leaves: at how many a tree ends in another leaf; None where there are no trees.
@@ -116,18 +117,20 @@ def repeat(path: str | Path, *, backend: Literal["numpy", "onnx"] = "numpy") -> 
     told = [None if isinstance(own, str) else own for own in seen]
     wrong = [row for row in rows if told[row] is None]
     known = [(row, own) for row, own in enumerate(told) if own is not None]
-    values = champion.values(features, arrays["view"])
-    own = np.asarray([decision.values or [np.nan] * values.shape[1] for decision in decided])
-    best = np.sort(arrays["values"], axis=1)
-    tie = best[:, -1] - best[:, -2] <= TIE
-    other = np.asarray([decision.action != action for decision, action in zip(decided, arrays["action"], strict=True)])
+    gap, (rests, least) = _gap(arrays["values"]), _rules(bundle, regime)
+    own = np.asarray([decision.values or [np.nan] * arrays["values"].shape[1] for decision in decided])
+    edge = ~rests & (least > 0) & (np.abs(gap - least) <= TIE)
+    tie = (~rests & (gap <= TIE)) | edge
+    chosen = np.asarray([-1 if decision.action is None else decision.action for decision in decided])
+    given = np.asarray([decision.order for decision in decided]) != np.isfinite(arrays["target"])
+    other = (chosen != arrays["action"]) | (edge & given)
     return Repeated(
         decisions=count,
         features=len(wrong) + sum(own.features.tobytes() != features[row].tobytes() for row, own in known),
         regimes=len(wrong) + sum(bool(own.regime != regime[row]) for row, own in known),
         atr=len(wrong) + sum(own.atr.tobytes() != atr[row].tobytes() for row, own in known),
         leaves=_leaves(champion, arrays),
-        values=max(_apart(values, arrays["values"]), _apart(own, arrays["values"])),
+        values=max(_brains(champion, arrays), _apart(own[~rests], arrays["values"][~rests])),
         actions=int((other & ~tie).sum()),
         ties=int(tie.sum()),
         turned=int((other & tie).sum()),
@@ -159,13 +162,41 @@ def _bars(arrays: Mapping[str, NDArray[Any]]) -> list[Bar]:
 
 
 def _leaves(champion: Champion, arrays: Mapping[str, NDArray[Any]]) -> int | None:
-    if "leaf" not in arrays:
+    """At how many decisions a tree of a brain ends in another leaf."""
+    told = {int(name.partition("_")[2] or 0): own for name, own in arrays.items() if name.partition("_")[0] == "leaf"}
+    if not told:
         return None
-    return int((champion.leaves(arrays["features"], arrays["view"]) != arrays["leaf"]).any(axis=1).sum())
+    seen = arrays["features"], arrays["view"]
+    wrong = [(champion.leaves(*seen, brain) != own).any(axis=1) for brain, own in told.items()]
+    return int(np.any(wrong, axis=0).sum())
+
+
+def _brains(champion: Champion, arrays: Mapping[str, NDArray[Any]]) -> float:
+    """Largest difference of what the brains say of what the arena saw."""
+    said = arrays.get("said", arrays["values"][:, None])
+    seen = arrays["features"], arrays["view"]
+    return max(_apart(champion.values(*seen, brain), said[:, brain]) for brain in range(said.shape[1]))
+
+
+def _gap(values: NDArray[Any]) -> NDArray[Any]:
+    """Between the two best of each decision."""
+    ranked = np.sort(values, axis=1)
+    return np.asarray(ranked[:, -1] - ranked[:, -2])
+
+
+def _rules(bundle: Bundle, regime: NDArray[Any]) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    """Whether decision rules are flat at each decision, and the gap that they ask for; False and 0 without rules."""
+    rules, names = bundle.manifest.inference, bundle.manifest.regimes.names
+    by_name = {} if rules is None else rules.regimes
+    rests = [name in by_name and not by_name[name].acts for name in names]
+    least = [by_name[name].threshold if name in by_name else 0.0 for name in names]
+    return np.asarray(rests)[regime], np.asarray(least, np.float32)[regime]
 
 
 def _apart(values: NDArray[Any], right: NDArray[Any]) -> float:
     """Largest difference, as a share of the largest value of a row or the usual one; infinite where one is missing."""
+    if not len(right):
+        return 0.0
     largest = np.abs(right).max(axis=1, keepdims=True)
     scale = np.maximum(largest, max(np.median(largest), np.finfo(np.float32).tiny))
     apart = np.abs(values.astype(np.float64) - right) / scale

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from markets.errors import UserError
+from markets.features import FeatureSettings
 from markets.settings import setting, shown
 
-__all__ = ["AVERAGED", "CHAMPION", "Brain", "Inference", "Rule", "check_inference", "check_species"]
+__all__ = ["AVERAGED", "CHAMPION", "Brain", "Inference", "Rule", "check_inference", "check_species", "cut"]
 
 CHAMPION = "champion.safetensors"
 """The file of the champion, which is the first brain of a bundle of several."""
@@ -52,6 +53,13 @@ class Inference:
     who: str
     brains: tuple[Brain, ...]
     regimes: dict[str, Rule]
+
+
+def cut(settings: FeatureSettings, lookback: int | None) -> FeatureSettings:
+    """What is seen where no feature looks further back than so many bars, or than it does anyway."""
+    if lookback is None or (settings.lookback is not None and settings.lookback <= lookback):
+        return settings
+    return dataclasses.replace(settings, lookback=lookback)
 
 
 def check_inference(rules: Inference, regimes: Sequence[str], where: str) -> None:

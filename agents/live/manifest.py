@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
-from agents.live.inference import Inference, check_inference, check_species
+from agents.live.inference import Inference, check_inference, check_species, cut
 from agents.live.schema import manifest_schema, mistakes
 from markets.errors import UserError
 from markets.features import FeatureSettings, features, relative_atr_window, warmup
@@ -155,8 +155,7 @@ class Manifest:
     def views(self) -> dict[int | None, FeatureSettings]:
         """What is seen under each look-back; what the champion was bred on comes first."""
         own = self.features.settings
-        others = (back for back in self.lookbacks() if back is not None)
-        return {None: own} | {back: dataclasses.replace(own, lookback=back) for back in others}
+        return {None: own} | {back: cut(own, back) for back in self.lookbacks()}
 
     @property
     def scaler(self) -> Scaler:

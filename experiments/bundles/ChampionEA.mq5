@@ -369,6 +369,16 @@ int Best(const float &values[])                 // ties go to the earlier action
    return(best);
   }
 
+float Gap(const float &values[])                // between the two best
+  {
+   int best = Best(values);
+   float second = -FLT_MAX;
+   for(int i = 0; i < ACTIONS; i++)
+      if(i != best && values[i] > second)
+         second = values[i];
+   return(values[best] - second);
+  }
+
 //+------------------------------------------------------------------+
 //| Time: from the server's clock to UTC                               |
 //+------------------------------------------------------------------+
@@ -667,10 +677,13 @@ void Decide()
       PrintFormat("no order: the model does not answer, error %d", GetLastError());
       return;
      }
-   int action = Best(values);
-   if(Sign(Exposure[action]) == Sign(lots))     // asking for the side already held is no order
+   int action = Best(values), regime = Regime(at);
+   if(Acts[regime] && Gap(values) < Least[regime])
+      return;                                   // not clear enough: what is held is kept
+   double wanted = Acts[regime] ? Exposure[action] : 0.0;
+   if(Sign(wanted) == Sign(lots))               // asking for the side already held is no order
       return;
-   double target = Exposure[action] * GENE_SIZE * Factor(seen, Regime(at));
+   double target = wanted * GENE_SIZE * Factor(seen, regime);
    Hold(target, equity, Close[at], MathMin(GENE_STOP * atr, WIDEST_STOP), GENE_TAKE_PROFIT * atr);
   }
 

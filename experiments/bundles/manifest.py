@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.live.inference import CHAMPION
 from agents.live.manifest import FORMAT
 from agents.observation import ACCOUNT_VIEW
-from arena.rollout import Rollout, Trader
+from arena.rollout import Rollout
+from experiments.bundles.acting import Handed, longest
 from experiments.bundles.ancestry import ancestry, scores
-from experiments.champions.champions import Champion
+from experiments.bundles.handing import Who
 from experiments.champions.world import World
 from experiments.configuration.study import Study
 from experiments.runs.directory import RunDirectory
@@ -25,9 +27,11 @@ from markets.regimes import REGIMES
 from markets.rules import BrokerRules
 from markets.settings import build, setting
 
-__all__ = ["VERSION", "Risk", "manifest_of", "warm_up"]
+__all__ = ["VERSION", "VERSION_BY_RULES", "Risk", "manifest_of", "warm_up"]
 
-VERSION = "1.0"
+VERSION = "1.1"
+VERSION_BY_RULES = "2.0"
+"""Of bundles with decision rules, which a reader of version 1 would pass over, and act otherwise than was judged."""
 
 _SECOND = np.timedelta64(1_000_000, "us")
 
@@ -47,20 +51,23 @@ class Risk:
     max_daily_loss: float = setting(0.05, gt=0, le=1)
 
 
-def warm_up(world: World) -> int:
-    """Bars that a first decision needs, its own included."""
-    return max(world.market.window, relative_atr_window())
+def warm_up(world: World, block: Mapping[str, Any] | None = None) -> int:
+    """Bars that a first decision needs, its own included.
+
+    Args:
+        world: of the run.
+        block: decision rules, where there are some.
+    """
+    return max(world.market.window, relative_atr_window(), longest(world, block))
 
 
 def manifest_of(
     directory: RunDirectory,
     study: Study,
     world: World,
-    champion: Champion,
-    setup: Rollout,
-    trader: Trader,
+    handed: Handed,
+    who: Who,
     *,
-    replicate: int,
     segment: int,
     risk: Risk,
 ) -> dict[str, Any]:
@@ -70,10 +77,8 @@ def manifest_of(
         directory: of the run.
         study: of the run.
         world: of the run.
-        champion: that is handed on.
-        setup: how it acts.
-        trader: the champion, leaves in NumPy.
-        replicate: it lives in, from 0.
+        handed: the champion that is handed on.
+        who: that is, and what its certificate is.
         segment: of the tape: the symbol that it is to trade.
         risk: caps.
 
@@ -81,6 +86,7 @@ def manifest_of(
         UserError: the run's tables are damaged.
     """
     noted, settings = directory.read_manifest(), study.settings
+    champion, setup = handed.champion, handed.setup
     run_id = str(noted.get("run_id", directory.root.name))
     line = ancestry(directory.read("births"), champion.id, run_id)
     line = [*earlier(directory, line[0]["id"]), *line]
@@ -92,12 +98,12 @@ def manifest_of(
     bound = rules.max_leverage if risk.max_exposure is None else risk.max_exposure
     return {
         "format": FORMAT,
-        "version": VERSION,
+        "version": VERSION if handed.block is None else VERSION_BY_RULES,
         "champion": {
             "id": champion.id,
             "species": champion.species,
             "run_id": run_id,
-            "replicate": replicate + 1,
+            "replicate": who.replicate,
             "generation": champion.generation,
             "born": line[-1]["generation"],
             "regimes": list(champion.scores),
@@ -106,7 +112,7 @@ def manifest_of(
         "features": _features(study, world, segment // per_market),
         "account_view": list(ACCOUNT_VIEW),
         "regimes": {"settings": dataclasses.asdict(settings.regimes), "names": list(REGIMES)},
-        "warm_up": warm_up(world),
+        "warm_up": warm_up(world, handed.block),
         "clock": _clock(bars[: own.last - own.first + 1].time),
         "actions": {"names": list(actions.names), "exposures": [float(value) for value in actions.exposures]},
         "decision": {
@@ -114,7 +120,7 @@ def manifest_of(
             "held": "asking for the side already held is no order",
             "when": "at the close of a bar, filled at the next open",
         },
-        "genes": {name: float(value) for name, value in trader.genes._asdict().items()},
+        "genes": {name: float(value) for name, value in handed.trader.genes._asdict().items()},
         "stops": setup.stops,
         "memory": {
             "acts": memory.enabled and memory.strength > 0,
@@ -140,7 +146,35 @@ def manifest_of(
         },
         "source_hash": noted.get("source_hash") or source_hash(),
         "versions": noted.get("versions") or versions(),
-        "certificate": None,
+        "inference": _inference(handed),
+        "certificate": _certificate(who),
+    }
+
+
+def _inference(handed: Handed) -> dict[str, Any] | None:
+    """Brains and rules, each brain with its kind and its file."""
+    if handed.block is None:
+        return None
+    brains = []
+    for place, (known, (champion, _, setup)) in enumerate(zip(handed.block["brains"], handed.brains, strict=True)):
+        file = f"brains/{champion.id}-{champion.generation}.safetensors" if place else CHAMPION
+        brains.append({**known, "species": champion.species, "settings": _species_settings(setup), "file": file})
+    return {**handed.block, "brains": brains}
+
+
+def _certificate(who: Who) -> dict[str, Any] | None:
+    """What the certificate says of whoever is handed on."""
+    if who.certificate is None:
+        return None
+    whole, own = who.certificate, {entry["member"]: entry for entry in who.certificate["family"]}[str(who.member)]
+    return {
+        "verdict": whole["verdict"],
+        "member": who.member,
+        "member_verdict": own["verdict"],
+        "reasons": own["reasons"],
+        "run_id": whole["run_id"],
+        "level": whole["level"],
+        "hash": whole["hash"],
     }
 
 

@@ -19,7 +19,7 @@ from markets.features.rolling import ema_window
 from markets.regimes import REGIMES
 from markets.settings import build
 
-__all__ = ["expert", "has_expert"]
+__all__ = ["expert", "without_expert"]
 
 _TEMPLATE = Path(__file__).with_name("ChampionEA.mq5")
 _PLACE = "@CONSTANTS@\n"
@@ -43,9 +43,27 @@ _KINDS = {
 """Function of `markets.features.indicators` → branch of the expert's `Feature`."""
 
 
-def has_expert(manifest: Mapping[str, Any]) -> bool:
-    """Whether an expert can be written: MetaTrader has no columns of the user's own."""
-    return not manifest["features"]["columns"]
+def without_expert(manifest: Mapping[str, Any]) -> str:
+    """Why no expert can be written; empty where one can.
+
+    MetaTrader has no columns of the user's own, and the expert asks one model of one bar: it acts by a threshold and in
+    some regimes only, but by no other decision rule.
+    """
+    if manifest["features"]["columns"]:
+        return "the champion sees columns of your own, which MetaTrader does not have"
+    rules = manifest.get("inference")
+    if rules is None:
+        return ""
+    if len(rules["brains"]) > 1:
+        return f"the expert asks one brain, and this champion decides by {len(rules['brains'])}"
+    acting = [rule for rule in rules["regimes"].values() if rule["acts"]]
+    if any(rule["average"] > 1 for rule in acting):
+        return "the expert averages no values over bars, and this champion does"
+    if any(rule["lookback"] is not None for rule in acting):
+        return "the expert sees what the champion was bred on, and its rules look back less far"
+    if any(rule["weights"] != [1.0] for rule in acting):
+        return "the expert weighs no values, and this champion does"
+    return ""
 
 
 def expert(manifest: Mapping[str, Any], leaves: Mapping[str, NDArray[Any]]) -> str:
@@ -59,10 +77,11 @@ def expert(manifest: Mapping[str, Any], leaves: Mapping[str, NDArray[Any]]) -> s
         MQL5 source, to be put beside `model.onnx`.
 
     Raises:
-        ValueError: the champion reads columns that MetaTrader does not have.
+        ValueError: it cannot be written, see `without_expert`.
     """
-    if not has_expert(manifest):
-        raise ValueError("the champion reads columns of the user's own, which MetaTrader does not have")
+    why = without_expert(manifest)
+    if why:
+        raise ValueError(why)
     source = _TEMPLATE.read_text(encoding="utf-8")
     return source.replace(_PLACE, "\n".join(_constants(manifest, leaves)) + "\n", 1)
 
@@ -124,10 +143,20 @@ def _constants(manifest: Mapping[str, Any], leaves: Mapping[str, NDArray[Any]]) 
     yield _array("double Centre[FEATURES]", [_number(float(one["centre"])) for one in seen["list"]])
     yield _array("double Scale[FEATURES]", [_number(float(one["scale"])) for one in seen["list"]])
     yield _array("double Exposure[ACTIONS]", [_number(float(one)) for one in manifest["actions"]["exposures"]])
+    rules = [_rule(manifest, name) for name in REGIMES]
+    yield _array("bool Acts[5]", [_number(bool(rule["acts"])) for rule in rules])
+    yield _array("float Least[5]", [_number(float(rule["threshold"])) for rule in rules])
     yield _array("double Trust[5]", [_number(float(one)) for one in believed])
     yield _array("double MemoryWeight[MOMENTS]", [_number(float(one)) for one in weight])
     rows = ["{" + ", ".join(_number(float(one)) for one in row) + "}" for row in moments]
     yield _array("double MemoryFeatures[MOMENTS][FEATURES]", rows)
+
+
+def _rule(manifest: Mapping[str, Any], regime: str) -> Mapping[str, Any]:
+    """How it acts in a regime; as bred where there is no rule."""
+    rules = manifest.get("inference") or {"regimes": {}}
+    found: Mapping[str, Any] = rules["regimes"].get(regime, {"acts": True, "threshold": 0.0})
+    return found
 
 
 def _kind(feature: Feature) -> tuple[str, tuple[int, ...]]:

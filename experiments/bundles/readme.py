@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from experiments.bundles.metatrader import has_expert
+from experiments.bundles.saying import MEMBERS, certificate_words
 from markets.rules import BrokerRules
 
 __all__ = ["readme"]
@@ -12,24 +12,27 @@ __all__ = ["readme"]
 _BP = 1e4
 
 
-def readme(manifest: Mapping[str, Any], decisions: int) -> str:
+def readme(manifest: Mapping[str, Any], decisions: int, left: Mapping[str, str]) -> str:
     """The page, as Markdown.
 
     Args:
         manifest: of the bundle; its hash and files are not needed.
         decisions: golden ones.
+        left: what the bundle does without, and why.
     """
-    champion, symbol = manifest["champion"], manifest["instrument"]["symbol"]
+    champion, symbol, rules = manifest["champion"], manifest["instrument"]["symbol"], manifest.get("inference")
+    head = "Router" if rules is not None and rules["who"] == "router" else f"Champion {champion['id']}"
     parts = [
-        f"# Champion {champion['id']} of run {champion['run_id']}, for {symbol}",
+        f"# {head} of run {champion['run_id']}, for {symbol}",
         _about(manifest),
         f"## What it trades\n\n{_table(('', ''), _trades(manifest))}",
+        *([] if rules is None else [f"## How it decides\n\n{_rules(rules)}"]),
         _LOAD.format(warm_up=manifest["warm_up"], symbol=symbol, columns=_columns(manifest)),
         _CHECK.format(decisions=decisions),
         f"## What its run says of it\n\n{_scores(manifest)}",
         f"## Where it comes from\n\n{_origin(manifest)}",
-        _TRUST.format(risk=_risk(manifest)),
-        f"## What lies here\n\n{_table(('file', 'content'), _FILES if has_expert(manifest) else _FILES[:-1])}",
+        _TRUST.format(certificate=_certificate(manifest), risk=_risk(manifest)),
+        f"## What lies here\n\n{_files(manifest, left)}",
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -61,19 +64,64 @@ time."""
 
 _TRUST = """## How far to trust it
 
-It carries no certificate: nobody has tested yet whether what it earned was luck. Scores are after the costs above, in a
-simulation of those bars; what the market does next is in none of them.
+{certificate} Scores are after the costs above, in a simulation of those bars; what the market does next is in none of
+them.
 
 {risk}"""
 
 _FILES = (
     ("`manifest.json`", "all that is needed to act, and where it comes from; the hash of every other file"),
     ("`champion.safetensors`", "the brain, its genes, and what it remembers"),
+    ("`brains/`", "the other brains that it decides by, likewise"),
+    ("`certificate.json`", "how it was judged on the holdout, and what its record is worth"),
     ("`model.onnx`", "the brain alone: scaled features, then four numbers of the account, to action values"),
     ("`golden.npz`", "bars of its run, and what it saw, thought and asked on them"),
     ("`runner/`", "the Python package that acts"),
     ("`mt5/`", "an expert adviser for MetaTrader 5; put it and `model.onnx` into one folder and compile it there"),
 )
+
+
+def _files(manifest: Mapping[str, Any], left: Mapping[str, str]) -> str:
+    """What lies in the folder, and what does not."""
+    rules, absent = manifest.get("inference"), {f"`{name}`" for name in left}
+    if rules is None or len(rules["brains"]) == 1:
+        absent.add("`brains/`")
+    if manifest["certificate"] is None:
+        absent.add("`certificate.json`")
+    table = _table(("file", "content"), [row for row in _FILES if row[0] not in absent])
+    return "\n\n".join([table, *(f"There is no `{name}`: {why}." for name, why in left.items())])
+
+
+def _certificate(manifest: Mapping[str, Any]) -> str:
+    """What it is certified to be, in a sentence or two."""
+    own = manifest["certificate"]
+    if own is None:
+        return "It carries no certificate: nobody has tested yet whether what it earned was luck."
+    said = certificate_words(manifest).removeprefix("certificate: ")
+    return (
+        f"Its certificate: {said}. All of it stands in `certificate.json`: how it did on bars that nothing had read "
+        f"before, judged at {100 * own['level']['used']:.2g} %, and how much was tried to find it."
+    )
+
+
+def _rules(rules: Mapping[str, Any]) -> str:
+    """How it decides, by regime."""
+    brains = [f"{brain['species']} {brain['id']}" for brain in rules["brains"]]
+    rows = []
+    for name, rule in rules["regimes"].items():
+        own, heeded = rule["own"], [place for place, weight in enumerate(rule["weights"]) if weight]
+        whose = brains[own]
+        if heeded != [own] or rule["weights"][own] != 1.0:
+            shares = [f"{rule['weights'][place]:.4g} × {brains[place]}" for place in heeded]
+            whose += f", by {' + '.join(shares)}"
+        seen = "as bred" if rule["lookback"] is None else f"{rule['lookback']} bars"
+        words = (f"{rule['threshold']:.4g}", f"{rule['average']}", seen) if rule["acts"] else ("–",) * 3
+        rows.append((name, whose if rule["acts"] else "flat", *words))
+    table = _table(("regime", "who", "least gap", "bars averaged", "looks back"), rows)
+    return (
+        f"As {MEMBERS[rules['who']]}. What the brains say an action is worth is averaged over bars, weighted and added "
+        f"up; where the two best are less apart than the least gap there is no order.\n\n{table}"
+    )
 
 
 def _about(manifest: Mapping[str, Any]) -> str:
@@ -159,8 +207,14 @@ def _origin(manifest: Mapping[str, Any]) -> str:
         f"{_descent(line)}\n\n"
         + _table(("part", "first bar", "last bar"), ((name, *map(_stamp, span)) for name, span in spans))
         + f"\n\n{data['bars']:,} bars of {manifest['instrument']['symbol']}; SHA-256 of all the run's bars "
-        f"`{data['hash']}`. The holdout was never read."
+        f"`{data['hash']}`. {_holdout(manifest)}"
     )
+
+
+def _holdout(manifest: Mapping[str, Any]) -> str:
+    if manifest["certificate"] is None:
+        return "The holdout was never read."
+    return "The holdout was read for the certificate alone, after all else."
 
 
 def _descent(line: Sequence[Mapping[str, Any]]) -> str:

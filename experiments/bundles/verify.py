@@ -13,6 +13,8 @@ from experiments.bundles.manifest import Risk
 from experiments.bundles.model_rules import broken_rules
 from experiments.bundles.own_runner import repeat_by_own_runner
 from experiments.bundles.packing import pack_runner
+from experiments.bundles.saying import certificate_words
+from experiments.certificates.reading import read_certificate
 from markets.errors import UserError
 from markets.rules import BrokerRules
 from markets.settings import build
@@ -52,7 +54,7 @@ def verify(path: str | Path) -> list[Check]:
     except UserError as error:
         return [Check("bundle", "whole", False, str(error))]
     foreign = _foreign(bundle)
-    checks = [*_whole(bundle, foreign), _runner(bundle), _model(bundle)]
+    checks = [*_whole(bundle, foreign), _runner(bundle), *_model(bundle), *_certificate(bundle)]
     checks += _repeated("installed runner", lambda: repeat(folder).told)
     if foreign:
         checks.append(Check("own runner", "decisions", None, f"not run, because of {foreign[0]}"))
@@ -61,6 +63,8 @@ def verify(path: str | Path) -> list[Check]:
     if importlib.util.find_spec("onnxruntime") is None:
         absent = "onnxruntime is not installed; pip install 'lineage-arena[live]'"
         return [*checks, Check("onnxruntime", "decisions", None, absent)]
+    if "model.onnx" not in bundle.values["files"]:
+        return [*checks, Check("onnxruntime", "decisions", None, "not run, as there is no model")]
     return [*checks, *_repeated("onnxruntime", lambda: repeat(folder, backend="onnx").told)]
 
 
@@ -124,12 +128,48 @@ def _runner(bundle: Bundle) -> Check:
     return Check("bundle", "runner", bool(inside), "as installed here" if same else "of another version than here")
 
 
-def _model(bundle: Bundle) -> Check:
+def _model(bundle: Bundle) -> list[Check]:
+    """The model is one that MetaTrader takes; it may be missing only where no single one could act as the champion."""
+    rules = bundle.manifest.inference
+    if rules is not None and len(rules.brains) > 1 and "model.onnx" not in bundle.values["files"]:
+        return [Check("bundle", "model", None, f"left out: the champion decides by {len(rules.brains)} brains")]
+    if "model.onnx" not in bundle.values["files"]:
+        return [Check("bundle", "model", False, "model.onnx is missing")]
     inputs = len(bundle.values["features"]["list"]) + len(bundle.values["account_view"])
     wrong = broken_rules(bundle.read("model.onnx"), inputs=inputs, outputs=len(bundle.values["actions"]["names"]))
-    return Check(
-        "bundle", "model", not wrong, wrong[0] if wrong else f"float32 [1, {inputs}], as MetaTrader 5 takes it"
-    )
+    told = wrong[0] if wrong else f"float32 [1, {inputs}], as MetaTrader 5 takes it"
+    return [Check("bundle", "model", not wrong, told)]
+
+
+def _certificate(bundle: Bundle) -> list[Check]:
+    """The certificate inside is whole and of this champion; nothing where there is none."""
+    told, there = bundle.values["certificate"], "certificate.json" in bundle.values["files"]
+    if told is None and not there:
+        return []
+    wrong = "the manifest and the folder do not both have it"
+    if told is not None and there:
+        wrong = _broken_certificate(bundle, told)
+    return [Check("bundle", "certificate", not wrong, wrong or certificate_words(bundle.values))]
+
+
+def _broken_certificate(bundle: Bundle, told: Mapping[str, Any]) -> str:
+    """What is wrong with the certificate inside; empty where nothing is."""
+    try:
+        whole = read_certificate(bundle.path / "certificate.json")
+        (own,) = (entry for entry in whole["family"] if entry["member"] == told["member"])
+        right = {"verdict": whole["verdict"], "member_verdict": own["verdict"], "reasons": own["reasons"]}
+        right |= {key: whole[key] for key in ("run_id", "level", "hash")}
+        for key, value in right.items():
+            if told[key] != value:
+                return f"certificate.{key} of the manifest is not that of certificate.json"
+        champion = bundle.values["champion"]
+        if own["id"] is not None and (own["id"], own["generation"]) != (champion["id"], champion["generation"]):
+            return f"it is of agent {own['id']}, not of {champion['id']}"
+    except UserError as error:
+        return str(error)
+    except (KeyError, TypeError, ValueError) as error:
+        return f"cannot be read: {error!r}"
+    return ""
 
 
 def _repeated(who: str, run: Any) -> Sequence[Check]:

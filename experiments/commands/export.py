@@ -15,7 +15,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--champion",
         metavar="WHO",
         default="all",
-        help="bull_trending, bear_trending, volatile_ranging, calm_ranging, all (or all_rounder), or an id",
+        help="bull_trending, bear_trending, volatile_ranging, calm_ranging, all (or all_rounder), router, or an id",
+    )
+    parser.add_argument(
+        "--rule",
+        choices=("certified", "plain"),
+        help="act as the member of the certificate was judged, or as bred (default: certified where there is one)",
     )
     parser.add_argument("--replicate", type=int, metavar="N", help="of a run with several: which, from 1 (default: 1)")
     parser.add_argument("--symbol", metavar="S", help="of a run on several: which it is to trade (default: the first)")
@@ -41,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from agents.live.bundle import read_bundle
     from experiments.bundles.export import export
     from experiments.bundles.manifest import Risk
+    from experiments.bundles.saying import whose
     from experiments.runs.directory import find_run
     from experiments.runs.files import see_free
     from experiments.terminal import say, steps
@@ -53,13 +59,14 @@ def run(args: argparse.Namespace) -> int:
     see_free(args.out)
     risk = Risk(args.max_exposure, args.max_drawdown, args.max_daily_loss)
     directory = find_run(args.run, args.runs_dir)
-    options = {"replicate": args.replicate, "symbol": args.symbol, "risk": risk}
+    options = {"replicate": args.replicate, "symbol": args.symbol, "risk": risk, "rule": args.rule}
+    notes = list[str]()
     with steps() as tell:
-        out = export(directory, args.champion, args.out, **options, tell=tell)
+        out = export(directory, args.champion, args.out, **options, tell=tell, note=notes.append)
     manifest = read_bundle(out).values
-    champion, symbol = manifest["champion"], manifest["instrument"]["symbol"]
-    held = ", ".join(champion["regimes"]) or "nothing any more"
-    say(f"{champion['species']} {champion['id']} of run {champion['run_id']}, champion of {held}, for {symbol}")
+    say(f"{whose(manifest)}, for {manifest['instrument']['symbol']}")
+    for note in notes:
+        say(note)
     files = [path for path in out.rglob("*") if path.is_file()]
     say(f"{args.out}: {len(files)} files, {sum(path.stat().st_size for path in files):,} bytes")
     say(f"check it with: arena verify {args.out}")

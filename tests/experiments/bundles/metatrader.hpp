@@ -4,6 +4,7 @@
 // bars, the account and the position, and answers for the model.
 #pragma once
 #include <algorithm>
+#include <cfloat>
 #include <cmath>
 #include <cstdio>
 #include <ctime>
