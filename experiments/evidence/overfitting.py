@@ -3,8 +3,8 @@
 Combinatorially symmetric cross-validation, Bailey, Borwein, López de Prado and Zhu (2017), "The Probability of
 Backtest Overfitting". Days are cut into S blocks; every half of the blocks serves once as the past in which the best
 column is chosen, while the other half is the future in which its rank among all columns is taken. With S = 16 that is
-12,870 splits: sums of returns and of their squares by block, and one product with a 0/1 matrix [splits, blocks], give
-the Sharpe ratios of all columns in all of them.
+12,870 splits: sums of returns and of their squares by block, and one product with a 0/1 matrix [splits, blocks], order
+all columns by their Sharpe ratios in all of them.
 """
 
 import itertools
@@ -109,25 +109,25 @@ def _ranks(table: NDArray[np.float64], blocks: int) -> NDArray[np.float64]:
     step = max(1, _PIECE // table.shape[1])
     for at in range(0, len(inside), step):
         taken = inside[at : at + step]
-        halves = [_sharpe(half @ sums, half @ squares, half @ lengths) for half in (taken, 1 - taken)]
+        halves = [_score(half @ sums, half @ squares, half @ lengths) for half in (taken, 1 - taken)]
         first[at : at + step] = _rank_of_best(*halves)
         second[at : at + step] = _rank_of_best(*reversed(halves))
     return np.concatenate([first, second[::-1]])
 
 
-def _sharpe(sums: NDArray[np.float64], squares: NDArray[np.float64], count: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean over standard deviation (n − 1), 0 where there is none, [splits, columns].
+def _score(
+    sums: NDArray[np.float64], squares: NDArray[np.float64], periods: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Sharpe ratio but for a factor that all columns of a half share, 0 without a deviation, [splits, columns].
 
     Args:
         sums: of returns, [splits, columns].
         squares: sums of their squares, [splits, columns].
-        count: of periods, [splits].
+        periods: of each half, [splits].
     """
-    count = count[:, None]
-    spread = squares - sums**2 / count
-    still = spread <= _STILL * squares
-    spread[still] = np.inf
-    return sums / np.sqrt(spread * (count * count / (count - 1)))
+    spread = squares - sums**2 / periods[:, None]
+    spread[spread <= _STILL * squares] = np.inf
+    return sums / np.sqrt(spread)
 
 
 def _rank_of_best(chosen_by: NDArray[np.float64], judged_by: NDArray[np.float64]) -> NDArray[np.float64]:
