@@ -35,6 +35,10 @@ ALPHA = 0.02
 """Chance that a population without an edge passes, where its holdout is opened for the first time."""
 
 DRAWS = 5_000
+"""Of the bootstrap at least: more where the level is so strict that few draws would lie beyond it."""
+
+_BEYOND, _MOST = 5, 100_000
+
 SEED = 0
 """Of the bootstrap: fixed, so that nobody can ask again until luck says yes."""
 
@@ -99,6 +103,7 @@ class Judgement(NamedTuple):
     """The smallest annual Sharpe ratio that a record of this length finds with probability 0.8."""
     block: int
     """Mean length of the bootstrap's blocks, in days."""
+    draws: int
     flat: Superiority | None
     """None where there are too few days to test anything."""
     matched: Superiority | None
@@ -109,7 +114,7 @@ def judge(
     *,
     level: float = ALPHA,
     days_per_year: float,
-    draws: int = DRAWS,
+    draws: int | None = None,
     seed: int = SEED,
     thrifty: bool = False,
 ) -> Judgement:
@@ -119,12 +124,13 @@ def judge(
         evidence: of all its members.
         level: chance that a family without an edge passes.
         days_per_year: of the venue.
-        draws: of the bootstrap.
+        draws: of the bootstrap; None for as many as the level needs.
         seed: of the bootstrap.
         thrifty: whether to leave out the test against the matched benchmark where the one against flat rejects nobody
             who has enough of a record: the verdict is the same, `matched` is then None.
     """
     days, members = evidence.returns.shape
+    draws = max(DRAWS, min(_MOST, math.ceil(_BEYOND / level))) if draws is None else draws
     lacks = [_lacks(days, spells, trades) for spells, trades in zip(evidence.spells, evidence.trades, strict=True)]
     idle = ~(evidence.returns != 0).any(0)
     block, flat, matched = 0, None, None
@@ -148,7 +154,7 @@ def judge(
     elif all(verdict == "insufficient" for verdict in moving):
         whole = "insufficient"
     smallest = detectable(days, periods_per_year=days_per_year, alpha=level, tests=members)
-    return Judgement(whole, verdicts, level, smallest, block, flat, matched)
+    return Judgement(whole, verdicts, level, smallest, block, draws, flat, matched)
 
 
 def _member(

@@ -13,7 +13,7 @@ from experiments.certificates.counting import finite
 from experiments.certificates.family import MEMBERS, ROUTER, Family
 from experiments.certificates.ground import Ground
 from experiments.certificates.holding import held
-from experiments.certificates.judging import ALPHA, DRAWS, LEAST, SEED, Against, Judgement
+from experiments.certificates.judging import ALPHA, LEAST, SEED, Against, Judgement
 from experiments.certificates.openings import Opening
 from experiments.certificates.performing import COSTS, Performance
 from experiments.certificates.reading import FORMAT, VERSION, certificate_hash
@@ -78,7 +78,7 @@ def told(
         ],
         "family": members,
         "spa": {"flat": _spa(judgement.flat), "matched": _spa(judgement.matched)},
-        "bootstrap": {"block": judgement.block, "draws": DRAWS, "seed": SEED},
+        "bootstrap": {"block": judgement.block, "draws": judgement.draws, "seed": SEED},
         "trials": counted.trials,
         "overfitting": counted.overfitting,
         "luck": counted.luck,
