@@ -7,9 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 from scipy.stats import t as student
 
-__all__ = ["Interval", "by_seed", "interval", "ratio_of_means"]
+__all__ = ["Interval", "by_seed", "interval", "ratio_of_means", "share"]
 
 _CONFIDENCE = 0.95
 
@@ -29,6 +30,12 @@ def interval(values: NDArray[np.float64]) -> Interval:
         return Interval(mean, math.nan, math.nan)
     half = float(student.ppf(0.5 + _CONFIDENCE / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n))
     return Interval(mean, mean - half, mean + half)
+
+
+def share(count: int, of: int) -> Interval:
+    """A share of independent cases with the exact interval of Clopper and Pearson (1934)."""
+    found = binomtest(count, of).proportion_ci(_CONFIDENCE, method="exact")
+    return Interval(count / of, float(found.low), float(found.high))
 
 
 def ratio_of_means(above: NDArray[np.float64], below: NDArray[np.float64]) -> Interval:
