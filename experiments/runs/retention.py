@@ -88,9 +88,9 @@ def _sorted(run: RunDirectory, report: bool) -> list[Holding]:
     page = run.root / "report.html"
     leftovers = taken([path for path in left if path.name.startswith(TEMPORARY)])
     made = [
-        _holding("leftovers", leftovers, True, "of writes that were interrupted"),
-        _holding("older checkpoints", taken(old), True, "a run goes on from the last, which is whole"),
-        _holding("genomes of nobody", taken(nobodys), True, "no row of archive.parquet names them"),
+        _holding("leftovers", leftovers, True, "of interrupted writes"),
+        _holding("older checkpoints", taken(old), True, "the last one is whole"),
+        _holding("nobody's genomes", taken(nobodys), True, "no row of archive.parquet names them"),
     ]
     if report:
         made.append(_holding("report.html", taken([page]), True, "arena report makes it again"))
@@ -98,14 +98,14 @@ def _sorted(run: RunDirectory, report: bool) -> list[Holding]:
     tables = {run.table(name) for name in TABLES}
     kept = (
         ("last checkpoint", last, "to resume, extend and certify"),
-        ("genomes of champions", champions, "of now and of before, for reports and bundles"),
+        ("champions", champions, "genomes, for reports and bundles"),
         ("tables", [path for path in parts if path.parent in tables], "for reports, lineage and champions"),
         ("lineage.parquet", [run.lineage], "who descends from whom"),
         ("founders", [run.founders, run.origins], "how the run began"),
         ("certificates", sorted(run.root.glob("certificate*.json")), "the holdout is opened once"),
-        ("decision rules", sorted(run.root.glob("inference.*")), "for certificates, reports and bundles"),
-        ("configuration, manifest", [run.config, run.manifest], "what the run is"),
-        ("report.html", [page], "--report frees it, arena report makes it again"),
+        ("decision rules", sorted(run.root.glob("inference.*")), "for certificates, reports, bundles"),
+        ("configuration", [run.config, run.manifest], "and manifest: what the run is"),
+        ("report.html", [page], "--report frees it"),
     )
     made += [_holding(what, taken(paths), False, why) for what, paths, why in kept]
     made.append(_holding("all else", tuple(sorted(left)), False, "not for this command to judge"))

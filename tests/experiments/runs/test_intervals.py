@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jax
 import pytest
-from small_runs import arena, assert_same, evolve, without_compiling_again, without_table
+from small_runs import SMALL, arena, assert_same, crashing, evolve, without_compiling_again, without_table
 
 from experiments.runs.directory import RunDirectory
 
@@ -65,4 +65,21 @@ def test_a_step_of_an_extension_that_is_interrupted_changes_nothing(reference: R
     run.config.write_text(run.config.read_text().replace("generations: 4", f"generations: {GENERATIONS}"))
     run.lineage.unlink()
     assert arena("resume", str(run.root))[0] == 0
+    assert_same(reference, run)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_run_that_is_pruned_on_its_way_goes_on_to_the_same_bits(
+    killed: bool, reference: RunDirectory, tmp_path: Path
+) -> None:
+    words = (QUIET, "record.flush=2", "record.checkpoint=3", "record.keep=9")
+    run, _ = evolve(tmp_path, *words, "evolution.generations=7")
+    if killed:
+        with crashing(10):
+            assert arena("evolve", *SMALL, *words, f"runs_dir={tmp_path}", f"evolution.generations={GENERATIONS}")[0]
+    there = len(list(run.checkpoints.iterdir()))
+    assert arena("prune", str(run.root), "--yes")[0] == 0
+    assert (there, len(list(run.checkpoints.iterdir()))) == (4 if killed else 3, 1)
+    _, said = evolve(tmp_path, *words, f"evolution.generations={GENERATIONS}")
+    assert f"going on after {9 if killed else 7} generations" in said
     assert_same(reference, run)
