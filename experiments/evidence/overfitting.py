@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 __all__ = ["Overfitting", "cscv", "distinct"]
 
 _ALIKE = 0.99
-_PIECE = 1 << 17
-"""Numbers of an array that is worked on at a time: 1 MiB, which stays in a core's own cache."""
+_PRODUCT = 1 << 18
+"""Multiply-adds of one product: few enough for a core's own cache, and for matrix libraries to stay in one thread; where
+other processes keep the cores, threads that wait for one another make this fifteen times slower."""
 _STILL = 1e-12
 """Variance, as a share of the mean square, below which a column holds one number: what rounding leaves of none."""
 
@@ -106,7 +107,7 @@ def _ranks(table: NDArray[np.float64], blocks: int) -> NDArray[np.float64]:
     sums, squares = np.add.reduceat(table, starts), np.add.reduceat(table**2, starts)
 
     first, second = np.empty(len(inside)), np.empty(len(inside))
-    step = max(1, _PIECE // table.shape[1])
+    step = max(1, _PRODUCT // (blocks * table.shape[1]))
     for at in range(0, len(inside), step):
         taken = inside[at : at + step]
         halves = [_score(half @ sums, half @ squares, half @ lengths) for half in (taken, 1 - taken)]

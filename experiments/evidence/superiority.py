@@ -33,7 +33,9 @@ _LEAST_PERIODS = 8
 """Below, Hansen's bound √(2 log log T) is not even 1.2, and no bootstrap means anything."""
 _STILL = 1e-12
 """Variance, as a share of the mean square, and profit of a period, as a share of capital, that are but rounding."""
-_PIECE = 128
+_PRODUCT = 1 << 18
+"""Multiply-adds of one product: few enough for matrix libraries to stay in one thread, for threads that wait for one
+another cost far more than they save where other processes keep the cores."""
 _KEPT = 12
 """Sets of draws kept: a study asks for the same lengths of blocks again and again."""
 
@@ -177,9 +179,9 @@ def _step_down(mean: NDArray[np.float64], drawn: NDArray[np.float64], alpha: flo
 def _drawn_means(table: NDArray[np.float64], block: int, draws: int, seed: int) -> NDArray[np.float64]:
     """Mean of every column in every draw, [draws, columns]."""
     counts = _counts(len(table), block, draws, seed)
-    # Piece by piece: four times less memory than all draws as floats, and products too small to be spread over threads,
-    # which cost more than they save where other processes keep the cores.
-    pieces = [counts[at : at + _PIECE].astype(np.float64) @ table for at in range(0, draws, _PIECE)]
+    # Piece by piece, which is a quarter of the memory of all draws as floats, too.
+    step = max(1, _PRODUCT // table.size)
+    pieces = [counts[at : at + step].astype(np.float64) @ table for at in range(0, draws, step)]
     means: NDArray[np.float64] = np.concatenate(pieces) / len(table)
     return means
 

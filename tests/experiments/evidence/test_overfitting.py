@@ -75,7 +75,7 @@ def test_the_16_blocks_make_12870_splits_in_any_pieces(monkeypatch: pytest.Monke
     table = np.random.default_rng(0).standard_normal((64, 12))
     whole = cscv(table).logits
     assert len(whole) == 12870
-    monkeypatch.setattr(overfitting, "_PIECE", 1000)
+    monkeypatch.setattr(overfitting, "_PRODUCT", 16_000)
     np.testing.assert_allclose(cscv(table).logits, whole, atol=1e-12)
 
 
