@@ -17,8 +17,8 @@ __all__ = ["Overfitting", "cscv", "distinct"]
 
 _ALIKE = 0.99
 _PRODUCT = 1 << 18
-"""Multiply-adds of one product: few enough for a core's own cache, and for matrix libraries to stay in one thread; where
-other processes keep the cores, threads that wait for one another make this fifteen times slower."""
+"""Multiply-adds of one product: few enough for a core's own cache, and for matrix libraries to stay in one thread;
+where other processes keep the cores, threads that wait for one another make this fifteen times slower."""
 _STILL = 1e-12
 """Variance, as a share of the mean square, below which a column holds one number: what rounding leaves of none."""
 
