@@ -16,7 +16,7 @@ from arena.archive import empty_archive
 from arena.fitness import CASES
 from arena.keys import Purpose, folded
 from arena.plan import Plan
-from arena.reservoir import empty_reservoir, keep
+from arena.reservoir import Reservoir, empty_reservoir, keep
 from arena.rollout import Trader
 from arena.sharding import everywhere, put
 from arena.state import ArenaState
@@ -50,7 +50,8 @@ def found(
     state: ArenaState = jax.jit(lambda quantiles, brains, beside: _found(plan, windows, quantiles, brains, beside))(
         tape.quantiles, brains, beside
     )
-    return state
+    # A program of its own: within the other the compiler would draw brains otherwise, by a last bit.
+    return state._replace(reservoir=jax.jit(lambda state: _sampled(plan, state))(state)) if plan.kept else state
 
 
 def begin_fold(plan: Plan, state: ArenaState, windows: int) -> ArenaState:
@@ -119,7 +120,6 @@ def _found(
                 learner=new_learner(setup.species, genome, plan.settings.learning),
             )
         )
-    new = jnp.ones(plan.slots, bool)
     samples = tuple(
         jax.tree.map(
             lambda x: x[0, 0],
@@ -133,12 +133,27 @@ def _found(
         next_id=jnp.uint32(each * len(populations)),
         populations=tuple(populations),
         archive=empty_archive(plan.replicates, windows, samples),
-        reservoir=tuple(
-            jax.vmap(keep, (0, 0, None, 0))(empty_reservoir(plan.places, plan.kept, sample), population, new, seeds)
-            for sample, population in zip(samples, populations, strict=True)
-            if plan.kept
-        ),
+        reservoir=(),
     )
+
+
+def _sampled(plan: Plan, state: ArenaState) -> tuple[Reservoir, ...]:
+    """What is kept of the founders."""
+    kept = []
+    for population in state.populations:
+        sample = jax.tree.map(
+            lambda x: x[0, 0],
+            Trader(
+                population.genome, population.genes, population.memory, jnp.zeros((plan.places, plan.slots, REGIMES))
+            ),
+        )
+        new = jnp.ones(plan.slots, bool)
+        kept.append(
+            jax.vmap(keep, (0, 0, None, 0))(
+                empty_reservoir(plan.places, plan.kept, sample), population, new, state.seed
+            )
+        )
+    return tuple(kept)
 
 
 def _genes(plan: Plan, keys: Key[Array, "places slots"], given: Genes | None) -> Genes:
