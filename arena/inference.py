@@ -96,7 +96,7 @@ def conduct(
     panel: Panel,
     decider: Decider,
     tape: Tape,
-    views: Float[Array, "variants rows instruments features"],
+    views: Float[Array | np.ndarray, "variants rows instruments features"],
     first: NDArray[np.integer[Any]],
     stop: NDArray[np.integer[Any]],
     *,
