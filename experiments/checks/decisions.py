@@ -115,9 +115,7 @@ def check_warm_up(
             told = _told(works, crowd, tape, lanes)
             for agent, name in enumerate(crowd.names):
                 for place, lane in enumerate(lanes):
-                    target, other = (seen.order.target[: lane.count, agent, place] for seen in (known, told))
-                    changed = ((target != other) & ~(np.isnan(target) & np.isnan(other))).any(axis=-1)
-                    decisions, differ = decisions + lane.count, differ + int(changed.sum())
+                    decisions, differ = decisions + lane.count, differ + _changed(known, told, agent, place, lane.count)
                     step = _apart(known, told, agent, place, lane.count)
                     if bars >= need and step is not None and not found:
                         row = begins[lane.segment] + step
@@ -163,6 +161,18 @@ def _apart(one: Seen, other: Seen, agent: int, lane: int, count: int) -> int | N
     pairs = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
     steps = (first_difference(a[:count, agent, lane], b[:count, agent, lane]) for a, b in pairs)
     return min((step for step in steps if step is not None), default=None)
+
+
+def _changed(one: Seen, other: Seen, agent: int, lane: int, count: int) -> int:
+    """How many decisions ask for something else: another target, or stops elsewhere where there is an order."""
+
+    def differs(name: str) -> NDArray[np.bool_]:
+        left, right = (getattr(seen.order, name)[:count, agent, lane] for seen in (one, other))
+        return np.asarray((left != right) & ~(np.isnan(left) & np.isnan(right)))
+
+    asked = np.isfinite(one.order.target[:count, agent, lane])
+    changed = differs("target") | (asked & (differs("stop_loss") | differs("take_profit")))
+    return int(changed.any(axis=-1).sum())
 
 
 def _begins(subject: Subject, need: int, seed: int) -> dict[int, int]:

@@ -31,17 +31,21 @@ def check_features(subject: Subject, works: Works, stamps: Sequence[np.datetime6
 
 
 def check_regimes(subject: Subject, works: Works, stamps: Sequence[np.datetime64]) -> Checked:
-    """The same of regimes, and of the rank of volatility that they are told by."""
+    """The same of regimes, and of the rank of volatility that they are told by.
+
+    A regime lasts; cut in its middle it could be told from later bars to no effect. So bars are also cut where the
+    class changes next, and a bar later.
+    """
     found: dict[tuple[str, str], Finding] = {}
     count = 0
     for segment in subject.segments:
         close, name, time = subject.index(segment), subject.name(segment), subject.time(segment)
         for kind, work in (("regime", works.regimes), ("regime rank", works.ranks)):
             whole = work(close, subject.settings.regimes)
-            for stamp, row in _cut_rows(subject, segment, stamps):
+            for row in _with_changes(whole, [row for _, row in _cut_rows(subject, segment, stamps)]):
                 cut = work(subject.index(segment, row), subject.settings.regimes)
                 count += len(cut)
-                _note(found, kind, name, time, whole[:row], cut, stamp)
+                _note(found, kind, name, time, whole[:row], cut, time[row])
     return Checked("regimes", f"class and rank of volatility, {count:,} values", tuple(found.values()))
 
 
@@ -84,6 +88,14 @@ def _fitted(subject: Subject, works: Works, groups: Sequence[Sequence[Bars]]) ->
         scaled=[feature.scaled for feature in subject.chosen],
         settings=subject.settings.scaling,
     )
+
+
+def _with_changes(values: NDArray[np.generic], rows: Sequence[int]) -> list[int]:
+    """These rows, and after each the next at which the value is another than before, with the one behind it."""
+    changes = np.flatnonzero(values[1:] != values[:-1]) + 1
+    after = changes[np.minimum(np.searchsorted(changes, rows), max(len(changes) - 1, 0))] if len(changes) else changes
+    every = np.concatenate([np.asarray(rows, int), after, after + 1])
+    return sorted({int(row) for row in every if 0 < row < len(values)})
 
 
 def _cut_rows(subject: Subject, segment: int, stamps: Sequence[np.datetime64]) -> Iterator[tuple[np.datetime64, int]]:

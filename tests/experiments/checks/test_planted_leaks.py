@@ -37,7 +37,7 @@ def subject(
 
 def every(own: Subject, works: Works, horizons: tuple[int, ...] = (4,)) -> list[Checked]:
     """All checks that need no champion."""
-    stamps = own.drawn(3, 1)
+    stamps = own.drawn(2, 1)
     markets = [market_until(own, works, stamp, 1) for stamp in stamps]
     return [
         check_features(own, works, stamps),
