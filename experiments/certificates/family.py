@@ -12,6 +12,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from arena.inference import Decider, Panel
@@ -20,11 +21,12 @@ from arena.rollout import Trader
 from arena.schemas import REGIME_NAMES
 from arena.tally import REGIMES
 from experiments.certificates.counting import stack
-from experiments.champions.champions import Champion, find_champion, read_trader, species_of
+from experiments.champions.champions import Champion
 from experiments.inference.rules import Choice
 from experiments.runs.champions import best_scores
 from experiments.runs.directory import RunDirectory
-from experiments.runs.genomes import trader_form
+from experiments.runs.genomes import champion_file, trader_form
+from experiments.runs.trees import load_tree, metadata_of
 from markets.errors import UserError
 
 __all__ = [
@@ -34,10 +36,12 @@ __all__ = [
     "Seated",
     "acts_in",
     "champion_hashes",
+    "holders_of",
     "plain_decider",
     "read_family",
     "ruled",
     "seated",
+    "trader_forms",
 ]
 
 ROUTER = "router"
@@ -74,30 +78,39 @@ class Seated:
     seat: Mapping[str, int]
 
 
+def holders_of(directory: RunDirectory, replicate: int, fold: int) -> dict[str, Champion]:
+    """The champions of a replicate in a fold, by the group they hold; the tables are read once for all of them.
+
+    Raises:
+        UserError: there are none, or a file is gone.
+    """
+    held = {group: own for (group, place), own in best_scores(directory, fold).items() if place == replicate - 1}
+    if not held:
+        raise UserError(f"{directory.root}: has no champions to certify, nobody has come into its archive")
+    rows = directory.read("archive").filter(pl.col("fold") == fold)
+    found = {}
+    for group in (name for name in REGIME_NAMES if name in held):
+        identity = held[group][1]
+        mine = rows.filter((pl.col("regime") == group) & (pl.col("id") == identity))
+        generation = int(mine["generation"][-1])
+        path = champion_file(directory, identity, generation)
+        scores = {name: score for name, (score, own) in held.items() if own == identity}
+        species = metadata_of(path).get("species", "of no species")
+        found[group] = Champion(identity, generation, fold, path, species, scores)
+    return found
+
+
 def champion_hashes(directory: RunDirectory, replicate: int, folds: int) -> dict[str, str]:
     """SHA-256 of the file of every champion of a replicate, by what it holds; of several folds by fold too.
 
     Raises:
         UserError: there are none, or a file is gone.
     """
-    found = {}
-    for fold in range(folds):
-        for group in held_groups(directory, replicate, fold):
-            champion = find_champion(directory, group, replicate, fold)
-            found[f"{group} {fold}" if folds > 1 else group] = _hash_of(champion.path)
-    return found
-
-
-def held_groups(directory: RunDirectory, replicate: int, fold: int) -> list[str]:
-    """The regimes, and `all`, that somebody holds.
-
-    Raises:
-        UserError: there are none.
-    """
-    held = {regime for regime, own in best_scores(directory, fold) if own == replicate - 1}
-    if not held:
-        raise UserError(f"{directory.root}: has no champions to certify, nobody has come into its archive")
-    return [name for name in REGIME_NAMES if name in held]
+    return {
+        f"{group} {fold}" if folds > 1 else group: _hash_of(champion.path)
+        for fold in range(folds)
+        for group, champion in holders_of(directory, replicate, fold).items()
+    }
 
 
 def read_family(directory: RunDirectory, plan: Plan, replicate: int, fold: int) -> Family:
@@ -112,13 +125,21 @@ def read_family(directory: RunDirectory, plan: Plan, replicate: int, fold: int) 
     Raises:
         UserError: it has none, or a file is gone or damaged.
     """
-    champions, traders, genomes = {}, {}, {}
-    for group in held_groups(directory, replicate, fold):
-        own = find_champion(directory, group, replicate, fold)
-        champions[group] = own
-        _, traders[group] = read_trader(directory, own, plan.settings)
+    champions = holders_of(directory, replicate, fold)
+    forms = trader_forms(plan)
+    traders, genomes = {}, {}
+    for group, own in champions.items():
+        if own.species not in forms:
+            raise UserError(f"{directory.config}: has no species.{own.species}, so it is of another run; bring it back")
+        traders[group], _ = load_tree(own.path, forms[own.species])
         genomes[group] = _hash_of(own.path)
     return Family(champions, traders, genomes)
+
+
+def trader_forms(plan: Plan) -> dict[str, Trader]:
+    """What a trader of each species consists of, by shapes and types alone."""
+    pairs = zip(plan.names, plan.rollouts, strict=True)
+    return {name: trader_form(setup.species, plan.settings.scars.memory) for name, setup in pairs}
 
 
 def seated(family: Family, plan: Plan) -> Seated:
@@ -132,8 +153,7 @@ def seated(family: Family, plan: Plan) -> Seated:
         if mine:
             traders = stack([family.traders[group] for group in mine])
         else:
-            form = trader_form(species_of(plan.settings, name, plan.features), plan.settings.scars.memory)
-            traders = jax.tree.map(lambda leaf: np.zeros((0, *leaf.shape), leaf.dtype), form)
+            traders = jax.tree.map(lambda leaf: np.zeros((0, *leaf.shape), leaf.dtype), trader_forms(plan)[name])
         by_species.append(jax.tree.map(jnp.asarray, traders))
     return Seated(Panel(tuple(by_species)), seat)
 

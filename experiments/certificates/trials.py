@@ -24,7 +24,7 @@ from experiments.certificates.counting import (
     stack,
     unlucky_variance,
 )
-from experiments.certificates.family import MEMBERS
+from experiments.certificates.family import MEMBERS, trader_forms
 from experiments.certificates.ground import Ground
 from experiments.certificates.openings import Opening
 from experiments.certificates.performing import Performance
@@ -34,7 +34,7 @@ from experiments.evidence.sharpe import minimum_backtest, moments
 from experiments.evidence.trials import Trials, effective_trials
 from experiments.runs.checkpoint import last_checkpoint, load_checkpoint
 from experiments.runs.directory import RunDirectory
-from experiments.runs.genomes import champion_file, trader_form
+from experiments.runs.genomes import champion_file
 from experiments.runs.trees import load_tree
 from markets.errors import UserError
 from markets.preparation import Market
@@ -231,12 +231,12 @@ def _archived(directory: RunDirectory, plan: Plan, births: pl.DataFrame) -> list
     rows = directory.read("archive").select("id", "generation").unique(maintain_order=True)
     mine = rows.join(births.select("id", "species"), on="id", maintain_order="left")
     found: dict[str, list[Trader]] = {name: [] for name in plan.names}
+    forms = trader_forms(plan)
     for identity, generation, species in mine.select("id", "generation", "species").rows():
         if species in found:
-            setup = plan.rollouts[plan.names.index(species)]
             try:
                 path = champion_file(directory, identity, generation)
-                trader, _ = load_tree(path, trader_form(setup.species, plan.settings.scars.memory))
+                trader, _ = load_tree(path, forms[species])
             except UserError:
                 continue  # one that was freed is told by the others of its kind
             found[species].append(trader)
