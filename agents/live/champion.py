@@ -160,15 +160,12 @@ class Champion:
         return native.leaves(np.asarray(features, np.float32), np.asarray(view, np.float32))
 
     @property
-    def last_said(self) -> list[str | None] | None:
-        """What the brains said on the last bars, as far as later decisions depend on it; None where none does.
-
-        With it `warm_up` is as good as a `state`: see `recall`.
-        """
-        return None if self._rules is None else self._rules.state()
+    def said(self) -> str | None:
+        """What the brains said on the newest bar, as text, where later decisions average over it; see `recall`."""
+        return None if self._rules is None else self._rules.newest
 
     def recall(self, said: Sequence[str | None]) -> None:
-        """Take up what the brains said on the last bars that it was warmed up with, as `last_said` told it.
+        """Take up what `said` was on the last bars that it was warmed up with, older first; then that is as a `state`.
 
         Raises:
             UserError: it is of another bundle.

@@ -34,6 +34,9 @@ __all__ = ["ChampionStrategy", "ChampionStrategyConfig"]
 
 _SIDES = ((PriceType.BID, PriceType.ASK), (PriceType.MID,), (PriceType.LAST,))
 
+_USUAL = ("warming_up", "undecided", "resting")
+"""Reasons for no order that nobody has to look into."""
+
 _HISTORY = 1.25
 """Share of the usual time behind a warm-up that is asked of the venue: holidays fall unevenly."""
 
@@ -211,8 +214,8 @@ class ChampionStrategy(TargetStrategy):
         decision = self.champion.on_bar(bar, account)
         self.on_decision(bar, account, decision)
         if decision.reason:
-            told = self.log.info if decision.reason.startswith("warming_up") else self.log.warning
-            told(f"bar of {bar.time}: no decision: {decision.reason}")
+            told = self.log.info if decision.reason.startswith(_USUAL) else self.log.warning
+            told(f"bar of {bar.time}: {decision.reason}")
         if stopped:
             if not before:
                 self.log.error(f"bar of {bar.time}: {stopped}; closing everything, trading no more")

@@ -91,21 +91,22 @@ class Rules:
         """Bars went by on which nothing was said; they count as of the last, and say nothing to an average."""
         self._last.extend([None] * min(bars, self._bars))
 
+    @property
+    def newest(self) -> str | None:
+        """What was said on the newest bar, as in `state`; None where no average is made."""
+        return self.state()[-1] if self._bars > 1 and self._last else None
+
     def state(self) -> list[str | None]:
         """What was said on the last bars, older first, as text that is exact to the bit; None where nothing was."""
-        return [
-            None if said is None else base64.b64encode(said.astype("<f4").tobytes()).decode() for said in self._last
-        ]
+        return [None if said is None else _text(said) for said in self._last]
 
     def restore(self, state: Sequence[str | None]) -> None:
-        """Go on from a `state`.
+        """Go on from a `state`, or from a longer history of what was said.
 
         Raises:
             ValueError: not one of these rules.
         """
         found = [None if text is None else self._read(text) for text in state]
-        if len(found) > self._bars:
-            raise ValueError("what was said on more bars than are averaged")
         self._last.clear()
         self._last.extend(found)
 
@@ -141,3 +142,7 @@ def _gap(values: Array) -> np.float32:
     second, first = np.sort(values)[-2:]
     gap: np.float32 = first - second
     return gap
+
+
+def _text(said: Array) -> str:
+    return base64.b64encode(said.astype("<f4").tobytes()).decode("ascii")

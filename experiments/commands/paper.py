@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from agents.live import Champion
+from experiments.bundles.saying import certificate_words
 from experiments.commands.broker_keys import add_broker_argument, key_values
 from experiments.commands.reading import add_reading_arguments, read_settings
 from experiments.exits import INTERRUPTED, STOPPED
@@ -57,6 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--grace", metavar="SECONDS", type=float, help="then wait so long for a bar to flatten at")
     parser.add_argument("--kill-file", metavar="FILE", type=Path, help="a file that stops it (default DIR/kill)")
     parser.add_argument("--any-symbol", action="store_true", help="trade bars that name another symbol than the bundle")
+    parser.add_argument(
+        "--uncertified", action="store_true", help="trade a champion although its certificate says that it failed"
+    )
     parser.add_argument("--again", action="store_true", help="go on although the guard stopped it")
     parser.add_argument("--backend", choices=("numpy", "onnx"), default="numpy", help="what computes action values")
     parser.add_argument("--quiet", action="store_true", help="only the end")
@@ -72,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("paper: give bars to trade: --bars FILE, or --feed stdin or ccxt:EXCHANGE:SYMBOL:TIMEFRAME")
     champion = Champion.load(args.bundle, backend=args.backend)
     manifest = champion.manifest
+    _see_certificate(args, manifest)
     rules = build(BrokerRules, {**manifest["broker"], **key_values(args.settings)})
     limits = _limits(args, manifest)
     if limits.killed:
@@ -90,7 +95,9 @@ def run(args: argparse.Namespace) -> int:
         with opened(out, wanted) as journal:
             if journal.torn:
                 screen.note(f"a torn last line of the journal is dropped ({journal.torn} bytes)")
-            session = Session(terms, limits, champion, feed, journal, screen, again=args.again, name=str(out))
+            noted = {"certificate": certificate_words(manifest), "uncertified": args.uncertified}
+            options = {"again": args.again, "noted": noted, "name": str(out)}
+            session = Session(terms, limits, champion, feed, journal, screen, **options)
             _outline(screen, terms, manifest, session)
             _see_start(args, feed, session, screen)
             if isinstance(feed, ExchangeFeed) and not (rules.spread or rules.spread_rate):
@@ -107,6 +114,17 @@ def run(args: argparse.Namespace) -> int:
         raise _too_few(args, session.known, terms)
     _summarise(out, ending, session, command, closes=rules.close_at_end)
     return {"ended": 0, "interrupted": INTERRUPTED, "stopped": STOPPED}[ending.how]
+
+
+def _see_certificate(args: argparse.Namespace, manifest: Mapping[str, Any]) -> None:
+    """See that nobody trades a champion that failed without saying so.
+
+    Raises:
+        UserError: it failed, and `--uncertified` was not said.
+    """
+    own = manifest["certificate"]
+    if own is not None and own["member_verdict"] == "fail" and not args.uncertified:
+        raise UserError(f"{args.bundle}: {certificate_words(manifest)}; --uncertified trades it on paper all the same")
 
 
 def _limits(args: argparse.Namespace, manifest: Mapping[str, Any]) -> Limits:
@@ -243,7 +261,10 @@ def _stamp(text: str | None) -> np.datetime64 | None:
 def _outline(screen: Screen, terms: Terms, manifest: Mapping[str, Any], session: Session) -> None:
     """What is about to trade, and what should be known beforehand."""
     champion, own = manifest["champion"], manifest["instrument"]["symbol"]
-    screen.head(f"{champion['species']} {champion['id']} of run {champion['run_id']} trades {terms.symbol}")
+    rules = manifest.get("inference")
+    who = "router" if rules is not None and rules["who"] == "router" else f"{champion['species']} {champion['id']}"
+    screen.head(f"{who} of run {champion['run_id']} trades {terms.symbol}")
+    screen.note(certificate_words(manifest))
     if terms.symbol != own:
         screen.note(f"the bundle is for {own}; these are bars of {terms.symbol}")
     if session.bars:

@@ -5,6 +5,7 @@ lines is for people.
 """
 
 import math
+from collections import deque
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from agents.live import Bar
 from agents.live.caps import Caps
+from agents.live.inference import AVERAGED
 from agents.live.quotes import fault, quoted
 from experiments.paper.account import Order
 from experiments.paper.journal import Journal, Line, bar_of
@@ -55,6 +57,7 @@ class Past:
         peak: of equity, from the cash it began with.
         told: equity and units that the journal has of the close of each.
         numbers: of their lines in the journal that was read.
+        said: on the last of them, by a player that goes by that.
         early: a bar that came too early since the last that was taken; None where none did.
         stopping: why the guard is flattening; empty while it is not.
         stopped: why it stopped; empty while it has not.
@@ -66,6 +69,7 @@ class Past:
     orders: list[Order | None] = field(default_factory=list)
     told: list[tuple[float, float]] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
+    said: deque[str | None] = field(default_factory=lambda: deque(maxlen=AVERAGED))
     early: Bar | None = None
     stopping: str = ""
     stopped: str = ""
@@ -165,6 +169,7 @@ def _read(past: Past, line: Line, number: int, caps: Caps) -> None:
         past.orders.append(_order_of(line["order"]))
         past.told.append((equity, units))
         past.numbers.append(number)
+        past.said.append(line.get("brains"))
         past.early = None
         past.peak = max(past.peak, equity)
         caps.look(past.bars[-1].time, equity)

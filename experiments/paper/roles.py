@@ -1,12 +1,12 @@
 """Who takes part in a session beside its feed: what decides, who looks on, and how it may end."""
 
-from collections.abc import Iterable
-from typing import Literal, NamedTuple, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from agents.live import Account, Bar, Decision
 from experiments.paper.account import Order, Standing
 
-__all__ = ["Ending", "Player", "Watcher"]
+__all__ = ["Ending", "Player", "Rememberer", "Watcher"]
 
 
 class Player(Protocol):
@@ -17,6 +17,18 @@ class Player(Protocol):
 
     def on_bar(self, bar: Bar, account: Account, /) -> Decision:
         """Take a closed bar and decide."""
+
+
+@runtime_checkable
+class Rememberer(Protocol):
+    """A player that decides by what it said on earlier bars too, which nobody can work out from bars."""
+
+    @property
+    def said(self) -> str | None:
+        """On the newest bar."""
+
+    def recall(self, said: Sequence[str | None], /) -> None:
+        """Take up what it said on the last bars, older first."""
 
 
 class Watcher(Protocol):

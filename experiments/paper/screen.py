@@ -20,6 +20,10 @@ __all__ = ["HEAD", "Screen"]
 HEAD = "bar                  asked     equity  drawdown        units  what happened"
 
 
+_USUAL = "undecided"
+"""A reason that is none to look up: a champion with a threshold is so most of the time."""
+
+
 class Screen:
     """Shows bars as they are decided on; a context manager.
 
@@ -65,7 +69,7 @@ class Screen:
             happened.append(f"wants {self._actions[decision.action]} in {decision.regime}{sure}")
         if decision.reason != self._reason:
             self._reason = decision.reason
-            happened += [decision.reason] if decision.reason else []
+            happened += [decision.reason] if decision.reason and not decision.reason.startswith(_USUAL) else []
         when = stamp(bar.time)
         if happened:
             say(f"{when}  {account}  {'; '.join(happened)}")

@@ -9,7 +9,8 @@ for again and decided on as before, and an order whose line is there stands.
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from experiments.paper.feeds import EndOfFeedError, Feed
 from experiments.paper.guard import Limits
 from experiments.paper.journal import Journal, told, values_of
 from experiments.paper.past import EARLY, Terms, another_length, mended, past_of
-from experiments.paper.roles import Ending, Player, Watcher
+from experiments.paper.roles import Ending, Player, Rememberer, Watcher
 from experiments.paper.words import stamp, units
 from markets.errors import UserError
 
@@ -41,6 +42,7 @@ class Session:
         journal: of the account.
         watcher: who is shown what happens.
         again: go on although the guard stopped it.
+        noted: what the journal is to know of how it was started.
         name: of the account, for messages.
         clock: seconds that never go back, by which silence is measured.
 
@@ -62,11 +64,13 @@ class Session:
         watcher: Watcher,
         *,
         again: bool = False,
+        noted: Mapping[str, Any] = MappingProxyType({}),
         name: str = "paper account",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._terms, self._limits, self._player, self._feed = terms, limits, player, feed
         self._journal, self._watcher, self._clock = journal, watcher, clock
+        self._noted = noted
         self._caps = limits.caps(terms.rules.cash)
         self._past = past_of(journal, terms.rules.cash, self._caps)
         self._passed: dict[str, int] = {}  # bars passed over since the last one that was taken, by what was wrong
@@ -96,7 +100,7 @@ class Session:
         Raises:
             UserError: what comes cannot be used; what was journaled before stands.
         """
-        self._write(kind="session", limits=dataclasses.asdict(self._limits))
+        self._write(kind="session", limits=dataclasses.asdict(self._limits), **self._noted)
         self._warm_up()
         heard = self._clock()
         while not self._over():
@@ -154,6 +158,8 @@ class Session:
             self._player.warm_up(past.recent(self._terms.warm_up))
             if past.early is not None:
                 self._player.warm_up([past.early])
+            if isinstance(self._player, Rememberer):
+                self._player.recall(list(past.said))
             self._feed.after(past.last.time)
         if past.bars:
             self.standing = self._open_account(past.bars[0]).begin(past.bars, past.orders) or self.standing
@@ -249,6 +255,7 @@ class Session:
                     "order": order,
                     "guard": tripped,
                     "said": said,
+                    **self._brains(),
                 },
             ]
         )
@@ -260,6 +267,11 @@ class Session:
             if text:
                 self._watcher.note(f"{stamp(bar.time)}: {text}")
         return True
+
+    def _brains(self) -> dict[str, str]:
+        """What the journal is to know of what the player said, beside its decision."""
+        said = self._player.said if isinstance(self._player, Rememberer) else None
+        return {} if said is None else {"brains": said}
 
     def _count_early(self, bar: Bar) -> None:
         """Show a bar that came too early to the champion, which does not take it either, and count it.
