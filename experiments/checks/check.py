@@ -20,6 +20,8 @@ from experiments.checks.tapes import check_tape, market_until
 from experiments.checks.works import Checked, Works
 from experiments.configuration.study import Study, load_supplies
 from experiments.founders.libraries import LIBRARIES
+from experiments.inference.files import choices_path
+from experiments.inference.rules import LOOKBACKS
 from experiments.runs.champions import placed, replicates
 from experiments.runs.directory import RunDirectory
 from experiments.runs.genomes import champion_file, trader_form
@@ -93,6 +95,8 @@ def check_run(
     copies = len(bars)
     plan = make_plan(study.settings, len(feature_names(directory)))
     rows = _rows(directory)
+    tried = choices_path(directory).exists()
+    lookbacks = [bars for bars in LOOKBACKS if bars is not None] if tried else []
     wanted = range(copies) if replicate is None or copies == 1 else (replicate - 1,)
     for copy in wanted:
         whose = None if copies == 1 and replicate is None else (copy if replicate is None else replicate - 1)
@@ -103,7 +107,7 @@ def check_run(
             mine = mine if whose is None else mine.filter(pl.col("replicate") == whose)
             crowds = _crowds(directory, study, plan, mine)
             horizons = study.training.horizons if study.founders in LIBRARIES and not fold else ()
-            yield check_subject(subject, works, crowds, horizons, cuts=cuts, seed=seed, tell=tell)
+            yield check_subject(subject, works, crowds, horizons, lookbacks, cuts=cuts, seed=seed, tell=tell)
 
 
 def check_subject(
@@ -111,6 +115,7 @@ def check_subject(
     works: Works,
     crowds: Sequence[Crowd],
     horizons: Sequence[int] = (),
+    lookbacks: Sequence[int] = (),
     *,
     cuts: int = 4,
     seed: int = 0,
@@ -123,6 +128,7 @@ def check_subject(
         works: what is checked.
         crowds: champions.
         horizons: of the labels that its founders were trained with; none where they were not.
+        lookbacks: of features, that decision rules of its champions were tried with.
         cuts: stamps to cut at.
         seed: of the cuts, and of the bars that are made up.
         tell: called with what begins now, in words.
@@ -130,7 +136,7 @@ def check_subject(
     stamps = subject.drawn(cuts, seed)
     tell("working out features, regimes, scaler, split and labels on bars cut short")
     made = [
-        check_features(subject, works, stamps),
+        check_features(subject, works, stamps, lookbacks),
         check_regimes(subject, works, stamps),
         check_scaler(subject, works, seed),
         check_split(subject, works, stamps),

@@ -1,5 +1,6 @@
 """Features, regimes and scaler, each worked out again on bars cut short, and compared bit for bit."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -14,20 +15,31 @@ from markets.scaling import Scaler
 __all__ = ["check_features", "check_regimes", "check_scaler"]
 
 
-def check_features(subject: Subject, works: Works, stamps: Sequence[np.datetime64]) -> Checked:
-    """Whether each feature of bars cut at a stamp is that of all the bars, up to there."""
+def check_features(
+    subject: Subject, works: Works, stamps: Sequence[np.datetime64], lookbacks: Sequence[int] = ()
+) -> Checked:
+    """Whether each feature of bars cut at a stamp is that of all the bars, up to there.
+
+    Args:
+        subject: of the run.
+        works: what is checked.
+        stamps: of the cuts.
+        lookbacks: bars that decision rules of its champions may let features look back, beside the run's own.
+    """
     found: dict[tuple[str, str], Finding] = {}
     count = 0
-    for segment in subject.segments:
+    shown = {"": subject.chosen, **{f", {bars} bars back": subject.chosen_within(bars) for bars in lookbacks}}
+    for segment, (back, chosen) in itertools.product(subject.segments, shown.items()):
         for bars in subject.seen[segment]:
-            whole = works.features(subject.chosen, bars)
+            whole = works.features(chosen, bars)
             for stamp, row in _cut_rows(subject, segment, stamps):
-                cut = works.features(subject.chosen, bars[:row])
+                cut = works.features(chosen, bars[:row])
                 count += cut.size
-                for place, feature in enumerate(subject.chosen):
-                    kind = f"feature {feature.name}"
+                for place, feature in enumerate(chosen):
+                    kind = f"feature {feature.name}{back}"
                     _note(found, kind, bars.symbol, bars.time, whole[:row, place], cut[:, place], stamp)
-    return Checked("features", f"{len(subject.chosen)} by name, {count:,} values", tuple(found.values()))
+    wide = f" and {len(lookbacks)} look-backs" if lookbacks else ""
+    return Checked("features", f"{len(subject.chosen)} by name{wide}, {count:,} values", tuple(found.values()))
 
 
 def check_regimes(subject: Subject, works: Works, stamps: Sequence[np.datetime64]) -> Checked:

@@ -96,7 +96,14 @@ class Subject:
     @cached_property
     def chosen(self) -> tuple[Feature, ...]:
         """What agents see."""
-        return features(self.settings.features, sorted(set.intersection(*(set(bars.columns) for bars in self.bars))))
+        return self.chosen_within(None)
+
+    def chosen_within(self, lookback: int | None) -> tuple[Feature, ...]:
+        """What agents see where a decision rule has features look back no further than that; None is as bred."""
+        own = self.settings.features
+        most = min((bars for bars in (own.lookback, lookback) if bars is not None), default=None)
+        columns = sorted(set.intersection(*(set(bars.columns) for bars in self.bars)))
+        return features(dataclasses.replace(own, lookback=most), columns)
 
     @property
     def context(self) -> int:

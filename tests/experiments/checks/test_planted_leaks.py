@@ -176,6 +176,18 @@ def test_a_planted_leak_is_caught_and_named(leak: str, small: Subject) -> None:
     assert found <= expected | FOLLOWS.get(leak.partition(":")[0], set())
 
 
+def test_features_that_look_back_less_are_checked_too(small: Subject) -> None:
+    stamps = small.drawn(2, 1)
+    assert check_features(small, Works(), stamps, (8,)).findings == ()
+    leaking = with_feature(next_bar)
+
+    def work(chosen: tuple[Feature, ...], bars: Bars) -> np.ndarray:
+        return (leaking if max(feature.window for feature in chosen) == 8 else compute_features)(chosen, bars)
+
+    found = check_features(small, Works(features=work), stamps, (8,)).findings
+    assert {finding.kind for finding in found} == {"feature return_4, 8 bars back"}
+
+
 def test_the_row_and_the_symbol_of_a_leak_are_told(small: Subject) -> None:
     stamp = small.drawn(1, 3)[0]
     (finding, other) = check_features(small, Works(features=with_feature(next_bar)), [stamp]).findings
