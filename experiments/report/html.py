@@ -25,7 +25,9 @@ _ENDS = re.compile(r"<!--|</script|</style|[\r\0]", re.IGNORECASE)
 
 SECTIONS = {
     "summary": "The run",
+    "certificate": "Certificate",
     "champions": "Champions",
+    "grid": "Decision rules",
     "curves": "Learning curves",
     "tree": "Lineage tree",
     "clades": "Founder clades",

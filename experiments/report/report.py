@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from arena.schemas import REGIME_NAMES
 from experiments.report.facts.agents import CAUSES, OPERATORS, Agents, read_agents
 from experiments.report.facts.archive import read_archive
+from experiments.report.facts.certificate import certificates
 from experiments.report.facts.clades import clades
 from experiments.report.facts.curves import curves
 from experiments.report.facts.gallery import gallery
+from experiments.report.facts.grid import grids
 from experiments.report.facts.heat import heat
 from experiments.report.facts.origins import origins_of
 from experiments.report.facts.scores import read_scores
@@ -107,7 +109,8 @@ def report_facts(
         tell("champions", "trade the bars again …")
     found = gallery(sources, agents.tree if agents else None, words["species"], trade=not only_records)
     champions, groups = journey_columns(found.champions)
-    columns = pack_all(groups)
+    judged, days = certificates(sources, archive)
+    columns = pack_all(groups | days)
     run = run_facts(sources, agents)
     run["market"] |= market_facts(found.world.supply, found.world.market) if found.world else {}
     facts: dict[str, Any] = {
@@ -121,6 +124,8 @@ def report_facts(
         "clades": clades(sources, agents),
         "heat": heat(sources, agents, scores, archive),
         "champions": champions,
+        "certificates": judged,
+        "grids": grids(sources, archive),
     }
     if origins := origins_of(sources):
         facts["origins"] = origins

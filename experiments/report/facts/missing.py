@@ -10,7 +10,8 @@ class Missing(NamedTuple):
     """One thing that a part of the report lacks.
 
     Attributes:
-        part: of the report: `run`, `standings`, `curves`, `tree`, `clades`, `heat` or `champions`.
+        part: of the report: `run`, `standings`, `certificate`, `champions`, `grid`, `curves`, `tree`, `clades` or
+            `heat`.
         what: the file or thing.
         why: one plain sentence.
     """

@@ -6,7 +6,9 @@ import { h, segmented } from "./base/dom.js";
 import { read, write, onAddress } from "./base/address.js";
 import { startTheme, chooseTheme, themeChoice } from "./base/theme.js";
 import { mountSummary, reason } from "./sections/summary.js";
+import { mountCertificate } from "./certificate/certificate.js";
 import { mountChampions } from "./champions/champions.js";
+import { mountGrid } from "./sections/grid.js";
 import { mountCurves } from "./sections/curves.js";
 import { mountTree } from "./tree/tree.js";
 import { mountClades } from "./sections/clades.js";
@@ -15,7 +17,9 @@ import { mountMissing } from "./sections/missing.js";
 
 const MOUNTS = {
   summary: { mount: mountSummary, short: "Run" },
+  certificate: { mount: mountCertificate, short: "Certificate" },
   champions: { mount: mountChampions, short: "Champions" },
+  grid: { mount: mountGrid, short: "Rules" },
   curves: { mount: mountCurves, short: "Curves" },
   tree: { mount: mountTree, short: "Lineage" },
   clades: { mount: mountClades, short: "Clades" },

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from large_report_run import make_large
+from report_certificate import certified
 from report_runs import made_once, make_report, make_small
 
 
@@ -21,8 +22,12 @@ def large_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def small_report(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The report of the small run."""
-    return made_once(tmp_path_factory, "small-report", lambda folder: make_report(small_run, folder)) / "report.html"
+    """The report of the small run, with a certificate and an inference grid made by hand."""
+
+    def make(folder: Path) -> None:
+        make_report(certified(small_run, folder / "run").root, folder)
+
+    return made_once(tmp_path_factory, "small-report", make) / "report.html"
 
 
 @pytest.fixture(scope="session")

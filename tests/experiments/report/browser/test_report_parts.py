@@ -210,6 +210,7 @@ def test_each_champion_shows_its_trades_its_genome_and_the_way_to_the_tree(page:
 def test_zooming_into_a_champions_bars_shows_its_trades(page: Page) -> None:
     champion = page.get_by_role("tabpanel")
     chart = champion.locator(".canvas").first
+    chart.scroll_into_view_if_needed()
     expect(chart.locator("canvas").first).to_be_visible()
     before, words = pixels(chart), champion.locator(".readout").first.inner_text()
     champion.get_by_role("button", name="Next trade").click()
@@ -227,9 +228,9 @@ def test_zooming_into_a_champions_bars_shows_its_trades(page: Page) -> None:
 def test_the_wheel_over_a_champions_bars_scrolls_the_page_and_with_ctrl_zooms(page: Page) -> None:
     champion = page.get_by_role("tabpanel")
     chart, said = champion.locator(".canvas").first, champion.locator(".readout").first
+    chart.scroll_into_view_if_needed()
     expect(chart.locator("canvas").first).to_be_visible()
     expect(said).to_contain_text("Ctrl + wheel zooms")
-    chart.scroll_into_view_if_needed()
     chart.hover(position={"x": 400, "y": 300})
     before, view = page.evaluate("scrollY"), page.url
     page.mouse.wheel(0, 120)
@@ -262,6 +263,7 @@ def test_a_champions_line_has_scars_and_wins_where_they_happened(
     assert [row[heads.index("scarred in")] for row in rows] == ["4, 4, 30", "20"]
     assert [re.findall(r" in (\d+)", row[heads.index("won")]) for row in rows] == [[], ["35", "40"]]
     chart, said = figure.locator(".canvas"), figure.locator(".readout")
+    chart.scroll_into_view_if_needed()
     expect(chart.locator("canvas").first).to_be_visible()
     assert (chart.get_attribute("aria-label") or "").endswith("generations 0 to 40")
     width = chart.evaluate("(one) => one.clientWidth") - 78

@@ -46,6 +46,7 @@ def champion(page: Page) -> tuple[str, str]:
     """The best all-rounder: its equity and drawdown, its trades on the bars."""
     tabs = page.get_by_role("tablist", name="Champions")
     tabs.get_by_role("tab").filter(has_text=re.compile("all regimes")).first.click()
+    page.locator("#champions .canvas").first.scroll_into_view_if_needed()
     expect(page.locator("#champions .canvas canvas").first).to_be_visible()
     return "#champions h2", "#champions figure .canvas"
 
