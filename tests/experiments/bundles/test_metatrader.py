@@ -187,6 +187,58 @@ def test_orders_are_those_of_the_arena_for_the_same_account_and_values(case: Any
     assert count // 4 < orders < count
 
 
+def ruled(**rules: dict[str, Any]) -> dict[str, Any]:
+    """The decision rules of one brain; a regime that is not named acts as bred."""
+    usual = {"acts": True, "own": 0, "weights": [1.0], "threshold": 0.0, "average": 1, "lookback": None}
+    return {"brains": [{}], "regimes": {name: {**usual, **rules.get(name, {})} for name in REGIMES[:-1]}}
+
+
+def test_thresholds_and_regimes_of_one_brain_are_followed(compiler: str, tmp_path: Path) -> None:
+    bars, random, count = whole_bars(), np.random.default_rng(4), 120
+    rules = ruled(calm_ranging={"acts": False}, bull_trending={"threshold": 0.5}, bear_trending={"threshold": 0.5})
+    manifest = manifest_of(bars, {}, inference=rules)
+    made = Expert(expert(manifest, {}), tmp_path, compiler)
+    regime = classify(bars.mid[:, CLOSE], build(RegimeSettings, manifest["regimes"]["settings"]))
+    values, row, first = random.normal(size=(count, 3)).astype(np.float32), 0, len(bars) - count
+    made.start(bars[:first], seconds=3600, symbol="EURUSD", answer=lambda: values[row])
+    told = {"rests": 0, "undecided": 0, "orders": 0}
+    for row in range(count):
+        close, side = float(bars.bid[first + row, CLOSE]), int(random.integers(-1, 2))
+        made.push(bars[first + row : first + row + 1])
+        for name, value in (("equity", 1000.0), ("ask", close), ("bid", close)):
+            made.number(name, value)
+        made.lib.hold(side * 1.0, close, abs(side))
+        asked = [one[0] for one in made.tick()]
+        if made.said:
+            continue  # a gap
+        rule, best = rules["regimes"][REGIMES[regime[first + row]]], np.sort(values[row])
+        wanted = (0, 1, -1)[values[row].argmax()] if rule["acts"] else 0
+        if rule["acts"] and best[-1] - best[-2] < np.float32(rule["threshold"]):
+            assert asked == []
+            told["undecided"] += 1
+            continue
+        turned = wanted != side
+        assert asked == [0.0] * (turned and side != 0) + [float(wanted)] * (turned and wanted != 0)
+        told["rests"] += not rule["acts"] and side != 0
+        told["orders"] += bool(asked)
+    assert min(told.values()) > 3, told
+
+
+@pytest.mark.parametrize(
+    ("rules", "why"),
+    [
+        ({**ruled(), "brains": [{}, {}]}, "asks one brain, and this champion decides by 2"),
+        (ruled(calm_ranging={"average": 4}), "averages no values"),
+        (ruled(calm_ranging={"lookback": 50}), "its rules look back less far"),
+        (ruled(calm_ranging={"weights": [0.5]}), "weighs no values"),
+    ],
+)
+def test_other_rules_have_no_expert(rules: dict[str, Any], why: str) -> None:
+    manifest = manifest_of(whole_bars(700), {}, inference=rules)
+    with pytest.raises(ValueError, match=why):
+        expert(manifest, {})
+
+
 def _arena(
     scaled: Any, regime: Any, atr: Any, close: Any, values: Any, own: Any, manifest: Any, leaves: Any
 ) -> tuple[np.ndarray, list[np.ndarray]]:
