@@ -273,3 +273,63 @@ def test_a_bot_loads_neither_jax_nor_tables(made: Hand) -> None:
     assert result.returncode == 0, result.stderr
     loaded = {name for name in result.stdout.split() if not name.startswith("_")}
     assert loaded <= {"agents", "markets", "numpy", "safetensors"}
+
+
+def _rules(**changes: Any) -> Callable[[dict[str, Any]], None]:
+    """Put decision rules into a manifest; a change of `brains` or `version` replaces it, others are of one regime."""
+
+    def change(values: dict[str, Any]) -> None:
+        brain = {"id": 12, "generation": 3, "file": "champion.safetensors"}
+        brain |= {"species": values["species"]["name"], "settings": values["species"]["settings"]}
+        rule = {"acts": True, "own": 0, "weights": [1.0], "threshold": 0.0, "average": 1, "lookback": None}
+        names = values["regimes"]["names"][:-1]
+        regimes = {name: {**rule, **({} if place else changes.get("first", {}))} for place, name in enumerate(names)}
+        values["version"] = changes.get("version", "2.0")
+        values["inference"] = {
+            "who": "all",
+            "brains": changes.get("brains", lambda own: [own])(brain),
+            "regimes": regimes,
+        }
+        for name in changes.get("without", ()):
+            del regimes[name]
+
+    return change
+
+
+def test_rules_are_read(bundle: Path) -> None:
+    values = manifest_of(bundle)
+    _rules()(values)
+    rewrite(bundle, values)
+    assert Champion.load(bundle).manifest["inference"]["who"] == "all"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (_rules(version="1.1"), "version: 1.1 has no decision rules (inference); right is 2.0"),
+        (_rules(first={"own": 1}), "inference.regimes.bull_trending.own: 1 is none of the 1 brains"),
+        (_rules(first={"weights": [1.0, 0.0]}), "inference.regimes.bull_trending.weights: expected one for each of 1"),
+        (_rules(first={"average": 17}), "inference.regimes.bull_trending.average: 17 must be at most 16"),
+        (_rules(first={"threshold": -1.0}), "inference.regimes.bull_trending.threshold: -1.0 must be at least 0"),
+        (_rules(first={"novelty": 1}), "inference.regimes.bull_trending.novelty: unknown key"),
+        (_rules(without=["calm_ranging"]), "inference.regimes: expected bull_trending, bear_trending"),
+        (_rules(brains=lambda own: []), "inference.brains: expected champion.safetensors first"),
+        (_rules(brains=lambda own: [own, own]), "a file of its own for each"),
+        (_rules(brains=lambda own: [{**own, "species": "qnetwork"}]), "inference.brains[0].settings.hidden"),
+        (_rules(brains=lambda own: [{**own, "settings": {**own["settings"], "depth": 3}}]), "not the species of the"),
+    ],
+)
+def test_rules_that_cannot_be_are_refused(bundle: Path, change: Callable[[dict[str, Any]], None], words: str) -> None:
+    values = manifest_of(bundle)
+    change(values)
+    rewrite(bundle, values)
+    assert words in refusal(bundle)
+
+
+def test_a_brain_that_is_not_there_is_missed(bundle: Path) -> None:
+    values = manifest_of(bundle)
+    _rules(brains=lambda own: [own, {**own, "file": "brains/4-1.safetensors"}])(values)
+    for rule in values["inference"]["regimes"].values():
+        rule["weights"] = [1.0, 0.0]
+    rewrite(bundle, values)
+    assert "inference.brains[1].file: brains/4-1.safetensors is missing from files" in refusal(bundle)
