@@ -21,6 +21,7 @@ MEMBERS = (*REGIME_NAMES, "router")
 VERDICTS = ("fail", "insufficient", "fail", "fail", "pass", "pass")
 DAYS = 320
 LOOKBACKS, AVERAGES, ENSEMBLES = (None, 50, 100, 200), (1, 4), ("alone", "mean", "trust", "stacked")
+METRICS = [name for name in CONVENTIONS if name != "null"]
 BEATS = (
     "it earned 31.1 % a year and holding the same exposure (+0.21 of equity on average) lost 0.8 %: it beats both that "
     "and staying flat by more than luck"
@@ -126,7 +127,7 @@ def certificate_of(run_id: str, holders: dict[str, int], replicate: int = 1) -> 
         },
         "luck": {"record": "training", **records["training"], "records": records},
         "curves": {"day": days, "flat": [1.0] * DAYS, "buy_and_hold": hold.tolist(), "members": curves},
-        "buy_and_hold": dict.fromkeys(CONVENTIONS, 0.1),
+        "buy_and_hold": dict.fromkeys(METRICS, 0.1),
         "minimum_backtest": 2_512.0,
         "why": {},
         "conventions": {**CONVENTIONS, "luck": "what is expected of 10,000 bests of as many lucky trials"},
@@ -206,9 +207,7 @@ def _member(rng: np.random.Generator, name: str, identity: int | None, verdict: 
         "trades": 41 if verdict == "insufficient" else 512,
         "days": DAYS,
         "detectable_sharpe": 4.1,
-        "metrics": {
-            cost: {key: float(rng.normal(0.4 - 0.1 * int(cost), 0.05)) for key in CONVENTIONS} for cost in "123"
-        },
+        "metrics": {cost: {key: float(rng.normal(0.4 - 0.1 * int(cost), 0.05)) for key in METRICS} for cost in "123"},
         "by_regime": shown,
         "by_symbol": [{"symbol": "SYN1", "trades": 512, "total_return": 0.31, "sharpe": 2.6}],
         "by_month": [

@@ -71,6 +71,11 @@ function drawCertificate(place, certificate, facts) {
     charts = [drawMember(panel, certificate, i, facts)];
     table.mark(i);
   }
+  if (certificate.former) {
+    const now =
+      "The run went on since: this is of the champions it had then. To judge those of now is another opening.";
+    place.append(h("p", { class: "absent" }, now));
+  }
   place.append(verdict(certificate), about(certificate), h("h3", null, "Who was judged"));
   place.append(
     h(

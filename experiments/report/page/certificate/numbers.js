@@ -16,11 +16,13 @@ export function behind(certificate, one) {
     `${percent(one?.p_consistent, 2)}`,
     one && `${percent(one.p_lower, 2)} to ${percent(one.p_upper, 2)}`,
   ];
+  const least = one.detectable_sharpe;
+  const known = least === null ? "" : `This holdout could tell ${number(least, 2)} or more from luck.`;
   const cards = [
     [
       "Sharpe ratio of a year",
       lone(signed(one.sharpe.year)),
-      `Return for each unit of swing. This holdout could tell ${number(one.detectable_sharpe, 2)} or more from luck.`,
+      ["Return for each unit of swing.", known].join(" ").trim(),
     ],
     [
       "Probabilistic Sharpe ratio",

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
+from report_certificate import certified
 from report_runs import made_once, make_report
 from report_twice import make_twice
 
-SECTIONS = ("summary", "champions", "curves", "clades", "heat")
+SECTIONS = ("summary", "certificate", "champions", "grid", "curves", "clades", "heat")
 PARTS = ("standings", *SECTIONS[1:])
 
 
@@ -18,7 +19,8 @@ def twice_report(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     """The report of a run in two replicates: ids of the first are even and of the second odd, its scores doubled."""
 
     def make(folder: Path) -> None:
-        make_report(make_twice(small_run, folder / "run").root, folder, "--only-records")
+        run = make_twice(small_run, folder / "run").root
+        make_report(certified(run, run, 2).root, folder, "--only-records")
 
     return made_once(tmp_path_factory, "twice-report", make) / "report.html"
 
@@ -57,6 +59,8 @@ def shown(page: Page) -> dict[str, set[int]]:
     holder = curves[0].index("agent")
     return {
         "standings": parities(page.locator("#summary td.agent a").all_inner_texts()),
+        "certificate": parities(page.locator("#certificate .family a").all_inner_texts()),
+        "grid": parities(page.locator("#grid .choices tbody tr td:nth-child(2)").all_inner_texts()),
         "champions": parities(page.locator("#champions [role=tab] .who b").all_inner_texts()),
         "curves": parities([row[holder] for row in curves[1:] if row[holder] != "–"]),
         "clades": parities(re.findall(r"Founder (\d+)", " ".join(clades[0]))),

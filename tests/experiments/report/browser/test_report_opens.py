@@ -105,6 +105,8 @@ def test_a_broken_run_says_what_is_missing_and_shows_the_rest(
         assert " ".join(note.split()) in told, note
     for section in page.locator("main > section").all():  # each has either content or a reason
         assert len(section.inner_text().strip().splitlines()) > 1, section.get_attribute("id")
+    for section, command in (("certificate", "arena certify"), ("grid", "arena grid")):  # it has neither
+        expect(page.locator(f"#{section} code")).to_contain_text(command)
     assert page.get_by_role("alert").count() == 0
     page.set_viewport_size({"width": NARROW, "height": 800})
     scroll_through(page)
