@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, UInt32
 
 from agents.population import NOBODY, Population
@@ -18,7 +19,7 @@ from arena.tally import REGIMES
 
 __all__ = ["Reservoir", "empty_reservoir", "keep"]
 
-_LAST = jnp.uint32(0xFFFFFFFF)
+_LAST = np.uint32(0xFFFFFFFF)
 """Rank of an empty place: none is behind it."""
 
 
