@@ -106,32 +106,35 @@ def test_asked_again_it_is_given_again(another: RunDirectory, monkeypatch: pytes
     assert (another.root.parent / LOG).read_bytes() == log
 
 
-def test_lost_or_killed_half_way_it_is_judged_again_at_the_same_level(
-    another: RunDirectory, given: Given, monkeypatch: pytest.MonkeyPatch
+def test_lost_or_killed_half_way_it_is_judged_again_to_the_same_certificate(
+    another: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = certificate_path(another)
+    path, log = certificate_path(another), another.root.parent / LOG
+    whole, lines = path.read_bytes(), log.read_bytes()
     path.unlink()
-    (another.root.parent / LOG).unlink()
-    for step in ("perform", "told", "write_json"):  # the line is written; then the power goes
+    for step in ("perform", "write_json"):  # the line is on disk; then the power goes
         with monkeypatch.context() as patch:
             patch.setattr(module, step, _never)
             with pytest.raises(KeyboardInterrupt):
                 certify(another, plain=True)
         assert not path.exists()
-        assert [line.opening for line in read_openings(another.root.parent)] == [1]
-    certify(another, plain=True)
-    made = json.loads(path.read_text())
-    assert {**made, "made": None, "openings": None, "hash": None} == {
-        **given.values,
-        "made": None,
-        "openings": None,
-        "hash": None,
-    }
-    whole = path.read_bytes()
-    path.unlink()
     certify(another, plain=True)
     assert path.read_bytes() == whole
-    assert len(read_openings(another.root.parent)) == 1
+    assert log.read_bytes() == lines
+
+
+def test_nothing_is_prepared_before_the_line_is_on_disk(another: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate_path(another).unlink()
+    log = another.root.parent / LOG
+    log.unlink()
+    monkeypatch.setattr(module, "prepare_ground", _never)
+    with pytest.raises(KeyboardInterrupt):
+        certify(another, plain=True)
+    assert [line.opening for line in read_openings(another.root.parent)] == [1]
+    log.unlink()
+    log.mkdir()  # it cannot be written: then nothing may be read
+    with pytest.raises(OSError, match=LOG):
+        certify(another, plain=True)
 
 
 def test_a_second_run_on_the_same_bars_is_the_second_opening(another: RunDirectory) -> None:
@@ -139,8 +142,6 @@ def test_a_second_run_on_the_same_bars_is_the_second_opening(another: RunDirecto
     shutil.copytree(another.root, second.root)
     certificate_path(second).unlink()
     second.note(run_id="0123456789ab")
-    # An opening whose certificate was lost keeps its place, whoever came after it.
-    certificate_path(another).unlink()
     code, said, wrong = arena("certify", str(second.root), "--plain")
     assert (code, wrong) == (0, "")
     values = read_certificate(certificate_path(second))
@@ -153,13 +154,12 @@ def test_a_second_run_on_the_same_bars_is_the_second_opening(another: RunDirecto
     assert "have been looked at once before" in said
     assert said.splitlines()[-1] == str(certificate_path(second))
     assert max(map(len, said.splitlines()[:-1])) <= 120
-    assert certify(another, plain=True).values["level"]["opening"] == 1
 
 
 def test_choices_of_the_grid_are_how_champions_are_judged(
     another: RunDirectory, given: Given, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    never = Choice("alone", None, 4, 0.9, 1e9, ("all",), (given.values["family"][4]["id"],), ((1.0,),) * 4)
+    never = Choice("alone", None, 1, 0.9, 1e9, ("all",), (given.values["family"][4]["id"],), ((1.0,),) * 4)
     monkeypatch.setattr(module, "run_grid", lambda directory, **how: None)
     monkeypatch.setattr(module, "read_choices", lambda directory, replicate, fold: {"all": never})
     monkeypatch.setattr(module, "settings_tried", lambda directory, replicate, fold: 1600)

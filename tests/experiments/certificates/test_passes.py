@@ -8,6 +8,8 @@ from small_worlds import founded, make_settings, market_of, small_bars
 
 from arena.inference import Conducted, Decider, Panel, conduct
 from arena.rollout import Trader
+from experiments.certificates import counting
+from experiments.certificates.counting import replay
 from experiments.certificates.ground import Ground, ground_of, mid_gain, prepare_ground
 from experiments.certificates.passes import CHARGES, Lane, Pass, passes
 from experiments.certificates.performing import Cast, Performance, evidence_of, joined, perform
@@ -195,6 +197,18 @@ def test_the_matched_benchmark_holds_the_mean_exposure_of_validation_on_the_memb
         np.add.at(total[:, lane.member], np.arange(len(held)) // 24, held / SYMBOLS)
     np.testing.assert_allclose(performed.holdout[0].matched, total, atol=1e-12)
     np.testing.assert_allclose(performed.exposure, np.mean(np.reshape(means, (SYMBOLS, MEMBERS)), 0), atol=1e-12)
+
+
+def test_replayed_births_earn_what_the_same_brains_earn_in_a_family(
+    ground: Ground, cast: Cast, performed: Performance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The all-rounder decides as its brain alone does; blocks of agents change nothing."""
+    monkeypatch.setattr(counting, "_BLOCK", 3)
+    found = replay(cast.setups[0], cast.panel.traders[0], ground.market, ground.parts["validation"], "none")
+    assert performed.validation is not None
+    assert found.columns.shape == (len(performed.validation.day), 5)
+    np.testing.assert_allclose(found.columns[:, 4], performed.validation.returns[:, 4], atol=1e-6)
+    assert found.changes.min() > 0
 
 
 def test_spells_count_each_time_a_regime_begins(ground: Ground, cast: Cast) -> None:
