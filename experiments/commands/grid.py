@@ -53,7 +53,7 @@ def _show(grid: Mapping[str, Any], *, many: bool) -> None:
     fold = f", fold {grid['fold'] + 1}" if grid["fold"] else ""
     say()
     say(f"{grid['settings']:,} decision rules of {len(grid['choices'])} champions{of}{fold} on validation")
-    say("bp/bar is log return a bar of its regime; t is that of the rule against acting as bred")
+    say("as bred and chosen are bp of log return a bar of its regime; t is of the two")
     say(_line("champion of", "agent", "as bred", "chosen", "t", "trades"))
     for group, own in grid["choices"].items():
         t = "–" if own["t"] is None else f"{own['t']:.2f}"

@@ -156,14 +156,14 @@ def _rows_of(directory: RunDirectory, grid: Mapping[str, Any]) -> pl.DataFrame:
     """The rows of a grid that stays."""
     path = table_path(directory)
     try:
-        table = pl.read_parquet(path).select(TABLE).cast(dict(TABLE))  # type: ignore[arg-type]
+        table = pl.read_parquet(path, columns=list(TABLE)).cast(TABLE)  # type: ignore[arg-type]
     except (pl.exceptions.PolarsError, OSError) as error:
         raise UserError(f"{path}: damaged ({error}); {_again(directory)}") from error
     return table.filter(pl.col("replicate") == grid["replicate"] - 1, pl.col("fold") == grid["fold"])
 
 
 def _again(directory: RunDirectory) -> str:
-    return f"delete it, and arena grid {directory.root} makes it again"
+    return f"delete inference.json, and arena grid {directory.root} makes it again"
 
 
 def _choice(entry: Mapping[str, Any]) -> Choice:

@@ -253,7 +253,7 @@ def test_damaged_choices_are_told(run: RunDirectory, said: str, tmp_path: Path, 
     (own.root / "inference.json").write_text(text)
     code, _, told = arena("grid", str(own.root))
     assert code == 2
-    assert f"delete it, and arena grid {own.root}" in told
+    assert f"delete inference.json, and arena grid {own.root}" in told
 
 
 def test_choices_of_other_champions_are_nobodys(run: RunDirectory, said: str, tmp_path: Path) -> None:
