@@ -15,7 +15,7 @@ MEMBERS = {
     "all": "all-rounder",
     "router": "router, which sends each bar to its regime's champion",
 }
-"""What a member of a family is called."""
+"""What a member of a family is called, and does."""
 
 _SAID = {"pass": "passed", "fail": "FAILED", "insufficient": "could not be judged"}
 
@@ -40,7 +40,7 @@ def certificate_words(manifest: Mapping[str, Any]) -> str:
     own = manifest["certificate"]
     if own is None:
         return "no certificate: nobody has tested whether what it earned was luck"
-    said = f"certificate: as {MEMBERS[own['member']]} it {_SAID[own['member_verdict']]}"
+    said = f"certificate: the {MEMBERS[own['member']].partition(',')[0]} {_SAID[own['member_verdict']]}"
     return f"{said}: {own['reasons'][0]}" if own["reasons"] else said
 
 

@@ -127,13 +127,17 @@ def test_a_router_repeats_the_arena_s_decisions_by_every_runner(router: tuple[Pa
     assert checks["installed runner", "values"].ok
     assert checks["bundle", "certificate"].ok
     assert (checks["bundle", "model"].ok, checks["onnxruntime", "decisions"].ok) == (None, None)
-    assert notes[0] == (
-        "certificate: as router, which sends each bar to its regime's champion it FAILED: router lost 3.0 % a year"
-    )
+    assert notes[0] == "certificate: the router FAILED: router lost 3.0 % a year"
     assert [note.partition(":")[0] for note in notes[1:]] == ["without model.onnx", "without mt5/"]
     page = (bundle / "README.md").read_text(encoding="utf-8")
     assert page.startswith("# Router of run ")
-    for told in ("## How it decides", "it FAILED", "There is no `model.onnx`", "`brains/`", "`certificate.json`"):
+    for told in (
+        "## How it decides",
+        "the router FAILED",
+        "There is no `model.onnx`",
+        "`brains/`",
+        "`certificate.json`",
+    ):
         assert told in page
 
 
@@ -161,7 +165,7 @@ def test_paper_asks_before_it_trades_what_failed(router: tuple[Path, list[str]],
     words = ("paper", str(bundle), "--bars", str(tmp_path / f"{symbol}.csv"), "--out", str(tmp_path / "account"))
     code, _, said = arena(*words)
     assert (code, said.count("\n")) == (2, 1)
-    assert "it FAILED: router lost 3.0 % a year; --uncertified trades it on paper all the same" in said
+    assert "the router FAILED: router lost 3.0 % a year; --uncertified trades it on paper all the same" in said
     assert not (tmp_path / "account").exists()
     code, _, said = arena(*words, "--uncertified")
     assert code == 2
