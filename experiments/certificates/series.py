@@ -98,7 +98,8 @@ def record(
         stretches: that were passed.
         calendar: the venue's.
     """
-    average = np.mean(list(exposure.values()), axis=0) if exposure else np.zeros((len(regimes), 1))
+    nothing = np.zeros((len(regimes), market.tape.atr.shape[1]))
+    average = np.mean(list(exposure.values()), axis=0) if exposure else nothing
     parts = []
     for own, stretch in zip(found, stretches, strict=True):
         acts = acting(regimes, market, stretch)
