@@ -112,9 +112,11 @@ function drawGrids(place, grids, facts) {
   const rest = () => {
     const { chosen, plain, bars } = grid();
     const of = (i) => signed(grid().scores[i]);
+    const taken = h("b", null, chosen === plain ? "as bred" : ruleWords(ruleAt(grid(), chosen)));
     reading.replaceChildren(
-      chosen === plain ? "It stays as bred: " : [h("b", null, ruleWords(ruleAt(grid(), chosen))), ": "].flat()[0],
-      chosen === plain ? "" : ": ",
+      `${name(grid())}: `,
+      taken,
+      ", ",
       h("b", null, `${of(chosen)} bp a bar`),
       chosen === plain ? "" : `, as bred ${of(plain)}`,
       `; ${many(grid().scores.length, "rule")} on ${many(bars, "bar")}`,

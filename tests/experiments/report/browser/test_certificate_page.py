@@ -137,7 +137,7 @@ def test_every_rule_is_in_the_heat_map_and_the_chosen_one_is_marked(
         assert number(trades) == row["trades"]
     assert rows == {}
     said = part.locator(".readout")
-    expect(said).to_contain_text("mean of all, look-back 100, 4 bars averaged, threshold 0.3: +1.00 bp a bar, as bred")
+    expect(said).to_contain_text("mean of all, look-back 100, 4 bars averaged, threshold 0.3, +1.00 bp a bar, as bred")
     chart = part.locator(".canvas")
     expect(chart.locator("canvas").first).to_be_visible()
     before = pixels(chart)
