@@ -1,6 +1,7 @@
 """Walking forward: what goes on where folds meet, what begins anew, what a fold is blind to, and stops at a border."""
 
 import dataclasses
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import jsonschema
 import numpy as np
 import polars as pl
 import pytest
@@ -20,6 +22,8 @@ from arena.fitness import CASES
 from arena.founding import begin_fold, spread
 from arena.sharding import on_host
 from arena.state import ArenaState
+from experiments.certificates.certificate import certify
+from experiments.certificates.reading import SCHEMA
 from experiments.champions.champions import find_champion
 from experiments.champions.world import alone, load_world
 from experiments.configuration.compose import compose
@@ -213,6 +217,33 @@ def second(study: Study, walk: Walk, market: Market) -> Arena:
 def of_second(walk: Walk, name: str) -> pl.DataFrame:
     """The rows of a table that the second fold made."""
     return walk.arena.table(name).filter(pl.col("generation") > (2 if name == "births" else 1))
+
+
+def test_each_folds_champions_are_certified_on_its_piece_alone(
+    reference: RunDirectory, study: Study, tmp_path: Path
+) -> None:
+    run = RunDirectory(tmp_path / "runs" / reference.root.name)
+    shutil.copytree(reference.root, run.root)
+    values = certify(run, plain=True).values
+    jsonschema.validate(values, json.loads(SCHEMA.read_text()), cls=jsonschema.Draft202012Validator)
+    assert values["holdout"]["folds"] == 3
+    supplies = load_supplies(study)
+    (bars,), bounds = supplies[0].bars, []
+    for fold in range(3):
+        rows = fold_market(study, supplies, fold).segments[0].rows.holdout
+        bounds.append((bars.time[rows.start], bars.time[rows.stop - 1]))
+        held = {regime: own for (regime, _), (_, own) in best_scores(run, fold).items()}
+        said = {own["member"]: own["folds"][fold]["id"] for own in values["family"] if own["member"] != "router"}
+        assert said == {name: held.get(name) for name in said}
+    spans = [np.datetime64(values["holdout"][end].removesuffix("Z")) for end in ("first", "last")]
+    assert spans == [bounds[0][0], bounds[-1][1]]
+    assert values["holdout"]["bars"] <= sum(
+        len(fold_market(study, supplies, fold).segments[0].rows.holdout) - 1 for fold in range(3)
+    )
+    days = [np.datetime64(day) for day in values["curves"]["day"]]
+    assert days == sorted(set(days))
+    assert days[0] >= bounds[0][0].astype("datetime64[D]")
+    assert days[-1] == bounds[-1][1].astype("datetime64[D]")
 
 
 def test_a_run_killed_before_at_and_behind_a_border_goes_on_to_the_same_bits(
