@@ -258,7 +258,7 @@ def grid_of(holders: dict[str, int], replicate: int = 0) -> pl.DataFrame:
 def certified(run: Path, folder: Path, replicates: int = 1) -> RunDirectory:
     """A copy of a run in that folder, with certificates and a grid beside its tables.
 
-    Of several replicates each has every so manieth id, as `report_twice` makes them.
+    Of several replicates each has every nth id, as `report_twice` makes them.
     """
     copy = RunDirectory(folder)
     if run != folder:

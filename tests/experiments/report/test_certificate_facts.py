@@ -113,6 +113,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda path: path.write_text(json.dumps(certificate_of("0123456789ab", {}))),
         "is of run 0123456789ab, replicate 1",
     ),
+    "another replicate's": (
+        lambda path: path.write_text(json.dumps(certificate_of(json.loads(path.read_text())["run_id"], {}, 2))),
+        "replicate 2",
+    ),
 }
 
 
@@ -152,6 +156,16 @@ def test_no_entry_that_is_strange_breaks_the_report(run: RunDirectory) -> None:
         assert (found is None) == bool(own.missing.facts())
         said += found is None
     assert 60 < said < len(changes)
+    for key, plot in (("overfitting", values["overfitting"]), ("luck", values["luck"]["records"]["training"])):
+        short = {**plot, "edges": plot["edges"][1:]}
+        written(
+            run,
+            **{
+                **values,
+                key: short if key == "overfitting" else {"record": "training", "records": {"training": short}},
+            },
+        )
+        assert certificates(sources, archive)[0] is None
 
 
 def test_champions_that_lost_their_place_since_are_told(run: RunDirectory) -> None:
