@@ -79,6 +79,9 @@ def test_wherever_a_line_was_cut_short_it_was_no_opening(tmp_path: Path) -> None
         made, _ = register(tmp_path, opening("b"), ALPHA)
         assert made.opening == 2
         assert (tmp_path / LOG).read_bytes() == both
+    (tmp_path / LOG).write_bytes(whole + b'{"time": "' + b"9" * 5_000)  # longer than the line that takes its place
+    register(tmp_path, opening("b"), ALPHA)
+    assert (tmp_path / LOG).read_bytes() == both
     (tmp_path / LOG).write_bytes(both[:-1])  # whole but for its end, as an editor leaves it
     assert register(tmp_path, opening("c"), ALPHA)[0].opening == 3
     assert [own.run_id for own in read_openings(tmp_path)] == ["a", "b", "c"]
