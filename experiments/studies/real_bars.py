@@ -8,6 +8,7 @@ from experiments.configuration.compose import compose
 from experiments.configuration.study import make_study
 from experiments.runs.directory import RunDirectory
 from experiments.studies.seeds import go_or_describe, quiet_job, see_judgeable
+from markets.errors import UserError
 
 __all__ = ["HEAD", "breed", "real_configs", "verdict_line"]
 
@@ -30,7 +31,11 @@ def real_configs(series: Sequence[str], overrides: Sequence[str]) -> list[dict[s
     """
     configs = []
     for own in series:
-        config = compose(["market=bars", "record.fitness=archive", *overrides, *shlex.split(own)])
+        try:
+            words = shlex.split(own)
+        except ValueError as error:
+            raise UserError(f"--real {own}: {error}; write overrides as a shell would take them") from None
+        config = compose(["market=bars", "record.fitness=archive", *overrides, *words])
         see_judgeable(make_study(config), "evidence", "baskets are certified by hand")
         configs.append(config)
     return configs

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
@@ -9,8 +10,10 @@ from scipy import stats
 from small_runs import SMALL, arena
 
 from experiments.certificates.family import MEMBERS
-from experiments.studies.evidence_summary import as_it_should_be, passed_share, seed_line, summary
+from experiments.studies.evidence_summary import as_it_should_be, fresh_share, passed_share, seed_line, summary
+from experiments.studies.real_bars import real_configs
 from experiments.studies.statistics import share
+from markets.errors import UserError
 
 
 def made(edge: float, verdicts: list[str], fresh: list[list[str]] | None = None, costs: float = 1.0) -> pl.DataFrame:
@@ -62,12 +65,35 @@ def test_fresh_holdouts_without_costs_are_told_apart() -> None:
     assert [line for line in summary(table) if "fresh" in line] == [
         "  1 of 2 fresh holdouts are passed, had they cost nothing: 50.00%, standard error 50.00% by seed"
     ]
-    assert seed_line(table.filter(seed=0)).endswith("–       –")
+    assert seed_line(table.filter(seed=0)).endswith("–         –")
 
 
 def test_noise_may_pass_in_two_of_a_hundred_and_an_edge_must_in_four_of_five() -> None:
     for edge, passed, good in ((0.0, 2, True), (0.0, 3, False), (8.0, 80, True), (8.0, 79, False)):
         assert as_it_should_be(made(edge, ["pass"] * passed + ["fail"] * (100 - passed))) is good
+
+
+def test_noise_that_passes_but_for_its_costs_is_noticed() -> None:
+    passes = [["pass"] if seed < 10 else ["fail"] for seed in range(100)]
+    table = made(0.0, ["fail"] * 100, passes, costs=0.0)
+    share = fresh_share(table, 0.0)
+    assert share is not None
+    assert share[:3] == (10, 100, 0.1)
+    assert share.error == pytest.approx(0.3 * np.sqrt(100 / 99) / 10)
+    assert not as_it_should_be(table)
+    assert as_it_should_be(made(0.0, ["fail"] * 100, passes))  # with costs, on fresh ones, nothing is asked
+
+
+def test_a_population_that_nobody_stands_for_passes_nothing() -> None:
+    table = pl.concat([made(8.0, ["pass"], [["pass"]]), made(8.0, ["fail"]).with_columns(seed=pl.lit(1, pl.Int64))])
+    share = fresh_share(table, 1.0)
+    assert share is not None
+    assert share[:3] == (1, 1, 0.5)
+
+
+def test_overrides_of_real_bars_that_no_shell_takes_are_told() -> None:
+    with pytest.raises(UserError, match=r"^--real market\.path=.a: No closing quotation"):
+        real_configs(['market.path="a'], ())
 
 
 def test_a_line_says_whom_nobody_is() -> None:
