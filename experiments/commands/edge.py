@@ -3,7 +3,7 @@
 import argparse
 
 from experiments.commands.overrides import add_override_arguments, epilog
-from experiments.commands.studies import given_overrides, print_configs, see_least
+from experiments.commands.studies import evolve_and_judge, given_overrides, print_configs, see_least
 from experiments.exits import REFUTED
 
 __all__ = ["add_arguments", "epilog", "run"]
@@ -24,10 +24,7 @@ def run(args: argparse.Namespace) -> int:
     overrides = given_overrides(args)
     halves = [(edge, seeds) for edge, seeds in ((args.edge, args.seeds), (0.0, args.null_seeds)) if seeds]
 
-    import polars as pl
-
-    from experiments.runs.files import write_table
-    from experiments.studies.edge import EdgeStudy, evolve_seeds, judge_seeds, seeds_config
+    from experiments.studies.edge import EdgeStudy, judge_seeds, seeds_config
     from experiments.studies.edge_summary import HEAD, as_it_should_be, seed_line, summary
     from experiments.terminal import say
 
@@ -36,28 +33,20 @@ def run(args: argparse.Namespace) -> int:
     if args.cfg:
         print_configs(configs)
         return 0
-    said: list[str] = []
-    good = True
-    for study, config in zip(studies, configs, strict=True):
-        job, directory, code = evolve_seeds(study)
-        if code:
-            return code
-        if config["check"]:
-            continue
-        say()
-        say(f"edge {study.edge:g}: judging {study.seeds} seeds on {study.fresh} fresh markets each …")
-        for line in HEAD:
+
+    code, found = evolve_and_judge(
+        studies,
+        judge_seeds,
+        announced=lambda study: (
+            f"edge {study.edge:g}: judging {study.seeds} seeds on {study.fresh} fresh markets each …"
+        ),
+        head=HEAD,
+        line=seed_line,
+        file="fresh.parquet",
+    )
+    if code:
+        return code
+    for table, path in found:
+        for line in ("", *summary(table), f"  {path}"):
             say(line)
-        parts = []
-        for part in judge_seeds(study, job, directory):
-            parts.append(part)
-            say(seed_line(part))
-        table = pl.concat(parts)
-        path = directory.root / "fresh.parquet"
-        write_table(path, table)
-        said += ["", *summary(table), f"  {path}"]
-        good = good and as_it_should_be(table)
-        del job  # the second half needs the room of the first
-    for line in said:
-        say(line)
-    return 0 if good else REFUTED
+    return 0 if all(as_it_should_be(table) for table, _ in found) else REFUTED

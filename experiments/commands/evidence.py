@@ -3,7 +3,7 @@
 import argparse
 
 from experiments.commands.overrides import add_override_arguments, epilog
-from experiments.commands.studies import given_overrides, print_configs, see_least
+from experiments.commands.studies import evolve_and_judge, given_overrides, print_configs, see_least
 from experiments.exits import REFUTED
 
 __all__ = ["add_arguments", "epilog", "run"]
@@ -31,49 +31,35 @@ def run(args: argparse.Namespace) -> int:
     overrides = given_overrides(args)
     halves = [(edge, seeds) for edge, seeds in ((0.0, args.null_seeds), (args.edge, args.seeds)) if seeds]
 
-    import polars as pl
-
     from experiments.certificates.certificate import certify
-    from experiments.runs.files import write_table
-    from experiments.studies.edge import evolve_seeds, seeds_config
+    from experiments.studies.edge import seeds_config
     from experiments.studies.evidence import certify_seeds, half
     from experiments.studies.evidence_summary import HEAD, as_it_should_be, seed_line, summary
     from experiments.studies.real_bars import HEAD as REAL_HEAD
     from experiments.studies.real_bars import breed, real_configs, verdict_line
     from experiments.terminal import say, steps
 
-    studies = [half(edge, seeds, overrides) for edge, seeds in halves]
+    studies = [half(edge, seeds, args.fresh, overrides) for edge, seeds in halves]
     configs = [seeds_config(study) for study in studies]  # all mistakes before the first half runs
     real = real_configs(args.real, overrides)
     if args.cfg:
         print_configs([*configs, *real])
         return 0
-    said: list[str] = []
-    good = True
-    for study, config in zip(studies, configs, strict=True):
-        job, directory, code = evolve_seeds(study)
-        if code:
-            return code
-        if config["check"]:
-            continue
-        say()
-        say(
-            f"edge {study.edge:g}: certifying {study.seeds} populations, each on its own holdout and {args.fresh} fresh"
-        )
-        for line in HEAD:
-            say(line)
-        parts = []
-        for part in certify_seeds(study.edge, args.fresh, job, directory):
-            parts.append(part)
-            say(seed_line(part))
-        table = pl.concat(parts)
-        path = directory.root / "evidence.parquet"
-        write_table(path, table)
-        said += ["", *summary(table), f"  {path}"]
-        good = good and as_it_should_be(table)
-        del job  # the second half needs the room of the first
-    if real:
-        said += ["", f"real bars, {len(real)} series:", *REAL_HEAD]
+
+    code, found = evolve_and_judge(
+        studies,
+        certify_seeds,
+        announced=lambda study: (
+            f"edge {study.edge:g}: certifying {study.seeds} populations, on their own holdouts and {study.fresh} fresh"
+        ),
+        head=HEAD,
+        line=seed_line,
+        file="evidence.parquet",
+    )
+    if code:
+        return code
+    said = [line for table, path in found for line in ("", *summary(table), f"  {path}")]
+    verdicts = []
     for config in real:
         directory, code = breed(config)
         if code:
@@ -81,7 +67,9 @@ def run(args: argparse.Namespace) -> int:
         if not config["check"]:
             with steps() as tell:
                 given = certify(directory, tell=tell)
-            said += [verdict_line(given.values), f"    {directory.root}"]
+            verdicts += [verdict_line(given.values), f"    {directory.root}"]
+    if verdicts:
+        said += ["", f"real bars, {len(real)} series:", *REAL_HEAD, *verdicts]
     for line in said:
         say(line)
-    return 0 if good else REFUTED
+    return 0 if all(as_it_should_be(table) for table, _ in found) else REFUTED

@@ -51,25 +51,25 @@ BASE = (
 """Of both halves: 24,000 bars to train on, 8,000 to choose by, 16,000 to be judged on, and the gaps between them."""
 
 
-def half(edge: float, seeds: int, overrides: tuple[str, ...]) -> EdgeStudy:
+def half(edge: float, seeds: int, fresh: int, overrides: tuple[str, ...]) -> EdgeStudy:
     """One half of the study, as `experiments.studies.edge.evolve_seeds` takes it.
 
     Args:
         edge: annualised Sharpe ratio of the best possible player, or 0.
         seeds: populations.
+        fresh: holdouts that each is judged on beside its own.
         overrides: of the configuration, beside `BASE`.
     """
-    return EdgeStudy(edge, seeds, 0, (*BASE, *overrides))
+    return EdgeStudy(edge, seeds, fresh, (*BASE, *overrides))
 
 
-def certify_seeds(edge: float, fresh: int, job: Job, directory: RunDirectory) -> Iterator[pl.DataFrame]:
+def certify_seeds(study: EdgeStudy, job: Job, directory: RunDirectory) -> Iterator[pl.DataFrame]:
     """Certify each population on its own holdout and on fresh ones.
 
     What was judged before is read again: a part of the folder `evidence` of the run for each seed.
 
     Args:
-        edge: of the half.
-        fresh: holdouts beside its own.
+        study: the half.
         job: the run.
         directory: of it, finished.
 
@@ -86,11 +86,11 @@ def certify_seeds(edge: float, fresh: int, job: Job, directory: RunDirectory) ->
     make_folder(folder)
     for replicate in range(job.plan.replicates):
         seed = seed_of(job, replicate)
-        part = folder / f"{seed:08d}-{fresh}.parquet"
+        part = folder / f"{seed:08d}-{study.fresh}.parquet"
         if not part.exists():
             vacant = bool((holders[replicate] == NOBODY).all())
-            rows = [] if vacant else list(_judged(job, directory, replicate, fresh))
-            write_table(part, _table(edge, seed, rows))
+            rows = [] if vacant else list(_judged(job, directory, replicate, study.fresh))
+            write_table(part, _table(study.edge, seed, rows))
         yield pl.read_parquet(part)
 
 
