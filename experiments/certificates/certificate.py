@@ -20,7 +20,7 @@ import polars as pl
 from arena.plan import Plan, make_plan
 from experiments.certificates.counting import candidates_tried
 from experiments.certificates.family import Family, acts_in, champion_hashes, read_family, ruled, seated
-from experiments.certificates.ground import Ground, Rows, ground_of, prepare_ground
+from experiments.certificates.ground import Ground, Rows, ground_of, judgeable, prepare_ground
 from experiments.certificates.judging import ALPHA, judge
 from experiments.certificates.openings import Opening, register
 from experiments.certificates.performing import Cast, Performance, evidence_of, joined, perform
@@ -40,7 +40,7 @@ from experiments.runs.identity import data_hash
 from experiments.runs.lock import only_one
 from markets.bars import Bars
 from markets.errors import UserError
-from markets.preparation import Market
+from markets.preparation import Market, Segment
 
 __all__ = ["Given", "certify"]
 
@@ -104,6 +104,7 @@ def certify(directory: RunDirectory, *, replicate: int = 1, plain: bool = False,
 
 
 def _judged(case: _Case, choices: Sequence[Mapping[str, Choice]], tell: Tell) -> dict[str, Any]:
+    candidates, settings = _candidates(case), _settings_tried(case, choices)  # a damaged table is told before the line
     wanted = Opening(
         time=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         run_id=str(case.directory.read_manifest().get("run_id", case.directory.root.name)),
@@ -123,14 +124,14 @@ def _judged(case: _Case, choices: Sequence[Mapping[str, Choice]], tell: Tell) ->
     year = grounds[-1].days_per_year
     judgement = judge(evidence_of(performance, calendar), level=opening.level, days_per_year=year)
     tell("counting what was tried")
-    known = replayed(case.directory, case.study, case.plan, case.markets[-1], grounds[-1], case.births, case.replicate)
+    known = replayed(case.directory, case.study, case.plan, case.markets[-1], grounds[-1], case.replicate)
     counted = count_trials(
         known,
         performance,
         opening,
         births=case.births.height,
-        candidates=_candidates(case),
-        settings=_settings_tried(case, choices),
+        candidates=candidates,
+        settings=settings,
         days_per_year=year,
     )
     return told(
@@ -204,12 +205,17 @@ def _case(directory: RunDirectory, study: Study, replicate: int) -> _Case:
     )
 
 
-def _rows(case: _Case, market: Market) -> list[Rows]:
-    """Parts of each segment of the replicate, as rows of the segment's own bars."""
+def _segments(case: _Case, market: Market) -> Sequence[Segment]:
+    """Those of the replicate."""
     count = len(market.segments) // len(market.scalers)
     own = case.replicate - 1 if len(market.scalers) > 1 else 0
+    return market.segments[own * count : (own + 1) * count]
+
+
+def _rows(case: _Case, market: Market) -> list[Rows]:
+    """Parts of each segment of the replicate, as rows of the segment's own bars."""
     made = []
-    for segment in market.segments[own * count : (own + 1) * count]:
+    for segment in _segments(case, market):
         parts = (segment.rows.train, segment.rows.validation, segment.rows.holdout)
         first, second, third = (range(rows.start - segment.first, rows.stop - segment.first) for rows in parts)
         made.append((first, second, third))
@@ -228,9 +234,13 @@ def _spans(case: _Case) -> dict[str, tuple[str, str]]:
     """First and last stamp of the rows that are about to be judged, by symbol.
 
     Raises:
-        UserError: there are none.
+        UserError: there are none in one of the folds.
     """
     rows = [_rows(case, market) for market in case.markets]
+    for fold, market in enumerate(case.markets):
+        if not any(judgeable(market, segment) for segment in _segments(case, market)):
+            where = f"fold {fold}: " if len(rows) > 1 else ""
+            raise UserError(f"{case.directory.root}: {where}no symbol has a holdout to be judged on (split.holdout)")
     if case.study.market.mode == "basket":
         common = case.bars[0].time
         for own in case.bars[1:]:
@@ -246,8 +256,6 @@ def _spans(case: _Case) -> dict[str, tuple[str, str]]:
                 np.datetime_as_string(time[row], unit="s") + "Z" for row in (pieces[0].start, pieces[-1].stop - 1)
             )
             found |= dict.fromkeys(symbols, (first, last))
-    if not found:
-        raise UserError(f"{case.directory.root}: no symbol has a holdout to be judged on (split.holdout)")
     return found
 
 

@@ -17,10 +17,10 @@ from arena.tally import REGIMES
 from markets.bars import CLOSE, Bars
 from markets.calendars import days_per_year
 from markets.errors import UserError
-from markets.preparation import Market
+from markets.preparation import Market, Segment
 from markets.scaling import Scaler
 
-__all__ = ["Ground", "Rows", "Stretch", "ground_of", "mid_gain", "prepare_ground"]
+__all__ = ["Ground", "Rows", "Stretch", "ground_of", "judgeable", "mid_gain", "prepare_ground"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +101,17 @@ def ground_of(market: Market, rows: Sequence[Rows], settings: Settings) -> Groun
     longest = max(market.segments, key=lambda segment: segment.last - segment.first)
     year = days_per_year(market.time[longest.first : longest.last + 1], settings.broker.calendar)
     return Ground(market, parts, year)
+
+
+def judgeable(market: Market, segment: Segment) -> bool:
+    """Whether a segment has two judged rows or more, and knows its regime by then.
+
+    Args:
+        market: as evolution had it, without those rows.
+        segment: of it.
+    """
+    regime = np.asarray(market.tape.regime)[segment.first : segment.last + 1]
+    return len(segment.rows.holdout) > 1 and bool((regime < REGIMES).any())
 
 
 def _known(market: Market, first: int, stop: int) -> tuple[int, int]:

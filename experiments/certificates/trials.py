@@ -1,41 +1,29 @@
 """The trials behind a run's champions: what was tried on each record, and what luck alone would have made of it."""
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from arena.founding import found as founders
 from arena.plan import Plan
 from arena.rollout import Trader
 from arena.state import ArenaState
-from experiments.certificates.counting import (
-    Sample,
-    finite,
-    luck,
-    of_record,
-    replay,
-    sample_of,
-    stack,
-    unlucky_variance,
-)
-from experiments.certificates.family import MEMBERS, trader_forms
+from experiments.certificates.counting import Sample, finite, luck, of_record, replay, sample_of, unlucky_variance
+from experiments.certificates.family import MEMBERS
 from experiments.certificates.ground import Ground
 from experiments.certificates.openings import Opening
 from experiments.certificates.performing import Performance
+from experiments.certificates.series import Record
 from experiments.configuration.study import Study
 from experiments.evidence.overfitting import cscv
 from experiments.evidence.sharpe import minimum_backtest, moments
-from experiments.evidence.trials import Trials, effective_trials
+from experiments.evidence.trials import LEAST_PERIODS, Trials, effective_trials
 from experiments.runs.checkpoint import last_checkpoint, load_checkpoint
 from experiments.runs.directory import RunDirectory
-from experiments.runs.genomes import champion_file
-from experiments.runs.trees import load_tree
 from markets.errors import UserError
 from markets.preparation import Market
 
@@ -57,12 +45,10 @@ class Counted(NamedTuple):
 
 
 class Replayed(NamedTuple):
-    """Agents that were tried, replayed on validation."""
+    """Births that were kept at random, replayed on validation."""
 
     births: Sample | None
-    """An even sample of all that were born; None where none was kept."""
-    members: Sample | None
-    """All that ever were in the archive."""
+    """A sample of all that were born; None where none was kept."""
     why: str
     """Why there is no sample, where there is none."""
 
@@ -73,10 +59,12 @@ def replayed(
     plan: Plan,
     market: Market,
     ground: Ground,
-    births: pl.DataFrame,
     replicate: int,
 ) -> Replayed:
-    """Replay what is left of those who were tried.
+    """Replay what was kept of those who were born.
+
+    Those who came into the archive are among them by chance alone. They won on these very rows, and those whom they
+    beat are gone: with them added, the best of one half of the rows would look too good in the other.
 
     Args:
         directory: of the run.
@@ -84,23 +72,22 @@ def replayed(
         plan: of it.
         market: of its last fold, with all replicates.
         ground: of the replicate; validation is replayed.
-        births: of the replicate.
         replicate: from 1.
     """
+    if not ground.parts["validation"]:
+        return Replayed(None, "validation has no bars of a known regime to replay anybody on")
     kept, why = _kept(directory, plan, market, replicate)
-    calendar = study.settings.broker.calendar
-
-    def of_all(groups: Sequence[Trader | None]) -> Sample | None:
-        some = [
-            replay(setup, traders, ground.market, ground.parts["validation"], calendar)
-            for setup, traders in zip(plan.rollouts, groups, strict=True)
-            if traders is not None and len(traders.genes.size)
-        ]
-        if not some or not ground.parts["validation"]:
-            return None
-        return Sample(np.concatenate([own.columns for own in some], 1), np.concatenate([own.changes for own in some]))
-
-    return Replayed(of_all(kept), of_all(_archived(directory, plan, births)), why)
+    if not kept:
+        return Replayed(None, why)
+    some = [
+        replay(setup, traders, ground.market, ground.parts["validation"], study.settings.broker.calendar)
+        for setup, traders in zip(plan.rollouts, kept, strict=True)
+        if len(traders.genes.size)
+    ]
+    if not some:
+        return Replayed(None, "no birth was kept at random")
+    columns, changes = zip(*some, strict=True)
+    return Replayed(Sample(np.concatenate(columns, 1), np.concatenate(changes)), "")
 
 
 def count_trials(
@@ -126,14 +113,20 @@ def count_trials(
     """
     why: dict[str, str] = {}
     effective: Trials | None = None
-    if known.births is not None:
-        effective = effective_trials(known.births.columns, known.births.changes, raw=births)
-    else:
+    replayed_days = 0 if known.births is None else len(known.births.columns)
+    if known.births is None:
         why["trials.training"] = known.why
-    spread = effective.variance if effective is not None else 0.0
+    elif replayed_days < LEAST_PERIODS:
+        why["trials.training"] = (
+            f"validation has {_days(replayed_days)}, and {LEAST_PERIODS} are needed to tell births apart"
+        )
+    else:
+        effective = effective_trials(known.births.columns, known.births.changes, raw=births)
 
-    def record(part: Any, trials: float | None, variance: float) -> dict[str, Any]:
+    def record(part: Record | None, trials: float | None, variance: float | None = None) -> dict[str, Any]:
         returns = np.zeros((0, len(MEMBERS))) if part is None else part.returns
+        if variance is None:  # luck in a mean of T days has a variance of 1/T of a day's
+            variance = 0.0 if effective is None else effective.variance * replayed_days / max(len(returns), 1)
         return of_record(MEMBERS, returns, effective=trials, variance=variance, days=days_per_year)
 
     tried = candidates[0] + settings
@@ -144,14 +137,14 @@ def count_trials(
             "active": effective.active if effective else None,
             "slope": effective.slope if effective else None,
             "path": [list(step) for step in effective.path] if effective else None,
-            **record(performance.training, effective.effective if effective else None, spread),
+            **record(performance.training, effective.effective if effective else None),
         },
         "validation": {
             "raw": tried,
             "candidates": candidates[0],
             "known": candidates[1],
             "settings": settings,
-            **record(performance.validation, float(tried), spread),
+            **record(performance.validation, float(tried)),
         },
         "holdout": {
             "raw": looks,
@@ -181,19 +174,22 @@ def family_variance(returns: NDArray[np.float64]) -> float:
     return max(floor, float(np.var([own.sharpe for own in known], ddof=1)) if len(known) > 1 else 0.0)
 
 
+def _days(count: int) -> str:
+    return f"{count} day{'' if count == 1 else 's'}"
+
+
 def _overfitting(known: Replayed, why: dict[str, str]) -> dict[str, Any] | None:
-    """Probability of backtest overfitting of all that is known to have been tried on validation."""
+    """Probability of backtest overfitting of what was born, by those births that were kept at random."""
     if known.births is None:
         why["overfitting"] = known.why
         return None
-    columns = [own.columns for own in (known.births, known.members) if own is not None]
-    table = np.concatenate(columns, axis=1)
+    table = known.births.columns
     if len(table) < 2 * _BLOCKS:
-        why["overfitting"] = f"validation has {len(table)} days, and {2 * _BLOCKS} are needed for {_BLOCKS} blocks"
+        why["overfitting"] = f"validation has {_days(len(table))}, and {2 * _BLOCKS} are needed for {_BLOCKS} blocks"
         return None
     found = cscv(table, blocks=_BLOCKS)
     if not len(found.logits):
-        why["overfitting"] = "fewer than two of those that were tried ever traded on validation"
+        why["overfitting"] = "fewer than two different ones of the births that were kept ever traded on validation"
         return None
     reach = max(float(np.abs(found.logits).max()), 1.0)
     counts, edges = np.histogram(found.logits, bins=_EDGES, range=(-reach, reach))
@@ -209,35 +205,17 @@ def _overfitting(known: Replayed, why: dict[str, str]) -> dict[str, Any] | None:
     }
 
 
-def _kept(directory: RunDirectory, plan: Plan, market: Market, replicate: int) -> tuple[list[Trader | None], str]:
-    """The births that were kept at random, by species, and why there are none."""
-    nobody: list[Trader | None] = [None] * len(plan.rollouts)
+def _kept(directory: RunDirectory, plan: Plan, market: Market, replicate: int) -> tuple[list[Trader], str]:
+    """The births that were kept at random, by species, or why there are none."""
     if not plan.kept:
-        return nobody, "the run kept no births at random (archive.trials), so nobody knows how many differed"
+        return [], "the run kept no births at random (archive.trials), so nobody knows how many differed"
     path: Path | None = last_checkpoint(directory)
     if path is None:
-        return nobody, "the last state of the run is gone, and with it the births that were kept at random"
+        return [], "the last state of the run is gone, and with it the births that were kept at random"
     try:
         like: ArenaState = jax.eval_shape(lambda: founders(plan, market.tape))
         state = load_checkpoint(path, like)
     except UserError as error:
-        return nobody, f"the last state of the run cannot be used: {error}"
+        return [], f"the last state of the run cannot be used: {error}"
     places = slice((replicate - 1) * plan.islands, replicate * plan.islands)
     return [sample_of(own, places) for own in state.reservoir], ""
-
-
-def _archived(directory: RunDirectory, plan: Plan, births: pl.DataFrame) -> list[Trader | None]:
-    """All that ever were in the archive and whose genomes are there, by species."""
-    rows = directory.read("archive").select("id", "generation").unique(maintain_order=True)
-    mine = rows.join(births.select("id", "species"), on="id", maintain_order="left")
-    found: dict[str, list[Trader]] = {name: [] for name in plan.names}
-    forms = trader_forms(plan)
-    for identity, generation, species in mine.select("id", "generation", "species").rows():
-        if species in found:
-            try:
-                path = champion_file(directory, identity, generation)
-                trader, _ = load_tree(path, forms[species])
-            except UserError:
-                continue  # one that was freed is told by the others of its kind
-            found[species].append(trader)
-    return [stack(found[name]) if found[name] else None for name in plan.names]

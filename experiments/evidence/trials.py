@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 
 from experiments.evidence.sharpe import trials_of_maximum
 
-__all__ = ["LEAST_CHANGES", "Trials", "effective_trials"]
+__all__ = ["LEAST_CHANGES", "LEAST_PERIODS", "Trials", "effective_trials"]
 
 LEAST_CHANGES = 20
 """A genome that changes its position less often counts as idle: its record holds too few decisions to be luck."""
+
+LEAST_PERIODS = 3
+"""Fewer say nothing of how records hang together."""
 
 _ROWS = 400
 """Gaussian rows: so many sets of lucky trials."""
@@ -68,7 +71,7 @@ def effective_trials(columns: NDArray[np.float64], changes: NDArray[np.integer],
             than N.
     """
     table = np.asarray(columns, np.float64)
-    if table.ndim != 2 or len(table) < 3 or np.shape(changes) != table.shape[1:]:
+    if table.ndim != 2 or len(table) < LEAST_PERIODS or np.shape(changes) != table.shape[1:]:
         raise ValueError(
             f"{table.shape} returns and {np.shape(changes)} changes: expected [periods, genomes], [genomes]"
         )
