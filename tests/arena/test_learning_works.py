@@ -92,7 +92,11 @@ def table_of(species: Species, genome: Any, shown: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SPECIES)
+@pytest.mark.parametrize(
+    "name",
+    # Leaves of forests learn for a minute; what they learn is held to an explicit loop in `agents/test_learning.py`.
+    [pytest.param(name, marks=[pytest.mark.soak] if name == "forest" else []) for name in SPECIES],
+)
 def test_a_species_that_only_learns_comes_to_the_best_play(name: str) -> None:
     course = COURSES.get(name, Course(5, 0.002))
     settings = settings_of(name, course)

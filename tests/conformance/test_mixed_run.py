@@ -31,7 +31,8 @@ SMALL: dict[str, dict[str, Any]] = {
 NAMES = (*sorted(registry.SPECIES), "threshold")
 FOREST = SMALL["forest"]
 
-pytestmark = pytest.mark.slow
+# Minutes of compiling; networks beside forests that learn run in `arena/test_devices.py` too.
+pytestmark = [pytest.mark.slow, pytest.mark.soak]
 
 
 class Mixed(NamedTuple):

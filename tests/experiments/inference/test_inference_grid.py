@@ -19,12 +19,15 @@ from arena.tally import REGIMES
 from experiments.champions.world import World, alone, load_world
 from experiments.inference.brains import Bench, bench_of, lanes_of, read_champions
 from experiments.inference.files import TABLE, read_choices, settings_tried
+from experiments.inference.grid import run_grid
 from experiments.inference.rules import LOOKBACKS, PLAIN, RULES
 from experiments.inference.training import gaps_of, known_rows, think
 from experiments.inference.trying import try_rules
 from experiments.inference.views import views_of
 from experiments.inference.weights import ensemble_weights
 from experiments.runs.directory import RunDirectory
+from experiments.runs.lock import only_one
+from markets.errors import UserError
 from markets.features import compute_features, features
 from markets.preparation import Market
 
@@ -118,12 +121,18 @@ def test_what_was_chosen_is_told_alike_everywhere(
     assert max(map(len, said.splitlines()[:-1])) <= 80
 
 
-def test_asked_again_it_shows_what_is_there_and_forced_it_finds_the_same(run: RunDirectory, said: str) -> None:
-    before = [(run.root / name).read_bytes() for name in FILES]
+def test_asked_again_it_shows_what_is_there(run: RunDirectory, said: str) -> None:
+    stamps = [(run.root / name).stat().st_mtime_ns for name in FILES]
     code, again, _ = arena("grid", str(run.root))
     assert code == 0
     assert said.endswith(again)
     assert "rows" not in again
+    assert [(run.root / name).stat().st_mtime_ns for name in FILES] == stamps
+
+
+@pytest.mark.soak  # the whole grid once more
+def test_forced_it_finds_the_same(run: RunDirectory, said: str) -> None:
+    before = [(run.root / name).read_bytes() for name in FILES]
     stamps = [(run.root / name).stat().st_mtime_ns for name in FILES]
     assert arena("grid", str(run.root), "--force")[0] == 0
     assert [(run.root / name).read_bytes() for name in FILES] == before
@@ -237,6 +246,13 @@ def test_what_cannot_be_tried_is_refused_in_one_line(
     assert code == 2
     assert complaint in told
     assert len(told.splitlines()) == 1
+
+
+def test_a_run_at_work_is_refused_before_anything_is_tried(run: RunDirectory, said: str) -> None:
+    told: list[str] = []
+    with only_one(run.root), pytest.raises(UserError, match="at work on this run"):
+        run_grid(run, force=True, tell=told.append)
+    assert told == []
 
 
 def test_a_run_without_champions_is_refused(run: RunDirectory, tmp_path: Path) -> None:
