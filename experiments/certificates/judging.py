@@ -20,6 +20,7 @@ __all__ = [
     "DRAWS",
     "LEAST",
     "SEED",
+    "STRICTEST",
     "Against",
     "Evidence",
     "Judgement",
@@ -37,7 +38,10 @@ ALPHA = 0.02
 DRAWS = 5_000
 """Of the bootstrap at least: more where the level is so strict that few draws would lie beyond it."""
 
-_BEYOND, _MOST = 5, 100_000
+_BEYOND, _MOST = 5, 100_000  # draws beyond the level, and of all
+
+STRICTEST = _BEYOND / _MOST
+"""Level below which fewer than five of the most draws lie beyond it: too few to tell anything."""
 
 SEED = 0
 """Of the bootstrap: fixed, so that nobody can ask again until luck says yes."""
@@ -96,7 +100,7 @@ class Judgement(NamedTuple):
     """What a family's record comes to."""
 
     verdict: Verdict
-    """`pass` if any member passes; `insufficient` if every member that is not idle is; else `fail`."""
+    """`pass` if any member passes; `insufficient` if every member that is not idle is, or all are idle; else `fail`."""
     members: tuple[MemberVerdict, ...]
     level: float
     detectable: float
@@ -122,7 +126,7 @@ def judge(
 
     Args:
         evidence: of all its members.
-        level: chance that a family without an edge passes.
+        level: chance that a family without an edge passes; `STRICTEST` at least.
         days_per_year: of the venue.
         draws: of the bootstrap; None for as many as the level needs.
         seed: of the bootstrap.

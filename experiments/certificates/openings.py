@@ -17,6 +17,7 @@ import importlib.util
 import json
 import math
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -31,9 +32,15 @@ __all__ = ["LOG", "Opening", "level_of", "overlaps", "read_openings", "register"
 LOG = "holdout.jsonl"
 """Name of the log in the folder of runs."""
 
+_PIECE = 1 << 20  # bytes read at once
+
 _PATIENCE, _PAUSE = 60.0, 0.05  # seconds; whoever writes a line holds the lock for an instant
 
 _fcntl: ModuleType | None = importlib.import_module("fcntl") if importlib.util.find_spec("fcntl") else None
+
+_PADDING = re.compile(r"(?<=\D)0+(?=\d+$)")
+
+_BINARY: int = getattr(os, "O_BINARY", 0)  # systems that would write line ends of their own
 
 _HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
 
@@ -53,6 +60,7 @@ class Opening:
         rules: hash of how the members act beside their genomes.
         opening: k, counted over the openings that overlap this one, itself included.
         level: at which it is judged.
+        recipe: hash of what makes the bars, where a seed does, however many of them there are; else empty.
     """
 
     time: str
@@ -65,6 +73,7 @@ class Opening:
     rules: str
     opening: int = 0
     level: float = 0.0
+    recipe: str = ""
 
     @property
     def key(self) -> str:
@@ -82,15 +91,22 @@ def level_of(opening: int, alpha: float) -> float:
 def overlaps(first: Opening, second: Opening) -> bool:
     """Whether two openings looked at the same bars: a symbol in common, at times in common.
 
-    Bars that a seed made have the same names and times whatever the seed: those are the same only if their hash is.
+    Bars that a seed made have the same names and times whatever the seed: those are the same only if what makes them
+    is, however many of them were taken, or if their hash is.
     """
-    if (first.made_up or second.made_up) and first.data_hash != second.data_hash:
+    made_up = first.made_up or second.made_up
+    if made_up and first.data_hash != second.data_hash and not (first.recipe and first.recipe == second.recipe):
         return False
-    shared = first.spans.keys() & second.spans.keys()
+    ours, theirs = (_by_name(own.spans, made_up) for own in (first, second))
     return any(
-        first.spans[symbol][0] <= second.spans[symbol][1] and second.spans[symbol][0] <= first.spans[symbol][1]
-        for symbol in shared
+        ours[symbol][0] <= theirs[symbol][1] and theirs[symbol][0] <= ours[symbol][1]
+        for symbol in ours.keys() & theirs.keys()
     )
+
+
+def _by_name(spans: Mapping[str, tuple[str, str]], made_up: bool) -> Mapping[str, tuple[str, str]]:
+    """Spans by symbol; those of made-up ones are numbered with as many digits as the last needs, which says nothing."""
+    return {_PADDING.sub("", symbol): span for symbol, span in spans.items()} if made_up else spans
 
 
 def read_openings(folder: Path) -> list[Opening]:
@@ -110,19 +126,21 @@ def read_openings(folder: Path) -> list[Opening]:
         return []
 
 
-def register(folder: Path, wanted: Opening, alpha: float) -> tuple[Opening, list[Opening]]:
+def register(folder: Path, wanted: Opening, alpha: float, *, strictest: float = 0.0) -> tuple[Opening, list[Opening]]:
     """Put an opening on record, durably, unless it is there already.
 
     Args:
         folder: of runs.
         wanted: without its number and level.
         alpha: level of a first opening.
+        strictest: level below which nothing can be told.
 
     Returns:
         The opening as it is on record, with its number and level, and the earlier ones that it overlaps.
 
     Raises:
-        UserError: a line is damaged, or the log is held by another process for a minute.
+        UserError: a line is damaged, the log is held by another process for a minute, or the bars have been looked at
+            too often to be judged once more; then no line is written.
         OSError: the log cannot be written; then nothing may be read.
     """
     path = folder / LOG
@@ -134,7 +152,13 @@ def register(folder: Path, wanted: Opening, alpha: float) -> tuple[Opening, list
                 return own, [each for each in known[:place] if overlaps(each, own)]
         earlier = [each for each in known if overlaps(each, wanted)]
         opening = 1 + len(earlier)
-        made = dataclasses.replace(wanted, opening=opening, level=level_of(opening, alpha))
+        level = level_of(opening, alpha)
+        if level < strictest:
+            raise UserError(
+                f"{path}: these bars have been looked at {len(earlier)} times, and so strict a level as comes next "
+                f"({100 * level:.2g} %) cannot be told from none; judge on bars that nobody has looked at"
+            )
+        made = dataclasses.replace(wanted, opening=opening, level=level)
         _append(handle, raw, made)
         sync_folder(folder)
     return made, earlier
@@ -149,9 +173,9 @@ def _append(handle: int, raw: bytes, opening: Opening) -> None:
         os.ftruncate(handle, end)
     line = json.dumps(dataclasses.asdict(opening), ensure_ascii=False) + "\n"
     content = (b"" if torn or not tail else b"\n") + line.encode()
-    written = 0
-    while written < len(content):
-        written += os.pwrite(handle, content[written:], end + written)
+    os.lseek(handle, end, os.SEEK_SET)
+    while content:
+        content = content[os.write(handle, content) :]
     os.fsync(handle)
 
 
@@ -175,7 +199,9 @@ def _parsed(path: Path, raw: bytes) -> list[Opening]:
 def _opening(values: Any) -> Opening:
     kinds = {"time": str, "run_id": str, "replicate": int, "data_hash": str, "made_up": bool, "rules": str}
     kinds |= {"opening": int, "level": float, "spans": dict, "champions": dict}
-    own = {name: values[name] for name in kinds}
+    own = {"recipe": "", **values}
+    kinds["recipe"] = str
+    own = {name: own[name] for name in kinds}
     if not all(isinstance(own[name], kind) for name, kind in kinds.items()):
         raise ValueError
     spans = {str(symbol): _span(span) for symbol, span in own.pop("spans").items()}
@@ -199,14 +225,17 @@ def _whole(line: bytes) -> bool:
 
 
 def _all_of(handle: int) -> bytes:
-    size = os.fstat(handle).st_size
-    return os.pread(handle, size, 0)
+    os.lseek(handle, 0, os.SEEK_SET)
+    pieces = []
+    while piece := os.read(handle, _PIECE):
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 @contextlib.contextmanager
 def _held(path: Path) -> Iterator[int]:
     """The log, open and locked against others; the system drops the lock however this process ends."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | _BINARY, 0o666)
     try:
         until = time.monotonic() + _PATIENCE
         while not _locked(handle):

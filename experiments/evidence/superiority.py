@@ -36,8 +36,9 @@ _STILL = 1e-12
 _PRODUCT = 1 << 18
 """Multiply-adds of one product: few enough for matrix libraries to stay in one thread, for threads that wait for one
 another cost far more than they save where other processes keep the cores."""
-_KEPT = 12
-"""Sets of draws kept: a study asks for the same lengths of blocks again and again."""
+_KEPT = 4
+"""Sets of draws kept: a certificate asks for one of them twice, a study for the same lengths of blocks again and again.
+At the strictest levels a set is half a GB."""
 
 
 class Superiority(NamedTuple):

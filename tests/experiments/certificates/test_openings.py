@@ -2,16 +2,24 @@
 
 import json
 import math
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from experiments.certificates import openings
+from experiments.certificates.asking import recipe_of
+from experiments.certificates.judging import STRICTEST, Evidence, judge
 from experiments.certificates.openings import LOG, Opening, level_of, overlaps, read_openings, register
 from markets.errors import UserError
+from markets.source import IndexSettings, MarketSettings
+from markets.synthetic import SyntheticSettings, simulate
 
 ALPHA = 0.02
+NOTHING = Evidence(np.zeros((9, 6)), np.zeros((9, 6)), [0] * 6, [0] * 6, [0.0] * 6)
 SPAN = ("2020-01-01T00:00:00Z", "2020-12-31T00:00:00Z")
 
 
@@ -60,12 +68,61 @@ def test_the_same_family_on_the_same_bars_is_one_opening(tmp_path: Path) -> None
         ({"data_hash": "e" * 64}, True),
         ({"data_hash": "e" * 64, "made_up": True}, False),
         ({"made_up": True}, True),
+        ({"data_hash": "e" * 64, "made_up": True, "recipe": "x"}, False),
     ],
 )
 def test_openings_overlap_where_a_symbol_and_its_times_do(changes: dict[str, object], same: bool) -> None:
     other = opening("b", **changes)
     assert overlaps(opening(), other) is same
     assert overlaps(other, opening()) is same
+
+
+def test_more_of_a_made_up_market_is_the_same_market(tmp_path: Path) -> None:
+    """Longer markets and those of more symbols begin with the same bars; so their holdouts are no fresh ones."""
+    few, more = SyntheticSettings(bars=40), SyntheticSettings(bars=50, symbols=12)
+    first, *_ = simulate(few, 5)
+    again, *_ = simulate(more, 5)
+    np.testing.assert_array_equal(first.bid, again.bid[:40])
+    recipes = [
+        recipe_of(MarketSettings("synthetic", mode, source), seed)
+        for mode, source, seed in (
+            ("pool", few, 5),
+            ("basket", more, 5),
+            ("pool", few, 6),
+            ("pool", replace(few, edge=8), 5),
+        )
+    ]
+    asked = [
+        opening(str(place), data_hash=str(place), made_up=True, recipe=recipe, spans={symbol: SPAN})
+        for place, (recipe, symbol) in enumerate(zip(recipes, ("SYN1", "SYN01", "SYN1", "SYN1"), strict=True))
+    ]
+    assert (first.symbol, again.symbol) == ("SYN1", "SYN01")
+    assert [register(tmp_path, own, ALPHA)[0].opening for own in asked] == [1, 2, 1, 1]
+    assert read_openings(tmp_path)[1].recipe == recipes[0]
+    assert not overlaps(asked[0], replace(asked[1], spans={"SYN10": SPAN}))
+    assert not overlaps(asked[0], replace(asked[1], spans={"SYN01": ("2021-01-01T00:00:00Z", "2021-02-01T00:00:00Z")}))
+    assert recipe_of(MarketSettings("sp500", "pool", IndexSettings()), 5) == ""
+
+
+def test_a_level_too_strict_to_be_told_is_refused_before_its_line(tmp_path: Path) -> None:
+    for run in range(15):
+        register(tmp_path, opening(str(run)), ALPHA, strictest=STRICTEST)
+    with pytest.raises(UserError, match=r"looked at 15 times.*0.0047 %.*nobody has looked at"):
+        register(tmp_path, opening("15"), ALPHA, strictest=STRICTEST)
+    assert len(read_openings(tmp_path)) == 15
+    assert register(tmp_path, opening("7"), ALPHA, strictest=STRICTEST)[0].opening == 8  # asked again
+    assert judge(NOTHING, level=level_of(15, ALPHA), days_per_year=252.0).draws >= 5 / level_of(15, ALPHA)
+
+
+def test_no_call_that_some_systems_lack_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("pread", "pwrite"):
+        monkeypatch.delattr(os, name)
+    monkeypatch.setattr(openings, "_fcntl", None)
+    monkeypatch.setattr(openings, "_PIECE", 100)  # less than a line
+    true_write = os.write
+    monkeypatch.setattr(os, "write", lambda handle, content: true_write(handle, content[:100]))
+    assert [register(tmp_path, opening(run), ALPHA)[0].opening for run in "aab"] == [1, 1, 2]
+    assert [own.run_id for own in read_openings(tmp_path)] == ["a", "b"]
 
 
 def test_wherever_a_line_was_cut_short_it_was_no_opening(tmp_path: Path) -> None:
