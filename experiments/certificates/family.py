@@ -81,12 +81,12 @@ class Seated:
 def holders_of(directory: RunDirectory, replicate: int, fold: int) -> dict[str, Champion]:
     """The champions of a replicate in a fold, by the group they hold; the tables are read once for all of them.
 
+    Nobody may: of several folds an early one can end before anybody came into the archive.
+
     Raises:
-        UserError: there are none, or a file is gone.
+        UserError: a file is gone.
     """
     held = {group: own for (group, place), own in best_scores(directory, fold).items() if place == replicate - 1}
-    if not held:
-        raise UserError(f"{directory.root}: has no champions to certify, nobody has come into its archive")
     rows = directory.read("archive").filter(pl.col("fold") == fold)
     found = {}
     for group in (name for name in REGIME_NAMES if name in held):
@@ -104,17 +104,20 @@ def champion_hashes(directory: RunDirectory, replicate: int, folds: int) -> dict
     """SHA-256 of the file of every champion of a replicate, by what it holds; of several folds by fold too.
 
     Raises:
-        UserError: there are none, or a file is gone.
+        UserError: no fold has any, or a file is gone.
     """
-    return {
+    found = {
         f"{group} {fold}" if folds > 1 else group: _hash_of(champion.path)
         for fold in range(folds)
         for group, champion in holders_of(directory, replicate, fold).items()
     }
+    if not found:
+        raise UserError(f"{directory.root}: has no champions to certify, nobody has come into its archive")
+    return found
 
 
 def read_family(directory: RunDirectory, plan: Plan, replicate: int, fold: int) -> Family:
-    """The champions of a replicate.
+    """The champions of a replicate in a fold; there may be none.
 
     Args:
         directory: of the run.
@@ -123,7 +126,7 @@ def read_family(directory: RunDirectory, plan: Plan, replicate: int, fold: int) 
         fold: of the split.
 
     Raises:
-        UserError: it has none, or a file is gone or damaged.
+        UserError: a file is gone or damaged.
     """
     champions = holders_of(directory, replicate, fold)
     forms = trader_forms(plan)

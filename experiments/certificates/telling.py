@@ -20,7 +20,7 @@ from experiments.certificates.reading import FORMAT, VERSION, certificate_hash
 from experiments.certificates.series import Record, join
 from experiments.certificates.shown import CONVENTIONS, costs_of, metrics_of, months, regimes, sharpe_of, symbols
 from experiments.certificates.trials import Counted
-from experiments.certificates.words import member_reasons, opening_words, population_reasons
+from experiments.certificates.words import member_reasons, opening_words, population_reasons, vacancy_words
 from experiments.evidence.metrics import CONVENTIONS as METRICS
 from experiments.evidence.metrics import metrics
 from experiments.evidence.superiority import Superiority
@@ -60,6 +60,7 @@ def told(
         for place in range(len(MEMBERS))
     ]
     reasons = {own["member"]: own["reasons"] for own in members}
+    vacant = vacancy_words([bool(family.champions) for family in families])
     values: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
@@ -67,7 +68,8 @@ def told(
         "replicate": opening.replicate,
         "made": opening.time,
         "verdict": judgement.verdict,
-        "reasons": [*population_reasons(judgement, MEMBERS, reasons), opening_words(opening, len(earlier))],
+        "reasons": [*population_reasons(judgement, MEMBERS, reasons), *vacant, opening_words(opening, len(earlier))],
+        "plain": not any(rules),
         "level": {"alpha": ALPHA, "opening": opening.opening, "used": opening.level},
         "least": dict(LEAST),
         "champions": dict(opening.champions),
@@ -157,7 +159,7 @@ def _member(
         },
         "by_regime": regimes(shown, year, calendar),
         "by_symbol": symbols(shown, year, calendar),
-        "by_month": months(shown, judged, place, year),
+        "by_month": months(shown, judged, place, year, calendar),
         "costs": costs_of(shown),
         "sharpe": sharpe_of(returns, year, trials["effective"], trials["variance"] or 1.0 / len(returns)),
     }

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from experiments.certificates.judging import Judgement, MemberVerdict
 from experiments.certificates.openings import Opening
 
-__all__ = ["NAMES", "member_reasons", "opening_words", "population_reasons"]
+__all__ = ["NAMES", "member_reasons", "opening_words", "population_reasons", "vacancy_words"]
 
 NAMES = {
     "bull_trending": "the champion of bull trends",
@@ -16,6 +16,8 @@ NAMES = {
     "router": "the router",
 }
 """What members are called in a sentence."""
+
+_WHAT = {"spells": "spells of its regime", "trades": "trades", "days": "days"}
 
 
 def member_reasons(
@@ -38,11 +40,7 @@ def member_reasons(
         return ["it never held a position on the holdout, so there is nothing to judge"]
     holding = f"holding the same exposure ({exposure:+.2f} of equity on average) {_did(matched)}"
     if own.lacks:
-        what = {
-            "spells": "spells of a regime" if router else "spells of its regime",
-            "trades": "trades",
-            "days": "days",
-        }
+        what = {**_WHAT, "spells": "spells of a regime"} if router else _WHAT
         few = " and ".join(_few(lack.have, what[lack.what], lack.need) for lack in own.lacks)
         return [
             f"too short a record: {few}",
@@ -76,12 +74,32 @@ def population_reasons(judgement: Judgement, names: Sequence[str], reasons: Mapp
         for name, own in zip(names, judgement.members, strict=True)
         if not own.idle and own.verdict == "fail"
     ]
+    if all(own.idle for own in judgement.members):
+        return ["no member of the family ever held a position on the holdout, so there is nothing to judge"]
     if judgement.verdict == "insufficient":
-        head = "the holdout is too short to judge any member of the family"
-        days = judgement.detectable
-        return [head, f"it could show a Sharpe ratio of {days:.2f} a year, and nothing smaller"]
+        lacks = {lack.what: lack for own in judgement.members if not own.idle for lack in own.lacks}
+        few = " or ".join(f"too few {said}" for what, said in _WHAT.items() if what in lacks)
+        head = f"no member of the family has a record to be judged by: each has {few}"
+        if "days" in lacks:
+            days = _few(lacks["days"].have, "days", lacks["days"].need)
+            head = f"the holdout is too short to judge any member of the family: {days}"
+        smallest = judgement.detectable
+        return [head, f"a holdout this long finds a Sharpe ratio of {smallest:.2f} a year, and nothing smaller"]
     head = "no member of the family beats both staying flat and holding its own mean exposure by more than luck"
     return [head, *(f"{NAMES[name]}: {reasons[name][0]}" for name, _ in moving)]
+
+
+def vacancy_words(held: Sequence[bool]) -> list[str]:
+    """In which folds nobody holds any place, if there are such.
+
+    Args:
+        held: of each fold, whether anybody does.
+    """
+    vacant = [str(fold) for fold, own in enumerate(held) if not own]
+    if not vacant:
+        return []
+    folds = f"fold {vacant[0]}" if len(vacant) == 1 else f"folds {', '.join(vacant)}"
+    return [f"nobody holds a place in {folds} (of {len(held)}, counted from 0): every member is flat there"]
 
 
 def opening_words(opening: Opening, earlier: int) -> str:

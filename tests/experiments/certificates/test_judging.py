@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from experiments.certificates.judging import ALPHA, LEAST, Evidence, Judgement, judge
-from experiments.certificates.words import member_reasons, population_reasons
+from experiments.certificates.words import member_reasons, population_reasons, vacancy_words
 
+NAMES = ("bull_trending", "bear_trending", "volatile_ranging", "calm_ranging", "all", "router")
 DAYS, MEMBERS, YEAR = 700, 6, 252.0
 
 
@@ -91,6 +92,9 @@ def test_idle_members_are_no_verdict() -> None:
     assert found.verdict == "fail"
     nobody = judged(evidence(np.zeros((DAYS, MEMBERS)), trades=[0] * MEMBERS, holding=[np.nan] * MEMBERS))
     assert nobody.verdict == "insufficient"
+    assert population_reasons(nobody, NAMES, {name: ["it never held a position"] for name in NAMES}) == [
+        "no member of the family ever held a position on the holdout, so there is nothing to judge"
+    ]
     assert nobody.flat is None
 
 
@@ -141,7 +145,39 @@ def test_reasons_say_what_a_trader_asks() -> None:
     words = member_reasons(short.members[0], earned=0.031, matched=-0.04, **told)
     assert words[0] == "too short a record: 1 spell of its regime where 30 are needed and 100 days where 250 are needed"
     assert "nobody" in member_reasons(own, earned=0.0, matched=0.0, **{**told, "held": False})[0]
-    names = ("bull_trending", "bear_trending", "volatile_ranging", "calm_ranging", "all", "router")
-    reasons = population_reasons(found, names, {name: ["it lost"] for name in names})
+    reasons = population_reasons(found, NAMES, {name: ["it lost"] for name in NAMES})
     assert reasons[0].startswith("no member of the family beats both")
     assert "the router: it lost" in reasons
+
+
+@pytest.mark.parametrize(
+    ("days", "changes", "said"),
+    [
+        (100, {}, "the holdout is too short to judge any member of the family: 100 days where 250 are needed"),
+        (
+            DAYS,
+            {"trades": [9] * 6},
+            "no member of the family has a record to be judged by: each has too few trades",
+        ),
+        (
+            DAYS,
+            {"trades": [200] * 5 + [9], "spells": [9] * 5 + [50]},
+            "no member of the family has a record to be judged by: each has too few spells of its regime or too few"
+            " trades",
+        ),
+    ],
+)
+def test_what_there_is_too_little_of_is_named(days: int, changes: dict[str, Any], said: str) -> None:
+    found = judged(evidence(noise(17, days), **changes))
+    assert found.verdict == "insufficient"
+    head, smallest = population_reasons(found, NAMES, {name: ["too short a record"] for name in NAMES})
+    assert head == said
+    assert smallest == f"a holdout this long finds a Sharpe ratio of {found.detectable:.2f} a year, and nothing smaller"
+
+
+def test_folds_that_nobody_holds_a_place_in_are_named() -> None:
+    assert vacancy_words([True, True]) == []
+    assert vacancy_words([False, True]) == [
+        "nobody holds a place in fold 0 (of 2, counted from 0): every member is flat there"
+    ]
+    assert "folds 0, 2 (of 3" in vacancy_words([False, True, False])[0]

@@ -68,6 +68,7 @@ def certificate_of(run_id: str, holders: dict[str, int], replicate: int = 1) -> 
             f"the all-rounder passes: {BEATS}",
             "these bars have been looked at once before: opening 2 is judged at 0.3 %",
         ],
+        "plain": False,
         "level": {"alpha": 0.02, "opening": 2, "used": 6 * 0.02 / (np.pi**2 * 4)},
         "least": {"spells": 30, "trades": 100, "days": 250},
         "champions": dict.fromkeys(holders, "b" * 64),
