@@ -16,6 +16,7 @@ from experiments.inference.rules import ENSEMBLES, LOOKBACKS, Choice
 from experiments.runs.champions import best_scores, fold_reached
 from experiments.runs.directory import RunDirectory
 from experiments.runs.files import write_json, write_table
+from experiments.runs.lock import only_one
 from experiments.runs.notes import read_json
 from markets.errors import UserError
 
@@ -132,7 +133,7 @@ def settings_tried(directory: RunDirectory, replicate: int = 1, fold: int | None
 
 
 def write_grids(directory: RunDirectory, grids: Sequence[Mapping[str, Any]], rows: pl.DataFrame) -> None:
-    """Write what came of new grids beside those that stay.
+    """Write what came of new grids beside those that stay, while nobody else writes there.
 
     Args:
         directory: of the run.
@@ -140,16 +141,20 @@ def write_grids(directory: RunDirectory, grids: Sequence[Mapping[str, Any]], row
         rows: theirs, columns those of `TABLE`.
 
     Raises:
-        UserError: what stays is damaged, or the folder cannot be written.
+        UserError: what stays is damaged, the folder cannot be written, or another process is at work on the run.
     """
+    with directory.writing(), only_one(directory.root):
+        _write(directory, grids, rows)
+
+
+def _write(directory: RunDirectory, grids: Sequence[Mapping[str, Any]], rows: pl.DataFrame) -> None:
     fresh = {(grid["replicate"], grid["fold"]) for grid in grids}
     stay = [grid for grid in read_grids(directory) if (grid["replicate"], grid["fold"]) not in fresh]
     table = pl.concat([*(_rows_of(directory, grid) for grid in stay), rows])
     table = table.sort("replicate", "fold", maintain_order=True)
     every = sorted([*stay, *grids], key=lambda grid: (grid["replicate"], grid["fold"]))
-    with directory.writing():
-        write_table(table_path(directory), table)
-        write_json(choices_path(directory), {"format": FORMAT, "version": VERSION, "grids": every})
+    write_table(table_path(directory), table)
+    write_json(choices_path(directory), {"format": FORMAT, "version": VERSION, "grids": every})
 
 
 def _rows_of(directory: RunDirectory, grid: Mapping[str, Any]) -> pl.DataFrame:

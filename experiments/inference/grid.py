@@ -21,6 +21,7 @@ from experiments.inference.views import views_of
 from experiments.inference.weights import ensemble_weights
 from experiments.runs.champions import fold_reached, replicates
 from experiments.runs.directory import RunDirectory
+from experiments.runs.lock import only_one
 from markets.bars import Bars
 from markets.errors import UserError
 from markets.preparation import Market
@@ -51,7 +52,8 @@ def run_grid(
         The entries of `inference.json` of those replicates, in their order.
 
     Raises:
-        UserError: the run is not finished, has no such replicate or fold or no champions, or its bars are gone.
+        UserError: the run is not finished, has no such replicate or fold or no champions, its bars are gone, or another
+            process is at work on it.
     """
     study = alone(directory.read_config())
     manifest = directory.read_manifest()
@@ -64,6 +66,8 @@ def run_grid(
     known = {own: None if force else chosen(directory, own, fold) for own in wanted}
     missing = [own for own in wanted if known[own] is None]
     if missing:
+        with directory.writing(), only_one(directory.root):
+            pass  # nobody is at work on it, said before minutes are spent; grids of other replicates may be made beside
         say = tell or _silent
         say("reading the market")
         world = load_world(study, manifest.get("data_hash"), fold)

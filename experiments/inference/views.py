@@ -4,16 +4,16 @@ Names, order and scale stay, so that a brain reads a view as it reads what it wa
 stops are counted in are those of the run.
 """
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.live.inference import cut
 from arena.settings import Settings
 from experiments.inference.rules import LOOKBACKS
 from markets.bars import Bars
-from markets.features import FeatureSettings, compute_features, features
+from markets.features import compute_features, features
 from markets.preparation import Market, own_columns, quoted
 
 __all__ = ["views_of"]
@@ -46,21 +46,14 @@ def views_of(
     own = np.asarray(market.tape.features)
     found = np.empty((len(lookbacks), *own.shape), np.float32)
     for place, lookback in enumerate(lookbacks):
-        cut = _cut(settings.features, lookback)
-        if cut == settings.features:
+        less = cut(settings.features, lookback)
+        if less == settings.features:
             found[place] = own
             continue
-        chosen = features(cut, names)
+        chosen = features(less, names)
         for segment, group in zip(market.segments, groups, strict=True):
             rows = slice(segment.first, segment.last + 1)
             length = segment.last + 1 - segment.first
             matrix = np.stack([compute_features(chosen, symbol[:length]) for symbol in group], axis=1)
             found[place, rows] = market.scalers[0].apply(matrix)
     return found
-
-
-def _cut(settings: FeatureSettings, lookback: int | None) -> FeatureSettings:
-    """The settings with that look-back, where it is shorter than their own."""
-    if lookback is None or (settings.lookback is not None and settings.lookback <= lookback):
-        return settings
-    return dataclasses.replace(settings, lookback=lookback)

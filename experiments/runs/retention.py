@@ -6,6 +6,7 @@ are whole; genomes that no row of the archive names; what an interrupted write l
 report itself, which can be made again. None of these files needs another, so being stopped half way loses nothing.
 """
 
+import os
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +22,9 @@ from experiments.runs.trees import generation_of, see_whole
 from markets.errors import UserError
 
 __all__ = ["Holding", "holdings", "prune"]
+
+_PARTIAL = re.compile(re.escape(TEMPORARY) + r"(\d+)-.+", re.DOTALL)
+"""Name of a file that is being written, with the process that writes it; see `experiments.runs.files.write_whole`."""
 
 _GENOME = re.compile(r"(\d+)(?:-\d+)?\.safetensors")
 """Name of a champion's file; see `experiments.runs.recording.Recorder`."""
@@ -86,7 +90,9 @@ def _sorted(run: RunDirectory, report: bool) -> list[Holding]:
     old, last = _checkpoints(run)
     nobodys, champions = _genomes(run)
     page = run.root / "report.html"
-    leftovers = taken([path for path in left if path.name.startswith(TEMPORARY)])
+    partial = [path for path in left if path.name.startswith(TEMPORARY)]
+    leftovers = taken([path for path in partial if _is_left(path)])
+    growing = taken(partial)
     made = [
         _holding("leftovers", leftovers, True, "of interrupted writes"),
         _holding("older checkpoints", taken(old), True, "the last one is whole"),
@@ -96,6 +102,7 @@ def _sorted(run: RunDirectory, report: bool) -> list[Holding]:
         made.append(_holding("report.html", taken([page]), True, "arena report makes it again"))
     parts = [path for path in left if path.parent.parent == run.root and PART.fullmatch(path.name)]
     tables = {run.table(name) for name in TABLES}
+    made.append(_holding("being written", growing, False, "their process is still there"))
     kept = (
         ("last checkpoint", last, "to resume, extend and certify"),
         ("champions", champions, "genomes, for reports and bundles"),
@@ -110,6 +117,28 @@ def _sorted(run: RunDirectory, report: bool) -> list[Holding]:
     made += [_holding(what, taken(paths), False, why) for what, paths, why in kept]
     made.append(_holding("all else", tuple(sorted(left)), False, "not for this command to judge"))
     return [holding for holding in made if holding.paths]
+
+
+def _is_left(path: Path) -> bool:
+    """Whether nobody can be writing a file any more; who reads a run and writes a report beside it holds no lock.
+
+    Another process may have got the number of one that is gone: then the file stays until that one has ended too.
+    """
+    name = _PARTIAL.fullmatch(path.name)
+    return name is None or int(name[1]) == os.getpid() or not _lives(int(name[1]))
+
+
+def _lives(process: int) -> bool:
+    """Whether there is a process of that number; where that cannot be asked there is."""
+    if os.name == "nt":  # signal 0 is Ctrl-C there
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
 
 
 def _holding(what: str, paths: tuple[Path, ...], free: bool, why: str) -> Holding:

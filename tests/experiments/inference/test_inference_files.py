@@ -1,5 +1,6 @@
 """What a grid leaves: others' entries and rows stay when one is made anew, and what is damaged is told."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from experiments.inference.files import TABLE, read_grids, write_grids
 from experiments.runs.directory import RunDirectory
+from experiments.runs.lock import only_one
 from markets.errors import UserError
 
 
@@ -56,3 +58,16 @@ def test_a_table_that_is_damaged_is_told(run: RunDirectory, content: bytes | Non
     path.unlink() if content is None else path.write_bytes(content)
     with pytest.raises(UserError, match=r"inference.parquet: damaged .*; delete .* makes it again"):
         write_grids(run, [entry(1, 0, 12)], rows(1, 0, 12))
+
+
+def test_two_that_write_at_once_wait_for_one_another(run: RunDirectory) -> None:
+    """What stays is read and written under one lock, or one of the two would be lost."""
+    whos = [(place, 0, place) for place in (3, 4, 5, 6)]
+    with ThreadPoolExecutor(len(whos)) as pool:
+        for done in [pool.submit(write_grids, run, [entry(*who)], rows(*who)) for who in whos]:
+            done.result()
+    assert [grid["replicate"] for grid in read_grids(run)] == [1, 1, 2, 3, 4, 5, 6]
+    before = (run.root / "inference.json").read_bytes()
+    with only_one(run.root), pytest.raises(UserError, match="at work on this run"):
+        write_grids(run, [entry(1, 0, 12)], rows(1, 0, 12))
+    assert (run.root / "inference.json").read_bytes() == before

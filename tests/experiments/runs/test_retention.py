@@ -3,6 +3,8 @@
 import contextlib
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -31,6 +33,9 @@ from experiments.runs.trees import metadata_of, save_tree
 
 pytestmark = pytest.mark.usefixtures("plainly_compiled")
 
+GONE = 2**22 + 1
+"""A process that cannot be: Linux numbers at most 2²² of them."""
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
@@ -48,7 +53,7 @@ def run(made: RunDirectory, tmp_path: Path) -> RunDirectory:
     named = next(iter(copy.genomes.glob("[0-9]*.safetensors")))
     save_tree(copy.genomes / f"{named.stem.split('-')[0]}-99.safetensors", {"x": np.ones(2)}, {"generation": "99"})
     for folder in (copy.root, copy.genomes, copy.checkpoints, copy.table("births")):
-        (folder / f"{TEMPORARY}1-x").write_bytes(b"half")
+        (folder / f"{TEMPORARY}{GONE}-x").write_bytes(b"half")
     (copy.root / "report.html").write_text("a report")
     (copy.root / "certificate-2.json").write_text("{}")
     (copy.root / "notes.txt").write_text("mine")
@@ -66,7 +71,7 @@ def free(run: RunDirectory, **options: bool) -> set[str]:
 
 def debris(run: RunDirectory) -> set[str]:
     genomes = {f"genomes/{path.name}" for path in run.genomes.glob("*-99.safetensors")}
-    halves = {f"{place}{TEMPORARY}1-x" for place in ("", "genomes/", "checkpoints/", "births.parquet/")}
+    halves = {f"{place}{TEMPORARY}{GONE}-x" for place in ("", "genomes/", "checkpoints/", "births.parquet/")}
     older = {f"checkpoints/{generation:08d}.safetensors" for generation in (2, 4)}
     return {*genomes, *halves, *older, "genomes/77777.safetensors"}
 
@@ -107,6 +112,21 @@ def test_after_pruning_there_is_all_that_report_bundle_lineage_and_certificate_r
             assert (tmp_path / "bundle" / path.relative_to(known)).read_bytes() == path.read_bytes()
     arena("prune", str(run.root), "--yes", "--report")
     assert not (run.root / "report.html").exists()
+
+
+def test_what_somebody_else_is_writing_stays_until_he_is_gone(run: RunDirectory) -> None:
+    """A report or a grid writes without the lock of the run."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as writer:
+        growing = run.root / f"{TEMPORARY}{writer.pid}-report.html"
+        growing.write_bytes(b"half")
+        own = {each.what: each for each in holdings(run)}["being written"]
+        assert (own.paths, own.free) == ((growing,), False)
+        prune(run)
+        assert growing.exists()
+        assert not (run.root / f"{TEMPORARY}{GONE}-x").exists()
+        writer.communicate()
+    prune(run)
+    assert not growing.exists()
 
 
 def plain(facts: Any) -> str:
