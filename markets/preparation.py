@@ -181,7 +181,7 @@ def prepare(
         quantiles=_quantiles(scaled[training & ready]),
         scale=_scale(seen, parts),
     )
-    spread = max(float(np.max(bars.ask - bars.bid)) for group in groups for bars in group)
+    spread = max(float(np.max(bars.ask - bars.bid)) for group in seen for bars in group)
     return Market(
         tape=tape,
         time=np.concatenate([group[0].time for group in seen]),

@@ -14,6 +14,7 @@ from markets.errors import UserError
 from markets.features import compute_features, features
 from markets.preparation import Market
 from markets.regimes import REGIMES, classify
+from markets.rules import BrokerRules
 from markets.splits import split
 from markets.tape import rules_at, window
 
@@ -133,6 +134,21 @@ def test_another_holdout_changes_nothing_of_the_rest(market: Market) -> None:
     other = market_of(SETTINGS, (_cut(small_bars()[0], len(market.time)),))
     jax.tree.map(np.testing.assert_array_equal, other.tape, market.tape)
     np.testing.assert_array_equal(other.scalers[0].centre, market.scalers[0].centre)
+
+
+@pytest.mark.parametrize("free", [False, True])
+def test_what_the_holdout_quotes_does_not_decide_whether_trading_is_free(free: bool) -> None:
+    """The run's title says so, long before anybody may know."""
+    settings = make_settings(broker=BrokerRules(spread_rate=None))
+    (bars,) = small_bars(900)
+    known = len(market_of(settings, (bars,)).time)
+    ask = bars.bid.copy()
+    if free:
+        ask[known:] *= 1.01
+    else:
+        ask[:known] *= 1.01
+    made = market_of(settings, (Bars(bars.symbol, bars.time, bars.bid, ask, bars.volume, bars.columns),))
+    assert made.costless is free
 
 
 def test_another_validation_part_changes_nothing_of_training(market: Market) -> None:
