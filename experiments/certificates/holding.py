@@ -30,7 +30,7 @@ def held(ground: Ground, settings: Settings) -> Record:
     first, stop = (np.asarray([getattr(own, end) for own in stretches], np.int32) for end in ("first", "stop"))
     pieces = [piece.equity for _, piece in earn(setup, trader, tape, first, stop)]
     equity = np.maximum(np.concatenate(pieces)[:, 0].astype(np.float64) / settings.broker.cash, 0.0)
-    nothing = Trades(np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64))
+    nothing = Trades(np.zeros(0), *(np.zeros(0, np.int64) for _ in range(3)))
     passed = []
     for lane, own in enumerate(stretches):
         bars = own.stop - own.first - 1

@@ -44,8 +44,10 @@ class Trades(NamedTuple):
     """After all costs, as a share of the starting capital, [trades]."""
     begun: NDArray[np.int64]
     """Bar that the order which opened it met, counted from the first that any met, [trades]."""
+    ended: NDArray[np.int64]
+    """Bar in which it was closed, at its open or within it, counted likewise, [trades]."""
     bars: NDArray[np.int64]
-    """Bars it was held in, that of its end included, [trades]."""
+    """Bars it was held in, that of its end with it unless it was closed at its open, [trades]."""
 
 
 class Pass(NamedTuple):
@@ -183,13 +185,12 @@ def _trades(events: NDArray[np.float64], cash: float) -> Trades:
 
     An instrument has one trade at a time, so its n-th beginning and its n-th end are of one trade.
     """
-    parts: list[tuple[NDArray[Any], ...]] = [(np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64))]
+    parts: list[tuple[NDArray[Any], ...]] = [(np.zeros(0), *(np.zeros(0, np.int64) for _ in range(3)))]
     for instrument in np.unique(events[0]):
         _, bar, order, profit = events[:, events[0] == instrument]
         begun, ended = bar[order == 1], order != 1
         count = int(ended.sum())
         begun = begun[:count].astype(np.int64)  # one may still be open
         end = bar[ended].astype(np.int64)
-        parts.append((profit[ended] / cash, begun, end - begun + (order[ended] == 2)))
-    profit, begun, bars = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Trades(profit, begun, bars)
+        parts.append((profit[ended] / cash, begun, end, end - begun + (order[ended] == 2)))
+    return Trades(*(np.concatenate(column) for column in zip(*parts, strict=True)))

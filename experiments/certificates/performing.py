@@ -102,7 +102,12 @@ def perform(
         validation=by_day("validation", 1.0) if known else None,
         shown=tuple(
             tuple(
-                Shown([(market, own) for own in holdout], [each[member] for each in found["holdout", cost]])
+                Shown(
+                    [(market, own) for own in holdout],
+                    [each[member] for each in found["holdout", cost]],
+                    [1 / len(holdout)] * len(holdout),
+                    [1.0] * len(holdout),
+                )
                 for member in range(members)
             )
             for cost in costs
@@ -117,16 +122,21 @@ def joined(performances: Sequence[Performance]) -> Performance:
     if len(performances) == 1:
         return performances[0]
     last = performances[-1]
-    by_cost = [
-        tuple(
-            Shown(
-                [stretch for own in member for stretch in own.stretches],
-                [each for own in member for each in own.passes],
+    by_cost = []
+    for cost in range(len(last.holdout)):
+        ends = np.stack([own.holdout[cost].equity[-1] for own in performances])
+        starts = np.concatenate([np.ones((1, ends.shape[1])), np.cumprod(ends, axis=0)[:-1]])  # [pieces, members]
+        by_cost.append(
+            tuple(
+                Shown(
+                    [stretch for own in pieces for stretch in own.stretches],
+                    [each for own in pieces for each in own.passes],
+                    [weight for own in pieces for weight in own.weight],
+                    [float(start) for own, start in zip(pieces, starts[:, member], strict=True) for _ in own.passes],
+                )
+                for member, pieces in enumerate(zip(*(own.shown[cost] for own in performances), strict=True))
             )
-            for member in zip(*(own.shown[cost] for own in performances), strict=True)
         )
-        for cost in range(len(last.holdout))
-    ]
     return Performance(
         holdout=tuple(join(records) for records in zip(*(own.holdout for own in performances), strict=True)),
         training=last.training,

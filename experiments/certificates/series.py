@@ -124,7 +124,8 @@ def record(
 def join(records: Sequence[Record]) -> Record:
     """Records that follow each other in time as one; accounts go on with what the one before left.
 
-    A day that two records share (the one ends in it, the next begins) is one day.
+    Days may be shared, where symbols keep other hours or have holes: returns of such a day are summed, and its gains
+    multiplied. Before its first day a record is worth 1, behind its last what it came to.
     """
     if len(records) == 1:
         return records[0]
@@ -136,10 +137,9 @@ def join(records: Sequence[Record]) -> Record:
         place = np.searchsorted(days, own.day)
         returns[place] += own.returns
         matched[place] += own.matched
+        last = np.searchsorted(own.day, days, side="right")  # the last day it had, its start before the first
         for worth, ends in ((equity, own.equity), (held, own.matched_equity)):
-            start = worth[place[0]].copy()
-            worth[place] = start * ends
-            worth[place[-1] + 1 :] = worth[place[-1]]
+            worth *= np.concatenate([np.ones((1, width)), ends])[last]
     return Record(days, returns, matched, equity, held)
 
 

@@ -42,9 +42,9 @@ CONVENTIONS = {
     "matched": "mean net exposure on validation, over the bars the member may act on, times the mid's return on those "
     "bars; rebalanced at every close, without costs",
     "by_regime": "days are those with a bar of the regime, and their returns those of such bars alone",
-    "costs of a member": "shares of the starting capital, mean over symbols; financing is positive when paid, "
-    "spread is half of it at every fill",
-    "trades": "closed trades of all symbols; profits are shares of a symbol's starting capital",
+    "costs of a member": "shares of the starting capital, mean over symbols, sum over folds, each by what the record "
+    "had come to at its start; financing is positive when paid, spread is half of it at every fill",
+    "trades": "closed trades of all symbols; profits are shares of the capital that a symbol's account began with",
     "sharpe.2012": "Bailey and Lopez de Prado (2012, 2014): variance at the observed Sharpe ratio, T - 1; kurtosis raw",
     "sharpe.2025": "Lopez de Prado, Lipton and Zoonekynd (2025): variance at the null Sharpe ratio, T, first-order "
     "autocorrelation; kurtosis raw",
@@ -63,6 +63,10 @@ class Shown(NamedTuple):
 
     stretches: Sequence[tuple[Market, Stretch]]
     passes: Sequence[Pass]
+    weight: Sequence[float]
+    """Of each account in the record: one part of as many as there are symbols in its piece."""
+    start: Sequence[float]
+    """What the record had come to when each account began; 1 but in later pieces."""
 
 
 def metrics_of(own: Shown, record: Record, place: int, days_per_year: float) -> dict[str, float | None]:
@@ -75,21 +79,20 @@ def metrics_of(own: Shown, record: Record, place: int, days_per_year: float) -> 
         days_per_year: of the venue.
     """
     equity = np.append(1.0, record.equity[:, place])
-    count = max(len(own.passes), 1)
     return metrics(
         _steps(equity),
         periods_per_year=days_per_year,
         equity=equity,
         trades=np.concatenate([each.trades.profit for each in own.passes]),
         positions=np.concatenate([np.abs(each.exposure).sum(1) for each in own.passes]),
-        traded=sum(each.turnover for each in own.passes) / count,
-        paid=sum(float(each.costs.sum()) for each in own.passes) / count,
+        traded=sum(share * each.turnover for share, each in zip(_shares(own), own.passes, strict=True)),
+        paid=sum(costs_of(own).values()),
     )
 
 
 def costs_of(own: Shown) -> dict[str, float]:
-    """What trading cost, by kind, as shares of the starting capital, mean over symbols."""
-    paid = np.mean([each.costs for each in own.passes], axis=0)
+    """What trading cost, by kind, as shares of the starting capital: mean over symbols, sum over pieces."""
+    paid = np.sum([share * each.costs for share, each in zip(_shares(own), own.passes, strict=True)], axis=0)
     return dict(zip(CHARGES, paid.tolist(), strict=True))
 
 
@@ -130,22 +133,26 @@ def sharpe_of(returns: NDArray[np.float64], days_per_year: float, trials: float,
 
 
 def regimes(own: Shown, days_per_year: float, calendar: Calendar) -> list[dict[str, Any]]:
-    """Metrics by the regime known at the decision, a row each."""
+    """Metrics by the regime known at the decision, a row each.
+
+    Days are those with a bar of the regime in any symbol, and their returns those of such bars alone, weighed as in the
+    record; a trade belongs to the regime in which it was opened.
+    """
     rows = []
     for index, name in enumerate(REGIME_NAMES[:REGIMES]):
         parts, profits, held, bars = [], [], [], 0
-        for (market, stretch), each in zip(own.stretches, own.passes, strict=True):
+        for (market, stretch), each, weight in zip(own.stretches, own.passes, own.weight, strict=True):
             here = np.asarray(market.tape.regime)[stretch.first : stretch.stop - 1] == index
             time = market.time[stretch.first + 1 : stretch.stop]
             day, summed = daily(time, np.stack([np.where(here, each.returns, 0.0), here], 1), calendar)
-            parts.append((day, summed))
+            parts.append((day, weight * summed))
             profits.append(each.trades.profit[here[each.trades.begun]])
             held.append(np.abs(each.exposure[here]).sum(1))
             bars += int(here.sum())
         days = np.unique(np.concatenate([day for day, _ in parts]))
         total = np.zeros((len(days), 2))
         for day, summed in parts:
-            total[np.searchsorted(days, day)] += summed / len(parts)
+            total[np.searchsorted(days, day)] += summed
         returns = total[total[:, 1] > 0, 0]
         found = metrics(
             returns,
@@ -179,13 +186,12 @@ def symbols(own: Shown, days_per_year: float, calendar: Calendar) -> list[dict[s
     return list(by_symbol(returns, periods_per_year=days_per_year, trades=trades, positions=positions))
 
 
-def months(own: Shown, record: Record, place: int, days_per_year: float) -> list[dict[str, Any]]:
-    """Metrics by calendar month, a row each; a trade belongs to the month it was closed in."""
+def months(own: Shown, record: Record, place: int, days_per_year: float, calendar: Calendar) -> list[dict[str, Any]]:
+    """Metrics by calendar month, a row each; a trade belongs to the month of the venue's day on which it was closed."""
     closed, profits = [np.zeros(0, "datetime64[D]")], [np.zeros(0)]
     for (market, stretch), each in zip(own.stretches, own.passes, strict=True):
         time = market.time[stretch.first + 1 : stretch.stop]
-        end = np.minimum(each.trades.begun + each.trades.bars, len(time) - 1)
-        closed.append(time[end].astype("datetime64[D]"))
+        closed.append(venue_days(time, calendar)[each.trades.ended])
         profits.append(each.trades.profit)
     return list(
         by_month(
@@ -195,6 +201,11 @@ def months(own: Shown, record: Record, place: int, days_per_year: float) -> list
             trades=(np.concatenate(closed), np.concatenate(profits)),
         )
     )
+
+
+def _shares(own: Shown) -> list[float]:
+    """The part of the record's starting capital that each account began with."""
+    return [weight * start for weight, start in zip(own.weight, own.start, strict=True)]
 
 
 def _steps(equity: NDArray[np.float64]) -> NDArray[np.float64]:

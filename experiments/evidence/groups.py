@@ -1,17 +1,17 @@
-"""A record taken apart: the same metrics by month, by symbol and by regime, as rows of plain numbers.
+"""A record taken apart: the same metrics by month and by symbol, as rows of plain numbers.
 
 A group's periods are taken as a record of their own, as if the others had not been: its drawdown is that of its own
 periods joined.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from experiments.evidence.metrics import metrics
 
-__all__ = ["GROUPED", "Row", "by_month", "by_regime", "by_symbol", "unknown"]
+__all__ = ["GROUPED", "Row", "by_month", "by_symbol"]
 
 Array = NDArray[np.float64]
 Row = dict[str, str | int | float | None]
@@ -28,9 +28,6 @@ GROUPED = (
     "exposure",
 )
 """Metrics of a group. Growth a year is left out: of a month it says nothing."""
-
-unknown = "unknown"
-"""The regime of periods that have none."""
 
 
 def by_month(
@@ -53,6 +50,9 @@ def by_month(
     Returns:
         `month` ("2024-01"), `periods`, `trades` (None where none were given) and the metrics `GROUPED`.
 
+    Raises:
+        ValueError: as many days as returns were not given.
+
     Example:
         >>> import numpy as np
         >>> day = np.array(["2024-01-30", "2024-01-31", "2024-02-01"], "datetime64[D]")
@@ -61,37 +61,16 @@ def by_month(
         [('2024-01', 2, -0.25), ('2024-02', 1, 0.25)]
     """
     labels = _months(day)
-    closed = None if trades is None else (_months(trades[0]), trades[1])
-    names = np.unique(labels).tolist()
-    return _rows("month", names, labels, returns, periods_per_year, closed, positions)
-
-
-def by_regime(
-    regime: NDArray[np.integer],
-    returns: Array,
-    names: Sequence[str],
-    *,
-    periods_per_year: float,
-    trades: tuple[NDArray[np.integer], Array] | None = None,
-    positions: Array | None = None,
-) -> list[Row]:
-    """Rows by market regime, in the order of `names`; those of no regime last, where there are any.
-
-    Args:
-        regime: of each period, a place in `names`, any other number for none, [periods].
-        returns: simple, [periods].
-        names: of the regimes.
-        periods_per_year: of the venue's calendar; a ratio by the year is then of a year spent in that regime.
-        trades: the regime each trade was opened in, and its profit, [trades] both.
-        positions: exposure in each period, [periods].
-
-    Returns:
-        `regime`, `periods`, `trades` (None where none were given) and the metrics `GROUPED`.
-    """
-    labels = _named(regime, names)
-    closed = None if trades is None else (_named(trades[0], names), trades[1])
-    shown = [*names, unknown] if (labels == unknown).any() else list(names)
-    return _rows("regime", shown, labels, returns, periods_per_year, closed, positions)
+    if len(labels) != len(returns):
+        raise ValueError(f"{len(labels)} days of {len(returns)} returns; right is one each")
+    closed = None if trades is None else _months(trades[0])
+    rows = []
+    for month in np.unique(labels).tolist():
+        own = labels == month
+        profits = None if trades is None else trades[1][closed == month]
+        held = None if positions is None else positions[own]
+        rows.append(_row({"month": month}, returns[own], periods_per_year, profits, held))
+    return rows
 
 
 def by_symbol(
@@ -124,32 +103,6 @@ def by_symbol(
     ]
 
 
-def _rows(
-    key: str,
-    names: Sequence[str],
-    labels: NDArray[np.str_],
-    returns: Array,
-    periods_per_year: float,
-    trades: tuple[NDArray[np.str_], Array] | None,
-    positions: Array | None,
-) -> list[Row]:
-    """One row a name, of the periods with that label.
-
-    Raises:
-        ValueError: as many labels as returns were not given.
-    """
-    if len(labels) != len(returns):
-        raise ValueError(f"{len(labels)} labels of {len(returns)} returns; right is one each")
-    rows = []
-    for name in names:
-        own = labels == name
-        profits = None if trades is None else trades[1][trades[0] == name]
-        rows.append(
-            _row({key: name}, returns[own], periods_per_year, profits, None if positions is None else positions[own])
-        )
-    return rows
-
-
 def _row(head: Row, returns: Array, periods_per_year: float, trades: Array | None, positions: Array | None) -> Row:
     found = metrics(returns, periods_per_year=periods_per_year, trades=trades, positions=positions)
     counts: Row = {"periods": len(returns), "trades": None if trades is None else len(trades)}
@@ -158,10 +111,3 @@ def _row(head: Row, returns: Array, periods_per_year: float, trades: Array | Non
 
 def _months(day: NDArray[np.datetime64]) -> NDArray[np.str_]:
     return np.asarray(day, "datetime64[M]").astype(np.str_)
-
-
-def _named(regime: NDArray[np.integer], names: Sequence[str]) -> NDArray[np.str_]:
-    """Names of regimes by their places."""
-    places = np.asarray(regime, np.int64)
-    within = (places >= 0) & (places < len(names))
-    return np.where(within, np.array([*names, unknown])[np.where(within, places, len(names))], unknown)

@@ -155,7 +155,7 @@ def _evidence(ground: Ground, cast: Cast, exposure: NDArray[np.float64], costs: 
             matched=whole.matched,
             spells=spells(cast.acts, market, stretch).tolist(),
             trades=[len(each.trades.profit) for each in found],
-            holding=[holding_days(Shown([(market, stretch)], [each]), calendar) for each in found],
+            holding=[holding_days(Shown([(market, stretch)], [each], [1.0], [1.0]), calendar) for each in found],
         )
 
 

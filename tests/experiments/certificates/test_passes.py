@@ -129,6 +129,7 @@ def test_equity_trades_and_costs_are_those_of_the_broker_in_float64(
         marks = marks_of(bar, slot, jax.tree.map(lambda leaf, bar=bar: leaf[bar, 0], outcome.closed))
         np.testing.assert_allclose(own.trades.profit, marks.profit[marks.ends] / cash, rtol=0, atol=2e-6)
         assert own.trades.begun.tolist() == bar[marks.opens][: len(own.trades.begun)].tolist()
+        assert own.trades.ended.tolist() == bar[marks.ends].tolist()
         paid = [np.asarray(getattr(outcome.fills, name)).sum() / cash for name in ("commission", "slippage", "fee")]
         np.testing.assert_allclose(own.costs[:3], paid, rtol=1e-4, atol=1e-9)
         np.testing.assert_allclose(
@@ -233,7 +234,7 @@ def test_what_is_shown_adds_up(performed: Performance) -> None:
         trades = performed.trades[member]
         assert sum(row["trades"] for row in regimes(own, 365.25, "none")) == trades
         assert sum(row["trades"] for row in symbols(own, 365.25, "none")) == trades
-        rows = months(own, judged, member, 365.25)
+        rows = months(own, judged, member, 365.25, "none")
         assert sum(row["trades"] for row in rows) == trades
         assert np.prod([1 + row["total_return"] for row in rows]) == pytest.approx(judged.equity[-1, member])
 
@@ -293,8 +294,11 @@ def test_pieces_that_follow_each_other_are_one_record(performed: Performance) ->
     assert len(two.day) == 2 * days
     np.testing.assert_array_equal(two.returns, np.concatenate([one.returns, one.returns]))
     np.testing.assert_allclose(two.equity[-1], one.equity[-1] ** 2)
+    for member, own in enumerate(both.shown[0]):
+        once = sum(costs_of(performed.shown[0][member]).values())
+        assert metrics_of(own, two, member, 365.25)["costs"] == pytest.approx(once * (1 + one.equity[-1, member]))
     assert both.trades.tolist() == (2 * performed.trades).tolist()
     assert both.spells.tolist() == (2 * performed.spells).tolist()
-    own = evidence_of(both, "none")
-    assert own.returns.shape == (2 * days, MEMBERS)
-    np.testing.assert_allclose(own.holding, evidence_of(performed, "none").holding)
+    judged = evidence_of(both, "none")
+    assert judged.returns.shape == (2 * days, MEMBERS)
+    np.testing.assert_allclose(judged.holding, evidence_of(performed, "none").holding)

@@ -1,11 +1,11 @@
-"""A record by month, symbol and regime: the groups are the record, and each row is the metrics of its own periods."""
+"""A record by month and symbol: the groups are the record, and each row is the metrics of its own periods."""
 
 import json
 
 import numpy as np
 import pytest
 
-from experiments.evidence.groups import GROUPED, by_month, by_regime, by_symbol
+from experiments.evidence.groups import GROUPED, by_month, by_symbol
 from experiments.evidence.metrics import metrics
 
 YEAR = 252.0
@@ -33,29 +33,6 @@ def test_trades_count_in_the_month_they_were_closed():
     assert [row["win_rate"] for row in rows] == [1.0, 0.5, None]
 
 
-def test_regimes_come_in_their_order_and_those_of_none_last():
-    regime = np.arange(60) % 3 - 1  # −1, 0, 1
-    exposure = np.where(regime == 1, -0.5, 0.0)
-    rows = by_regime(regime, RETURNS, ("up", "down", "calm"), periods_per_year=YEAR, positions=exposure)
-    assert [row["regime"] for row in rows] == ["up", "down", "calm", "unknown"]
-    assert [row["periods"] for row in rows] == [20, 20, 0, 20]
-    assert [row["exposure"] for row in rows] == [0.0, 0.5, None, 0.0]
-    own = metrics(RETURNS[regime == 1], periods_per_year=YEAR)
-    assert rows[1]["sharpe"] == own["sharpe"]
-    assert rows[2]["sharpe"] is None
-    assert [row["regime"] for row in by_regime(regime[1:3], RETURNS[:2], ("up", "down"), periods_per_year=YEAR)] == [
-        "up",
-        "down",
-    ]
-
-
-def test_trades_count_in_the_regime_given_with_them():
-    rows = by_regime(
-        np.zeros(60, int), RETURNS, ("up", "down"), periods_per_year=YEAR, trades=(np.array([0, 1, 1]), np.ones(3))
-    )
-    assert [row["trades"] for row in rows] == [1, 2]
-
-
 def test_symbols_keep_their_order():
     accounts = {"B": RETURNS[:30], "A": RETURNS[30:]}
     rows = by_symbol(accounts, periods_per_year=YEAR, trades={"A": np.ones(2), "B": -np.ones(3)})
@@ -68,6 +45,6 @@ def test_rows_are_plain_numbers():
     assert json.loads(json.dumps(rows, allow_nan=False)) == rows
 
 
-def test_labels_that_do_not_fit_their_returns_are_refused():
-    with pytest.raises(ValueError, match="59 labels of 60 returns"):
+def test_days_that_do_not_fit_their_returns_are_refused():
+    with pytest.raises(ValueError, match="59 days of 60 returns"):
         by_month(DAY[1:], RETURNS, periods_per_year=YEAR)
