@@ -7,24 +7,22 @@ certificate.
 
 import dataclasses
 import datetime
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-import numpy as np
 import polars as pl
 
 from arena.plan import Plan, make_plan
+from experiments.certificates.asking import judged_spans, recipe_of, rules_hash
 from experiments.certificates.counting import candidates_tried
 from experiments.certificates.family import Family, acts_in, champion_hashes, read_family, ruled, seated
 from experiments.certificates.ground import Ground, Rows, ground_of, judgeable, prepare_ground
-from experiments.certificates.judging import ALPHA, judge
+from experiments.certificates.judging import ALPHA, STRICTEST, judge
 from experiments.certificates.openings import Opening, register
 from experiments.certificates.performing import Cast, Performance, evidence_of, joined, perform
-from experiments.certificates.reading import certificate_path, read_certificate
+from experiments.certificates.reading import certificate_path, put_aside, read_certificate, same_wish
 from experiments.certificates.telling import told
 from experiments.certificates.trials import count_trials, replayed
 from experiments.champions.world import alone
@@ -84,7 +82,8 @@ def certify(directory: RunDirectory, *, replicate: int = 1, plain: bool = False,
         tell: told what begins now.
 
     Raises:
-        UserError: the run is not finished, has no champions or no holdout, or its bars are gone or have changed.
+        UserError: the run is not finished, has no champions or no holdout, its bars are gone, have changed or have been
+            looked at too often, or the certificate that was given is of another way of acting.
         OSError: the log or the certificate cannot be written.
     """
     tell = tell or _silent
@@ -94,11 +93,14 @@ def certify(directory: RunDirectory, *, replicate: int = 1, plain: bool = False,
     champions = champion_hashes(directory, replicate, study.settings.split.folds)
     given = read_certificate(path) if path.exists() else None
     if given is not None and given.get("champions") == champions:
+        same_wish(path, given, plain=plain)
         return Given(path, given, again=True)
     case = _case(directory, study, replicate)
     choices = [{} for _ in case.families] if plain else _choices(case, tell)
     with only_one(directory.root):
         values = _judged(case, choices, tell)
+        if given is not None:
+            put_aside(path, given)
         write_json(path, values)
     return Given(path, values, again=False)
 
@@ -113,9 +115,10 @@ def _judged(case: _Case, choices: Sequence[Mapping[str, Choice]], tell: Tell) ->
         made_up=case.study.market.made_up,
         spans=_spans(case),
         champions=champion_hashes(case.directory, case.replicate, len(case.families)),
-        rules=_rules_hash(choices),
+        rules=rules_hash(choices),
+        recipe=recipe_of(case.study.market, (case.study.settings.seed + case.replicate - 1) % 2**32),
     )
-    opening, earlier = register(case.directory.root.resolve().parent, wanted, ALPHA)
+    opening, earlier = register(case.directory.root.resolve().parent, wanted, ALPHA, strictest=STRICTEST)
     tell("opening the holdout")
     grounds = _grounds(case)
     tell("trading it")
@@ -241,37 +244,19 @@ def _spans(case: _Case) -> dict[str, tuple[str, str]]:
         if not any(judgeable(market, segment) for segment in _segments(case, market)):
             where = f"fold {fold}: " if len(rows) > 1 else ""
             raise UserError(f"{case.directory.root}: {where}no symbol has a holdout to be judged on (split.holdout)")
-    if case.study.market.mode == "basket":
-        common = case.bars[0].time
-        for own in case.bars[1:]:
-            common = np.intersect1d(common, own.time, assume_unique=True)
-        clocks = [([own.symbol for own in case.bars], common)]
-    else:
-        clocks = [([own.symbol], own.time) for own in case.bars]
-    found: dict[str, tuple[str, str]] = {}
-    for place, (symbols, time) in enumerate(clocks):
-        pieces = [own[place][2] for own in rows if len(own[place][2]) > 1]
-        if pieces:
-            first, last = (
-                np.datetime_as_string(time[row], unit="s") + "Z" for row in (pieces[0].start, pieces[-1].stop - 1)
-            )
-            found |= dict.fromkeys(symbols, (first, last))
-    return found
+    return judged_spans(case.bars, rows, mode=case.study.market.mode)
 
 
 def _choices(case: _Case, tell: Tell) -> list[dict[str, Choice]]:
     """The decision rules of each fold's champions, by the grid, which is run where it was not."""
-    found = []
-    for fold in range(len(case.families)):
+    found: list[dict[str, Choice]] = []
+    for fold, family in enumerate(case.families):
+        if not family.champions:
+            found.append({})
+            continue
         run_grid(case.directory, replicate=case.replicate, fold=fold, tell=tell)
         found.append(dict(read_choices(case.directory, case.replicate, fold)))
     return found
-
-
-def _rules_hash(choices: Sequence[Mapping[str, Choice]]) -> str:
-    """SHA-256 of how members act beside their genomes."""
-    said = [{group: dataclasses.asdict(own) for group, own in each.items()} for each in choices]
-    return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _settings_tried(case: _Case, choices: Sequence[Mapping[str, Choice]]) -> int:
@@ -280,7 +265,9 @@ def _settings_tried(case: _Case, choices: Sequence[Mapping[str, Choice]]) -> int
 
 
 def _performed(case: _Case, ground: Ground, family: Family, choices: Mapping[str, Choice]) -> Performance:
-    own, settings = seated(family, case.plan), case.study.settings
+    # Where nobody came into a fold's archive, brains of another one sit there, and nobody may act.
+    own = seated(next(each for each in (family, *case.families) if each.champions), case.plan)
+    settings = case.study.settings
     decider, lookbacks = ruled(family, own, choices)
     views = views_of(ground.market, case.bars, settings, mode=case.study.market.mode, lookbacks=lookbacks)
     cast = Cast(case.plan.rollouts, own.panel, decider, acts_in(list(family.champions)))

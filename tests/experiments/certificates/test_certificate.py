@@ -16,9 +16,10 @@ from small_runs import arena
 from experiments.certificates import certificate as module
 from experiments.certificates.certificate import Given, certify
 from experiments.certificates.openings import LOG, read_openings
-from experiments.certificates.reading import SCHEMA, certificate_hash, certificate_path, read_certificate
+from experiments.certificates.reading import SCHEMA, certificate_hash, certificate_path, put_aside, read_certificate
 from experiments.inference.rules import Choice
 from experiments.runs.directory import RunDirectory
+from experiments.runs.retention import holdings
 from markets.errors import UserError
 from markets.source import Supply
 
@@ -100,8 +101,13 @@ def test_the_log_has_the_line(given: Given, home: Path) -> None:
 def test_asked_again_it_is_given_again(another: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "load_supplies", _never)  # not even bars are read
     before, log = certificate_path(another).read_bytes(), (another.root.parent / LOG).read_bytes()
-    again = certify(another)
+    again = certify(another, plain=True)
     assert again.again
+    assert again.values["plain"]
+    with pytest.raises(
+        UserError, match=r"act as bred.*is another opening.*rename that file to certificate-opening-1\."
+    ):
+        certify(another)
     assert certificate_path(another).read_bytes() == before
     assert (another.root.parent / LOG).read_bytes() == log
 
@@ -162,8 +168,15 @@ def test_choices_of_the_grid_are_how_champions_are_judged(
     monkeypatch.setattr(module, "run_grid", lambda directory, **how: None)
     monkeypatch.setattr(module, "read_choices", lambda directory, replicate, fold: {"all": never})
     monkeypatch.setattr(module, "settings_tried", lambda directory, replicate, fold: 1600)
-    certificate_path(another).unlink()
+    former = {**given.values, "champions": {"all": "0" * 64}}
+    former["hash"] = certificate_hash(former)
+    certificate_path(another).write_text(json.dumps(former))
     values = certify(another).values
+    # The certificate of other champions is kept: reports and bundles may cite it.
+    aside = another.root / "certificate-opening-1.json"
+    assert read_certificate(aside) == former
+    assert aside in {path for each in holdings(another) if not each.free for path in each.paths}
+    assert not values["plain"]
     own, others = values["family"][4], [*range(4), 5]
     assert own["rule"]["gap"] == 1e9
     assert own["idle"]
@@ -197,10 +210,26 @@ def test_bars_that_changed_are_found_out_before_anything_is_opened(
 def test_a_certificate_that_was_changed_is_refused(another: RunDirectory) -> None:
     path = certificate_path(another)
     values = json.loads(path.read_text())
-    for wrong in (json.dumps({**values, "verdict": "pass"}), "{", "[]", json.dumps({**values, "version": "9.0"})):
+    perhaps = r"delete it, and arena certify \(with --plain, if it was made so\) makes it again"
+    for wrong, remedy in (
+        (json.dumps({**values, "verdict": "pass"}), "delete it, and arena certify --plain makes it again"),
+        ("{", perhaps),
+        ("[]", perhaps),
+        (json.dumps({**values, "version": "9.0"}), perhaps),
+    ):
         path.write_text(wrong)
-        with pytest.raises(UserError, match="delete it"):
+        with pytest.raises(UserError, match=remedy):
             certify(another, plain=True)
+
+
+def test_no_certificate_takes_the_place_of_another(another: RunDirectory, given: Given) -> None:
+    """Not even where a log began anew, and there is a first opening for the second time."""
+    path, names = certificate_path(another), []
+    for letter in "ab":
+        path.write_text("{}")
+        names.append(put_aside(path, {**given.values, "hash": letter * 64}).name)
+    assert names == ["certificate-opening-1.json", "certificate-opening-1-bbbbbbbb.json"]
+    assert not path.exists()
 
 
 @pytest.mark.parametrize(

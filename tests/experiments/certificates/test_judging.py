@@ -9,6 +9,7 @@ from experiments.certificates.judging import ALPHA, LEAST, Evidence, Judgement, 
 from experiments.certificates.words import member_reasons, population_reasons, vacancy_words
 
 NAMES = ("bull_trending", "bear_trending", "volatile_ranging", "calm_ranging", "all", "router")
+NO_RECORD = "no member of the family has a record to be judged by: each has too few"
 DAYS, MEMBERS, YEAR = 700, 6, 252.0
 
 
@@ -154,16 +155,11 @@ def test_reasons_say_what_a_trader_asks() -> None:
     ("days", "changes", "said"),
     [
         (100, {}, "the holdout is too short to judge any member of the family: 100 days where 250 are needed"),
-        (
-            DAYS,
-            {"trades": [9] * 6},
-            "no member of the family has a record to be judged by: each has too few trades",
-        ),
+        (DAYS, {"trades": [9] * 6}, f"{NO_RECORD} trades"),
         (
             DAYS,
             {"trades": [200] * 5 + [9], "spells": [9] * 5 + [50]},
-            "no member of the family has a record to be judged by: each has too few spells of its regime or too few"
-            " trades",
+            f"{NO_RECORD} spells of its regime or too few trades",
         ),
     ],
 )

@@ -224,6 +224,8 @@ def test_each_folds_champions_are_certified_on_its_piece_alone(
 ) -> None:
     run = RunDirectory(tmp_path / "runs" / reference.root.name)
     shutil.copytree(reference.root, run.root)
+    for part in run.table("archive").glob("*.parquet"):  # nobody came into the archive of the fold in the middle
+        pl.read_parquet(part).filter(pl.col("fold") != 1).write_parquet(part)
     values = certify(run, plain=True).values
     jsonschema.validate(values, json.loads(SCHEMA.read_text()), cls=jsonschema.Draft202012Validator)
     assert values["holdout"]["folds"] == 3
@@ -240,10 +242,15 @@ def test_each_folds_champions_are_certified_on_its_piece_alone(
     assert values["holdout"]["bars"] <= sum(
         len(fold_market(study, supplies, fold).segments[0].rows.holdout) - 1 for fold in range(3)
     )
-    days = [np.datetime64(day) for day in values["curves"]["day"]]
-    assert days == sorted(set(days))
+    days = np.asarray([np.datetime64(day) for day in values["curves"]["day"]])
+    assert days.tolist() == sorted(set(days.tolist()))
     assert days[0] >= bounds[0][0].astype("datetime64[D]")
     assert days[-1] == bounds[-1][1].astype("datetime64[D]")
+    assert "nobody holds a place in fold 1 (of 3, counted from 0): every member is flat there" in values["reasons"]
+    there = (days >= bounds[1][0]) & (days < bounds[1][1].astype("datetime64[D]"))
+    assert there.sum() > 1
+    for own in values["curves"]["members"].values():
+        assert not np.diff(np.asarray(own["equity"])[there]).any()
 
 
 def test_a_run_killed_before_at_and_behind_a_border_goes_on_to_the_same_bits(
