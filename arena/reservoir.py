@@ -1,8 +1,10 @@
 """A sample of all that was ever born: without it nobody could say afterwards how many different agents were tried.
 
 Each birth has a rank, drawn from its seed and id; every island keeps the births of each species with the lowest ranks,
-as they were born. So after any number of births the sample is an even one of all of them, whoever won or died, and
-it depends neither on layout nor on where a run was interrupted.
+as they were born. So after any number of births the sample is an even one of those of that island and species, whoever
+won or died, and it depends neither on layout nor on where a run was interrupted. All together are a stratified sample
+with equal shares: an even one of all births where every island and species had as many of them, and nearly so as a
+rule, for all have equally many slots.
 """
 
 from typing import NamedTuple
