@@ -8,7 +8,8 @@ __all__ = ["add_arguments", "epilog", "run"]
 
 _EPILOG = """\
 Every opening of a holdout is written to holdout.jsonl beside the runs before its first bar is read; whoever looks at
-bars that were looked at before is judged more strictly. Asked again, the certificate that was given is shown.
+bars that were looked at before is judged more strictly. Asked again, the certificate that was given is shown; one that
+was given the other way (with or without --plain) is not shown instead, for that would be another opening.
 The exit code is 0 whatever the verdict is.
 """
 
