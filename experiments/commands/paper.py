@@ -100,6 +100,7 @@ def run(args: argparse.Namespace) -> int:
             session = Session(terms, limits, champion, feed, journal, screen, **options)
             _outline(screen, terms, manifest, session)
             _see_start(args, feed, session, screen)
+            _see_holdout(feed, manifest, screen)
             if isinstance(feed, ExchangeFeed) and not (rules.spread or rules.spread_rate):
                 screen.note("candles have no spread, so none is paid; --set spread_rate=… puts one on")
             try:
@@ -247,6 +248,25 @@ def _see_start(args: argparse.Namespace, feed: Feed, session: Session, screen: S
         )
     if file.begins != first:
         screen.note(f"--from {args.start} is not used: the account began {stamp(first)} and goes on")
+
+
+def _see_holdout(feed: Feed, manifest: Mapping[str, Any], screen: Screen) -> None:
+    """Say that a file's bars are those that the champion is to be judged on; it goes on, for trading is not judging.
+
+    Of a certified champion they have been looked at already, and of a made-up market the stamps say nothing.
+    """
+    file, data = _file_of(feed), manifest["data"]
+    if file is None or data["holdout"] is None or manifest["certificate"] is not None:
+        return
+    if data.get("made_up") is not None or file.symbol not in data["symbols"]:
+        return
+    first, last = (np.datetime64(end.removesuffix("Z"), "us") for end in data["holdout"])
+    opens = file.opens
+    if ((first <= opens) & (opens <= last)).any():
+        screen.note(
+            f"these are bars of its run's holdout ({stamp(first)} to {stamp(last)}): what is looked at here is no "
+            f"longer unseen; arena certify {manifest['champion']['run_id']} first"
+        )
 
 
 def _stamp(text: str | None) -> np.datetime64 | None:

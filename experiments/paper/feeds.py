@@ -78,6 +78,11 @@ class FileFeed:
         )
 
     @property
+    def symbol(self) -> str:
+        """Whose bars they are."""
+        return self._bars.symbol
+
+    @property
     def opens(self) -> NDArray[np.datetime64]:
         """Of the bars that are there to trade, those that a warm-up takes of them included."""
         return self._bars.time[self._place :]

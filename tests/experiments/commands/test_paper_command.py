@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,15 @@ import pytest
 from small_bundles import a_copy, small_bundle
 
 from experiments import cli
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "agents" / "live"))
+
+from hand_bundles import rewrite
+
+from experiments.commands.paper import _see_holdout
+from experiments.paper.feeds import FileFeed
+from experiments.paper.screen import Screen
+from markets.readers import read_bars
 
 TABLES = ("ledger", "fills", "trades")
 LENGTH = 160  # bars behind the warm-up
@@ -217,3 +227,27 @@ def test_an_empty_feed_is_said_and_an_account_says_what_becomes_of_another_start
         assert ("is not used" in shown) == bool(said)
     assert paper(bundle, "--bars", bars, "--out", out, "--from", stamps[-5].isoformat()) == 2
     assert f"the account goes on after {stamps[-21]}, and may leave out no bar" in capsys.readouterr().err
+
+
+def test_bars_of_the_holdout_are_called_that_until_they_were_opened(
+    bundle: Path, bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    stamps, need = pl.read_parquet(bars)["timestamp"].to_list(), manifest(bundle)["warm_up"]
+    few = tmp_path / bars.name
+    pl.read_parquet(bars).head(need + 5).write_parquet(few)
+    told = "these are bars of its run's holdout"
+    for place, (ends, said) in enumerate({(need - 2, need + 9): True, (0, need - 3): False}.items()):
+        about = manifest(bundle)
+        about["data"] |= {"made_up": None, "holdout": [f"{stamps[end].isoformat()}Z" for end in ends]}
+        known = tmp_path / str(place)
+        known.mkdir()
+        rewrite(a_copy(bundle, known), about)
+        assert paper(known / "bundle", "--bars", few, "--out", known / "account") == 0
+        shown = " ".join(capsys.readouterr().out.split())
+        assert (told in shown) is (f"arena certify {about['champion']['run_id']} first" in shown) is said
+    screen, judged = Screen(("neutral", "buy", "sell")), {**about, "certificate": {"member_verdict": "pass"}}
+    made_up = {**about, "data": {**about["data"], "made_up": {"seed": 1}}}
+    feed = FileFeed(read_bars(bars)[0])
+    for one, said in ((about, True), (judged, False), (made_up, False)):
+        _see_holdout(feed, one, screen)
+        assert (told in " ".join(capsys.readouterr().out.split())) is said
