@@ -1,6 +1,7 @@
 """Handing on: which champion of a run a bundle holds, how it acts, and what its certificate says of it.
 
-By the rule `plain` a champion acts as it was bred, in every regime. By the rule `certified` a member of the
+By the rule `plain` a champion acts as it was bred, in every regime; what it was certified as comes along all the same,
+and says whether it acted so there. By the rule `certified` a member of the
 certificate's family is handed on exactly as it was judged: a regime's champion is flat outside its regime, and who acts
 by a choice of the grid does so here. The router sends each bar to its regime's champion, by either rule.
 """
@@ -25,7 +26,7 @@ __all__ = ["RuleName", "Who", "handed_on", "look_up"]
 
 RuleName = Literal["certified", "plain"]
 
-_ALL_ROUNDER = "all_rounder"
+_ALL_ROUNDER, _ALL = "all_rounder", "all"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +38,8 @@ class Who:
         champion: who that is; None of the router.
         replicate: from 1.
         fold: of the split.
-        certificate: what was judged, where it is handed on as that; else None.
+        certificate: of the family that it was judged in; None where it was not.
+        as_judged: whether it is handed on acting as it did then.
         note: why a certificate that there is does not come along; else empty.
     """
 
@@ -46,6 +48,7 @@ class Who:
     replicate: int
     fold: int
     certificate: Mapping[str, Any] | None = None
+    as_judged: bool = True
     note: str = ""
 
 
@@ -72,7 +75,7 @@ def look_up(directory: RunDirectory, study: Study, who: str, replicate: int | No
     Raises:
         UserError: no such champion, or none that was certified where that was asked for.
     """
-    who = "all" if who == _ALL_ROUNDER else who
+    who = _ALL if who == _ALL_ROUNDER else who
     if who == ROUTER:
         place = _checked(directory, replicate)
         found = Who(ROUTER, None, place, fold_reached(directory))
@@ -81,9 +84,10 @@ def look_up(directory: RunDirectory, study: Study, who: str, replicate: int | No
         place = _replicate_of(directory, champion)
         member = who if who in REGIME_NAMES else _member_of(directory, champion, place)
         found = Who(member, champion, place, champion.fold)
-    if rule == "plain":
-        return found
     judged = _judged(directory, study, found)
+    if rule == "plain":
+        same = judged.values is None or _judged_plain(judged.values, str(found.member))
+        return dataclasses.replace(found, certificate=judged.values, as_judged=same)
     if judged.missing and rule == "certified":
         raise UserError(f"--rule certified: {judged.missing}; arena certify {directory.root}, or --rule plain")
     note = f"the run's certificate does not come along: {judged.missing}" if judged.there and judged.missing else ""
@@ -102,13 +106,14 @@ def handed_on(directory: RunDirectory, who: Who, world: World) -> Handed:
         UserError: a file that is gone or damaged, or a router of nobody.
     """
     setups = dict(zip(world.plan.names, world.plan.rollouts, strict=True))
-    if who.champion is not None and who.certificate is None:
+    judged = who.certificate if who.as_judged else None
+    if who.champion is not None and judged is None:
         _, trader = read_trader(directory, who.champion, world.plan.settings)
         return Handed(who.champion, trader, setups[who.champion.species])
     assert who.member is not None
     family = read_family(directory, world.plan, who.replicate, who.fold)
     own = seated(family, world.plan)
-    decider, lookbacks = ruled(family, own, _choices(who.certificate))
+    decider, lookbacks = ruled(family, own, _choices(judged))
     groups = sorted(own.seat, key=lambda group: own.seat[group])
     lane = MEMBERS.index(who.member)
     if not decider.acts[lane].any():
@@ -133,6 +138,21 @@ def _choices(certificate: Mapping[str, Any] | None) -> dict[str, Choice]:
             lists = {"groups": tuple(rule["groups"]), "brains": tuple(rule["brains"]), "weights": weights}
             found[own["member"]] = Choice(**{**rule, **lists})
     return found
+
+
+def _judged_plain(certificate: Mapping[str, Any], member: str) -> bool:
+    """Whether a member was judged acting as bred in every regime; the router by whom it sends bars to."""
+    family = {own["member"]: own["rule"] for own in certificate["family"]}
+    if member == ROUTER:
+        return all(_plain(family[group]) for group in REGIME_NAMES if group != _ALL)
+    return member == _ALL and _plain(family[member])
+
+
+def _plain(rule: Mapping[str, Any] | None) -> bool:
+    """Whether a decision rule says nothing else than a champion does by itself."""
+    if rule is None:
+        return True
+    return (rule["ensemble"], rule["lookback"], rule["average"], rule["gap"]) == ("alone", None, 1, 0.0)
 
 
 def _judged(directory: RunDirectory, study: Study, who: Who) -> _Judged:

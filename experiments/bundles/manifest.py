@@ -17,9 +17,10 @@ from experiments.bundles.ancestry import ancestry, scores
 from experiments.bundles.handing import Who
 from experiments.champions.world import World
 from experiments.configuration.study import Study
+from experiments.founders.seen import made_of
 from experiments.runs.directory import RunDirectory
 from experiments.runs.identity import data_hash, source_hash, versions
-from experiments.runs.origins import earlier
+from experiments.runs.origins import ancestors_saw, earlier
 from genomes.forest import ForestSpecies
 from markets.bars import Bars
 from markets.features import features, relative_atr_window
@@ -143,6 +144,8 @@ def manifest_of(
             "hash": data_hash(world.supply.bars),
             "symbols": sorted({each.symbol for each in world.supply.bars}),
             **_spans(bars, own.first, own.rows),
+            "made_up": made_of(study.market, settings.seed + who.replicate - 1),
+            "ancestors": [dataclasses.asdict(seen) for seen in ancestors_saw(directory)],
         },
         "source_hash": noted.get("source_hash") or source_hash(),
         "versions": noted.get("versions") or versions(),
@@ -171,6 +174,7 @@ def _certificate(who: Who) -> dict[str, Any] | None:
         "verdict": whole["verdict"],
         "member": who.member,
         "member_verdict": own["verdict"],
+        "as_judged": who.as_judged,
         "reasons": own["reasons"],
         "run_id": whole["run_id"],
         "level": whole["level"],

@@ -41,6 +41,7 @@ def certificate_words(manifest: Mapping[str, Any]) -> str:
     if own is None:
         return "no certificate: nobody has tested whether what it earned was luck"
     said = f"certificate: the {MEMBERS[own['member']].partition(',')[0]} {_SAID[own['member_verdict']]}"
+    said += "" if own.get("as_judged", True) else ", judged acting otherwise than here"
     return f"{said}: {own['reasons'][0]}" if own["reasons"] else said
 
 

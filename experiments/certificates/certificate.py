@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import polars as pl
 
 from arena.plan import Plan, make_plan
+from experiments.certificates.ancestors import ancestors_knew, not_unseen
 from experiments.certificates.asking import judged_spans, recipe_of, rules_hash
 from experiments.certificates.counting import candidates_tried
 from experiments.certificates.family import Family, acts_in, champion_hashes, read_family, ruled, seated
@@ -107,6 +108,7 @@ def certify(directory: RunDirectory, *, replicate: int = 1, plain: bool = False,
 
 def _judged(case: _Case, choices: Sequence[Mapping[str, Choice]], tell: Tell) -> dict[str, Any]:
     candidates, settings = _candidates(case), _settings_tried(case, choices)  # a damaged table is told before the line
+    known = ancestors_knew(case.directory, case.study, case.replicate, _spans(case))
     wanted = Opening(
         time=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         run_id=str(case.directory.read_manifest().get("run_id", case.directory.root.name)),
@@ -127,9 +129,9 @@ def _judged(case: _Case, choices: Sequence[Mapping[str, Choice]], tell: Tell) ->
     year = grounds[-1].days_per_year
     judgement = judge(evidence_of(performance, calendar), level=opening.level, days_per_year=year)
     tell("counting what was tried")
-    known = replayed(case.directory, case.study, case.plan, case.markets[-1], grounds[-1], case.replicate)
+    tried = replayed(case.directory, case.study, case.plan, case.markets[-1], grounds[-1], case.replicate)
     counted = count_trials(
-        known,
+        tried,
         performance,
         opening,
         births=case.births.height,
@@ -137,7 +139,7 @@ def _judged(case: _Case, choices: Sequence[Mapping[str, Choice]], tell: Tell) ->
         settings=settings,
         days_per_year=year,
     )
-    return told(
+    values = told(
         opening,
         earlier,
         families=case.families,
@@ -148,6 +150,7 @@ def _judged(case: _Case, choices: Sequence[Mapping[str, Choice]], tell: Tell) ->
         counted=counted,
         settings=case.study.settings,
     )
+    return not_unseen(values, known) if known else values
 
 
 def _study(directory: RunDirectory, replicate: int) -> Study:

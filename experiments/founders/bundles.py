@@ -19,6 +19,7 @@ from arena.plan import Plan
 from arena.settings import Settings
 from experiments.founders.fitting import fitted_species, see_features
 from experiments.founders.scales import Change, change, grown, rescaled_forest, rescaled_network
+from experiments.founders.seen import Seen, seen_by
 from experiments.lineage.origins import Ancestor, ancestors_in
 from genomes.forest import Forest, ForestSpecies
 from genomes.genes import Genes, GeneSettings
@@ -62,6 +63,7 @@ class Bundle:
         leaves: arrays of the champion, by dotted name.
         scaler: the scaling that its brain was bred on.
         line: of the champion, its first ancestor first.
+        seen: bars that it and those before it were bred on.
     """
 
     path: str
@@ -69,6 +71,7 @@ class Bundle:
     leaves: Mapping[str, NDArray[Any]]
     scaler: Scaler
     line: Sequence[Ancestor]
+    seen: Sequence[Seen]
 
     @property
     def species(self) -> str:
@@ -231,11 +234,11 @@ def found_from(bundles: Sequence[Bundle], settings: Settings, market: Market, pl
 def _open(path: str) -> Bundle:
     try:
         read = read_bundle(path)
-        line = ancestors_in(read.values)
+        line, seen = ancestors_in(read.values), seen_by(read.values)
     except UserError as error:
         message = str(error)
         raise UserError(f"{_WHERE}: {message if message.startswith(path) else f'{path}: {message}'}") from None
-    return Bundle(path, read.values, read.tensors, read.manifest.scaler, line)
+    return Bundle(path, read.values, read.tensors, read.manifest.scaler, line, seen)
 
 
 def _bred_here(bundle: Bundle, species: Species, by: Change) -> Genome:

@@ -243,7 +243,7 @@ class Job:
         if done:
             say(f"going on after {done} generations")
         elif self.study.founders != RANDOM:
-            state = founded(self.study, self.plan, self.market, directory)
+            state = founded(self.study, self.plan, self.market, directory, self.supply.bars)
         directory.create(placeless(self.study.config))
         directory.clear_leftovers()
         forget_from(directory, done)

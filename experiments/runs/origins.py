@@ -4,6 +4,7 @@ They are kept in the file of the founders, with which they stand and fall, and b
 programs, which is made of that file again where it is lost.
 """
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ from arena.founding import models_of
 from arena.plan import Plan
 from arena.schemas import ORIGINS
 from experiments.founders.bundles import Founding
+from experiments.founders.seen import Seen, seen_in
 from experiments.lineage.origins import above, ancestors_in, origins_table
 from experiments.runs.directory import RunDirectory
 from experiments.runs.files import write_table
 from experiments.runs.trees import metadata_of
 from markets.errors import UserError
 
-__all__ = ["ORIGINS_KEY", "earlier", "origins_text", "read_origins", "write_origins"]
+__all__ = ["ORIGINS_KEY", "ancestors_saw", "earlier", "origins_text", "read_origins", "write_origins"]
 
 ORIGINS_KEY = "origins"
 """Entry of the metadata of `founders.safetensors`."""
@@ -28,7 +30,7 @@ ORIGINS_KEY = "origins"
 
 def origins_text(made: Founding, plan: Plan) -> str:
     """The bundles that found a run, as the file of its founders keeps them: of each `hash`, `champion` and `ancestry`
-    as its manifest has them, and the ids of the founders that begin with its brain.
+    as its manifest has them, the ids of the founders that begin with its brain, and the bars that bred it (`seen`).
     """
     each, kept = plan.places * plan.slots, []
     for place, own in enumerate(made.bundles):
@@ -36,7 +38,8 @@ def origins_text(made: Founding, plan: Plan) -> str:
         for model, bundle in enumerate(own):
             founders = [place * each + index for index, number in enumerate(turn) if number == model]
             manifest = {key: bundle.manifest[key] for key in ("hash", "champion", "ancestry")}
-            kept.append({**manifest, "founders": founders})
+            seen = [dataclasses.asdict(own) for own in bundle.seen]
+            kept.append({**manifest, "founders": founders, "seen": seen})
     return json.dumps(kept)
 
 
@@ -69,6 +72,28 @@ def earlier(directory: RunDirectory, founder: int) -> list[dict[str, Any]]:
         UserError: where it comes from is lost.
     """
     return above(read_origins(directory), founder)
+
+
+def ancestors_saw(directory: RunDirectory) -> list[Seen]:
+    """Bars that the champions of earlier runs were bred on that founded this one, each once; `overlapping` of
+    `experiments.founders.seen` says which of them reach into a holdout.
+
+    Raises:
+        UserError: the file of the founders is damaged.
+    """
+    if not directory.founders.exists():
+        return []
+    text = metadata_of(directory.founders).get(ORIGINS_KEY, "[]")
+    found: list[Seen] = []
+    try:
+        for own in (each for line in json.loads(text) for each in seen_in(line.get("seen", []))):
+            if own not in found:
+                found.append(own)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{directory.founders}: damaged, it does not say what founders had seen ({error}); bring it back"
+        ) from None
+    return found
 
 
 def _readable(path: Path) -> pl.DataFrame | None:

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,13 @@ from experiments.bundles import golden
 from experiments.bundles.acting import as_bred
 from experiments.bundles.export import export
 from experiments.bundles.handing import handed_on, look_up
+from experiments.bundles.manifest import _certificate as _told
 from experiments.bundles.verify import _certificate, verify
 from experiments.certificates.family import MEMBERS, champion_hashes
 from experiments.certificates.reading import certificate_hash
 from experiments.champions.champions import find_champion
 from experiments.champions.world import World, alone, load_world
+from experiments.commands.paper import _see_certificate
 from experiments.configuration.study import Study
 from experiments.runs.champions import best_scores
 from experiments.runs.directory import RunDirectory
@@ -185,14 +188,35 @@ def test_a_member_is_handed_on_as_it_was_judged(run: RunDirectory, study: Study,
     assert whole.certificate is not None
 
 
-def test_plain_is_as_bred_and_of_no_certificate(run: RunDirectory, study: Study, world: World) -> None:
-    for group in ("all", next(group for group in _held(run) if group != "all")):
+def test_plain_is_as_bred_and_brings_the_certificate_along(run: RunDirectory, study: Study, world: World) -> None:
+    """It says whether what was judged acted so; nobody trades a failure by calling it plain."""
+    regime = next(group for group in _held(run) if group != "all")
+    for group, same in (("all", True), (regime, False)):
         who = look_up(run, study, group, None, "plain")
-        assert (who.certificate, handed_on(run, who, world).block) == (None, None)
-    block = handed_on(run, look_up(run, study, "router", None, "plain"), world).block
+        assert handed_on(run, who, world).block is None
+        assert (who.certificate is not None, who.as_judged) == (True, same)
+    own = _told(who)
+    assert own is not None
+    assert (own["member"], own["member_verdict"], own["as_judged"]) == (regime, "fail", False)
+    said = rf"FAILED, judged acting otherwise than here: {regime} lost 3.0 % a year; --uncertified trades it"
+    with pytest.raises(UserError, match=said):
+        _see_certificate(Namespace(bundle="b", uncertified=False), {"certificate": own})
+    who = look_up(run, study, "router", None, "plain")
+    assert not who.as_judged
+    block = handed_on(run, who, world).block
     assert block is not None
     assert {name for name, rule in block["regimes"].items() if rule["acts"]} == set(_held(run)) - {"all"}
     assert {rule["threshold"] for rule in block["regimes"].values()} == {0.0}
+
+
+def test_a_plain_rule_that_was_chosen_is_as_bred(run: RunDirectory, study: Study, tmp_path: Path) -> None:
+    other = RunDirectory(Path(shutil.copytree(run.root, tmp_path / "run")))
+    certify(other, {group: rule_of(other, group) for group in _held(other)}, {})
+    assert all(look_up(other, study, who, None, "plain").as_judged for who in ("all", "router"))
+    certify(other, {"all": rule_of(other, "all", average=4)}, {})
+    assert [look_up(other, study, who, None, "plain").as_judged for who in ("all", "router")] == [False, True]
+    (other.root / "certificate.json").unlink()
+    assert look_up(other, study, "all", None, "plain").certificate is None
 
 
 def test_a_certificate_of_others_stays_behind_and_that_is_said(run: RunDirectory, study: Study, tmp_path: Path) -> None:

@@ -14,7 +14,10 @@ from experiments.configuration.compose import compose
 from experiments.configuration.study import make_study
 from experiments.founders.bundles import BundleSettings, found_from, open_bundles
 from experiments.founders.fitting import fitted_species, see_features
+from experiments.runs import founders
+from experiments.runs.directory import RunDirectory
 from experiments.runs.job import Job
+from experiments.runs.origins import ancestors_saw
 from genomes.genes import Genes
 from markets.errors import UserError
 from markets.features import FeatureSettings, features
@@ -142,6 +145,27 @@ def test_genes_are_held_to_the_ranges_of_the_run_and_what_is_clipped_is_said(net
         UserError, match=r"^bundle.path: 17 bundles for 16 founders of qnetwork; right is .*agents=18 or"
     ):
         found_from(many, job.study.settings, job.market, job.plan)
+
+
+@pytest.mark.parametrize("words", [("market.bars=1500",), ("market.bars=1500", "seed=3")])
+def test_a_holdout_that_ancestors_were_bred_on_is_said_and_kept(
+    network: Path,
+    words: tuple[str, ...],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A shorter run of the same made-up market holds out bars that the champion was trained on."""
+    job, run = Job(founded(network, *words)), RunDirectory(tmp_path / "run")
+    run.create({})
+    monkeypatch.setattr(founders, "found", lambda *_: None)  # what they become takes long to compile
+    market = (job.study, job.plan, job.market, run, job.supply.bars)
+    first = json.loads((network / "manifest.json").read_text())["champion"]["run_id"]
+    line = f"note: ancestors in {first} were bred on bars of this run's holdout, so it is not unseen"
+    for _ in ("made", "as they were made"):
+        founders.founded(*market)
+        assert (line in " ".join(capsys.readouterr().out.split())) is (len(words) == 1)
+    assert ancestors_saw(run) == list(open_bundles(BundleSettings(str(network)))[0].seen)
 
 
 def test_a_bundle_with_actions_that_are_not_known_is_refused(network: Path, tmp_path: Path) -> None:
