@@ -69,14 +69,14 @@ def holders(table: pl.DataFrame, fold: int | None = None) -> pl.DataFrame:
         In the order of first rows, with `since`: the generation since which it is held without a break.
     """
     reign = pl.col("generation").filter(pl.col("id").rle_id() == pl.col("id").rle_id().max())
-    table = table.filter(pl.col("fold") == (_last(table) if fold is None else fold))
+    table = table.filter(pl.col("fold").fill_null(0) == (_last(table) if fold is None else fold))
     known = table.drop_nulls("replicate").group_by("replicate", "regime", maintain_order=True)
     return known.agg(pl.all().last(), since=reign.first())
 
 
 def _last(table: pl.DataFrame) -> int:
-    """The last fold that has rows."""
-    return int(str(table["fold"].max())) if len(table) else 0
+    """The last fold that has rows; one that is not on record is the first."""
+    return int(str(table["fold"].fill_null(0).max())) if len(table) else 0
 
 
 def replicates(directory: RunDirectory) -> tuple[int, int]:

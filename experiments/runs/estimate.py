@@ -234,11 +234,15 @@ def _arrays(plan: Plan, market: Market, whole: Any) -> dict[str, int]:
         "episodes.episodes": episodes * window,
         "episodes.validation": windows * window,
         "evolution.agents": 3.0 * _bytes(whole.archive),
-        "archive.trials": (1 + (here + 2.0 * walked) / plan.places) * _bytes(whole.reservoir) / devices,
+        "archive.trials": 0.0,
         "device.block": 0.0,
         "scars.count": 0.0,
         "learning.batch": 0.0,
     }
+    for kept in whole.reservoir:
+        large = _bytes(kept.trader) > plan.places * plan.kept * _LARGE
+        key = "evolution.agents" if large else "archive.trials"
+        parts[key] += (1 + (here + 2.0 * walked) / plan.places) * _bytes(kept) / devices
     for setup, population in zip(plan.rollouts, whole.populations, strict=True):
         own = _bytes(population) / plan.places
         agents = f"species.{setup.species.name}" if own > plan.slots * _LARGE else "evolution.agents"

@@ -236,6 +236,7 @@ def test_agents_learn_as_often_as_is_recorded_and_are_damaged_too(
     assert (population.genome.bias[1] != population.genome.bias[0]).any(axis=1).all()  # the scarred learn on
 
 
+@pytest.mark.soak  # a process that compiles twice; `arena/test_devices.py` asks the same of a run
 def test_the_same_bits_on_one_device_and_on_two() -> None:
     """In a process of its own, since devices are counted once."""
     done = subprocess.run(
