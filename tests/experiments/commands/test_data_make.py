@@ -118,7 +118,7 @@ def test_several_files_are_pooled_with_costs_of_their_own_or_traded_as_a_basket(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["pool", "basket"])
+@pytest.mark.parametrize("mode", [pytest.param("pool", marks=pytest.mark.soak), "basket"])  # pools are evolved on above
 def test_two_symbols_are_evolved_on(mode: str, tmp_path: Path) -> None:
     light = ("scars=none", "trust=none", "archive=none", "evolution.generations=2", "evolution.islands=1")
     words = [word for word in SMALL if not word.startswith(("scars", "trust", "archive"))]
