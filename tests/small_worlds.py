@@ -4,19 +4,22 @@ import functools
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from arena.founding import found, spread
 from arena.plan import Plan, make_plan
 from arena.records import GenerationRecord
+from arena.rollout import Trader
 from arena.settings import Settings
 from arena.state import ArenaState
+from arena.tally import REGIMES
 from markets.bars import Bars
 from markets.preparation import Market, prepare
 from markets.synthetic import SyntheticSettings, simulate
 from markets.windows import WindowSettings
 
-__all__ = ["FEATURES", "founded", "make_settings", "market_of", "on_host", "small_bars"]
+__all__ = ["FEATURES", "founded", "make_settings", "marked", "market_of", "on_host", "small_bars"]
 
 FEATURES: dict[str, Any] = {
     "returns": [1, 4],
@@ -95,3 +98,18 @@ def on_host(record: GenerationRecord) -> GenerationRecord:
     """A record as NumPy arrays."""
     copied: GenerationRecord = jax.tree.map(np.asarray, jax.device_get(record))
     return copied
+
+
+def marked(state: ArenaState, count: int) -> tuple[Trader, ...]:
+    """The first founders of each species, so many of them, with memories of scars and some trust in each regime."""
+    rng = np.random.default_rng(4)
+    made = []
+    for population in state.populations:
+        some = jax.tree.map(lambda leaf: leaf[0, :count], population)
+        memory = some.memory._replace(
+            features=jnp.asarray(rng.normal(size=some.memory.features.shape), jnp.float32),
+            weight=jnp.ones_like(some.memory.weight),
+        )
+        trust = jnp.asarray(rng.uniform(size=(count, REGIMES)), jnp.float32)
+        made.append(Trader(some.genome, some.genes, memory, trust))
+    return tuple(made)

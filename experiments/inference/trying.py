@@ -7,7 +7,8 @@ return by block of bars and regime, and how many trades it began in each regime.
 import dataclasses
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -39,6 +40,17 @@ class Tried:
     returns: NDArray[np.float64]
     bars: NDArray[np.int64]
     trades: NDArray[np.int64]
+
+
+class _Walked(NamedTuple):
+    """What lanes made of one stretch."""
+
+    returns: NDArray[np.float64]
+    """Log returns [lanes, regimes + 1, blocks]; the last of the regimes is `unknown`."""
+    bars: NDArray[np.int64]
+    """[regimes + 1, blocks]."""
+    trades: NDArray[np.int64]
+    """Begun [lanes, regimes + 1, blocks]."""
 
 
 def try_rules(
@@ -74,7 +86,8 @@ def try_rules(
         if tell is not None:
             segment = next(own for own in market.segments if own.first <= first <= own.last)
             tell(f"{len(rules):,} lanes of {stop - first - 1:,} bars of {' + '.join(segment.symbols)}")
-        parts.append(_side_by_side(setups, bench, market, views, decider, first, stop, block))
+        walked = partial(_walked, setups, bench, market, views, first, stop, block)
+        parts.append(_side_by_side(walked, decider))
     returns, bars, trades = (np.concatenate(leaves, -1) for leaves in zip(*parts, strict=True))
     found = {}
     for place, group in enumerate(bench.seat):
@@ -139,26 +152,23 @@ def _by_group(by_regime: NDArray[Any]) -> NDArray[Any]:
     return np.concatenate([by_regime[..., :REGIMES, :], by_regime.sum(-2, keepdims=True)], axis=-2)
 
 
-def _side_by_side(
-    setups: tuple[Rollout, ...],
-    bench: Bench,
-    market: Market,
-    views: Any,
-    decider: Any,
-    first: int,
-    stop: int,
-    block: int,
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    """`_walked`, with every second lane on a thread of its own: a program of the compiled core keeps one core busy.
+def _side_by_side(walked: Callable[[Decider], _Walked], decider: Decider) -> _Walked:
+    """What all lanes come to, every second one on a thread of its own: a compiled program keeps one core busy.
 
     Neighbours differ in threshold alone, so both halves are of one shape and one program serves them.
+
+    Args:
+        walked: what some lanes come to.
+        decider: of all lanes, an even number of them.
     """
     halves = [Decider(*(leaf[half::2] for leaf in decider)) for half in range(2)]
     with ThreadPoolExecutor(2) as threads:
-        asked = [threads.submit(_walked, setups, bench, market, views, own, first, stop, block) for own in halves]
-        (gained, bars, begun), (others, _, more) = (own.result() for own in asked)
-    both = [np.stack(pair, 1).reshape(-1, *bars.shape) for pair in ((gained, others), (begun, more))]
-    return both[0], bars, both[1]
+        ours, theirs = threads.map(walked, halves)
+
+    def woven(ours: NDArray[Any], theirs: NDArray[Any]) -> NDArray[Any]:
+        return np.stack([ours, theirs], 1).reshape(-1, *ours.shape[1:])
+
+    return _Walked(woven(ours.returns, theirs.returns), ours.bars, woven(ours.trades, theirs.trades))
 
 
 def _walked(
@@ -166,12 +176,12 @@ def _walked(
     bench: Bench,
     market: Market,
     views: Any,
-    decider: Any,
     first: int,
     stop: int,
     block: int,
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    """Of one stretch: log returns [lanes, regimes + 1, blocks], bars [regimes + 1, blocks], trades [lanes, …]."""
+    decider: Decider,
+) -> _Walked:
+    """Let lanes walk one stretch."""
     lanes, bars = len(decider.acts), stop - first - 1
     blocks, keys = -(-bars // block), REGIMES + 1
     regime = np.asarray(market.tape.regime[first : stop - 1])
@@ -186,7 +196,7 @@ def _walked(
     shape = (keys, blocks)
     counted = np.bincount(key, minlength=keys * blocks).reshape(shape)
     known = [leaf.T.reshape(lanes, *shape) for leaf in (gained, begun)]
-    return known[0], counted, known[1].astype(np.int64)
+    return _Walked(known[0], counted, known[1].astype(np.int64))
 
 
 def _gains(now: Moment) -> tuple[Any, Any]:

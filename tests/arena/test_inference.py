@@ -8,12 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jaxtyping import Array
-from small_worlds import founded, make_settings, market_of
+from small_worlds import founded, make_settings, marked, market_of
 
 from arena.inference import Conducted, Decider, Moment, Panel, conduct
 from arena.journey import travel
 from arena.plan import Plan
-from arena.rollout import Trader
 from arena.state import ArenaState
 from arena.tally import REGIMES
 from markets.account import Account, Order
@@ -45,16 +44,7 @@ def plan(world: tuple[Plan, ArenaState]) -> Plan:
 @pytest.fixture(scope="module")
 def panel(world: tuple[Plan, ArenaState]) -> Panel:
     """Two founders of each species, with memories of scars and some trust."""
-    rng = np.random.default_rng(4)
-    made = []
-    for population in world[1].populations:
-        some = jax.tree.map(lambda leaf: leaf[0, :2], population)
-        memory = some.memory._replace(
-            features=jnp.asarray(rng.normal(size=some.memory.features.shape), jnp.float32),
-            weight=jnp.ones_like(some.memory.weight),
-        )
-        made.append(Trader(some.genome, some.genes, memory, jnp.asarray(rng.uniform(size=(2, 4)), jnp.float32)))
-    return Panel(tuple(made))
+    return Panel(marked(world[1], 2))
 
 
 def alone(brains: list[int], many: int = BRAINS, **changes: object) -> Decider:

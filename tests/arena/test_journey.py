@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_worlds import founded, make_settings, market_of
+from small_worlds import founded, make_settings, marked, market_of
 
 from agents.observation import account_view
 from arena.benchmarks import play
@@ -41,16 +41,7 @@ def plan(world: tuple[Plan, ArenaState]) -> Plan:
 @pytest.fixture(scope="module")
 def traders(world: tuple[Plan, ArenaState]) -> tuple[Trader, ...]:
     """Three founders of each species, with memories of scars and some trust."""
-    rng = np.random.default_rng(4)
-    made = []
-    for population in world[1].populations:
-        some = jax.tree.map(lambda leaf: leaf[0, :3], population)
-        memory = some.memory._replace(
-            features=jnp.asarray(rng.normal(size=some.memory.features.shape), jnp.float32),
-            weight=jnp.ones_like(some.memory.weight),
-        )
-        made.append(Trader(some.genome, some.genes, memory, jnp.full((3, 4), 0.5)))
-    return tuple(made)
+    return marked(world[1], 3)
 
 
 def whole(

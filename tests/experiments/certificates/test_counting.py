@@ -1,5 +1,7 @@
 """Counting trials: who was tried, what the best of so many lucky ones looks like, and what a record is then worth."""
 
+from typing import get_args
+
 import numpy as np
 import polars as pl
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from arena.archive import ArchiveSettings
 from experiments.certificates.counting import candidates_tried, luck, of_record, unlucky_variance
 from experiments.certificates.trials import family_variance
-from experiments.evidence.sharpe import deflated, expected_maximum, moments
+from experiments.evidence.sharpe import Convention, deflated, expected_maximum, moments
 
 NAMES = ("bull_trending", "all")
 YEAR = 252.0
@@ -25,8 +27,8 @@ def test_a_record_is_deflated_by_its_own_trials() -> None:
     assert own["record"] == pytest.approx(known.sharpe)
     assert own["sharpe_year"] == pytest.approx(known.sharpe * np.sqrt(YEAR))
     assert own["expected_maximum"] == pytest.approx(expected_maximum(50.0, 0.01))
-    for convention in ("2012", "2025"):
-        expected = deflated(known, trials=50.0, variance=0.01, convention=convention)  # type: ignore[arg-type]
+    for convention in get_args(Convention):
+        expected = deflated(known, trials=50.0, variance=0.01, convention=convention)
         assert own["deflated"][convention] == pytest.approx(expected)
 
 
